@@ -1,0 +1,101 @@
+"""What can compute attention, behind one interface: the simulated hardware and the golden model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from myhdl_fsa.arithmetic.formats import Bits
+from myhdl_fsa.config import Config
+
+Progress = Callable[[int, int], None]
+"""called now and then with (cycle, expected cycles)"""
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """What one attention run gave."""
+
+    output: Bits
+    """acc-format bit patterns, [seq_q, d]"""
+    cycles: int | None
+    """from the first issue to idle; None where there is no clock"""
+    inner_iteration_cycles: float | None
+    """cycles an inner iteration takes; None where there is no clock"""
+    trace: dict[str, Bits] = field(default_factory=dict)
+    """intermediates by the golden model's names and in its shapes; empty unless asked for"""
+
+
+class RunError(Exception):
+    """A run that did not finish, such as one that reached its cycle limit; the message is one line."""
+
+
+class Engine(Protocol):
+    """Something that computes attention."""
+
+    name: str
+
+    def attention(
+        self,
+        q: Bits,
+        k: Bits,
+        v: Bits,
+        config: Config,
+        *,
+        causal: bool = False,
+        trace: bool = False,
+        vcd: Path | None = None,
+        max_cycles: int | None = None,
+        progress: Progress | None = None,
+    ) -> EngineResult:
+        """Attention over elem-format patterns: q [seq_q, d], k and v [seq_kv, d]. Raises RunError.
+
+        ``vcd`` is a file for the waveform, ending in .vcd; it is whole when this returns or raises RunError.
+        """
+        ...
+
+
+class GoldenEngine:
+    """The numpy golden model: the hardware's bits without its clock."""
+
+    name = "golden"
+
+    def attention(
+        self,
+        q: Bits,
+        k: Bits,
+        v: Bits,
+        config: Config,
+        *,
+        causal: bool = False,
+        trace: bool = False,
+        vcd: Path | None = None,
+        max_cycles: int | None = None,
+        progress: Progress | None = None,
+    ) -> EngineResult:
+        """As Engine.attention; has no waveform, cycles or progress to give."""
+        from myhdl_fsa import golden
+
+        if trace:
+            output, intermediates = golden.attention(q, k, v, config, causal=causal, trace=True)
+            return EngineResult(output, None, None, intermediates)
+        return EngineResult(golden.attention(q, k, v, config, causal=causal), None, None)
+
+
+def _myhdl_engine() -> Engine:
+    from myhdl_fsa.sims.core_engine import MyHDLEngine
+
+    return MyHDLEngine()
+
+
+# Each entry is called when its engine is wanted, so that an engine's imports cost nothing to who does not use it.
+ENGINES: dict[str, Callable[[], Engine]] = {"myhdl": _myhdl_engine, "golden": GoldenEngine}
+
+
+def engine(name: str) -> Engine:
+    """The engine of that name. Raises ValueError that lists the known ones."""
+    if name not in ENGINES:
+        raise ValueError(f"engine {name!r}: must be one of {', '.join(ENGINES)}")
+    return ENGINES[name]()

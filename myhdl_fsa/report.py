@@ -1,0 +1,170 @@
+"""What fsa-sim prints and writes about a run: lines of text, and the JSON document."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from myhdl_fsa.arithmetic.formats import Bits, FloatFormat
+from myhdl_fsa.config import Config
+from myhdl_fsa.engine import Progress
+from myhdl_fsa.metrics import Errors, to_float32
+
+ELEM_TRACE = ("S_elem", "X1", "X2", "P")
+"""intermediates in the elem format; every other one is in the acc format"""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two arrays of patterns, bit for bit."""
+
+    count: int
+    """values compared"""
+    differing: int
+    first: tuple[int, ...] | None
+    """index of the first value that differs, row by row"""
+
+
+def compare(ours: Bits, golden: Bits) -> Comparison:
+    """Compares two arrays of patterns of one shape. Raises ValueError when the shapes differ."""
+    if ours.shape != golden.shape:
+        raise ValueError(f"FSA has shape {list(ours.shape)}, the golden model {list(golden.shape)}")
+    differs = ours != golden
+    differing = int(np.count_nonzero(differs))
+    first = tuple(int(i) for i in np.unravel_index(int(np.argmax(differs)), differs.shape)) if differing else None
+    return Comparison(differs.size, differing, first)
+
+
+def error_line(name: str, errors: Errors) -> str:
+    """The published line, with each value as numpy prints a float32."""
+    values = ", ".join(f"'{key}': {value!s}" for key, value in errors.items())
+    return f"Error of {name} vs torch: {{{values}}}"
+
+
+def cycle_lines(cycles: int, inner_iteration_cycles: float | None, utilisation: float) -> list[str]:
+    """Cycles, cycles per inner iteration where known, and matmul utilisation (0 to 1) in percent."""
+    lines = [f"Cycles: {cycles}"]
+    if inner_iteration_cycles is not None:
+        lines.append(f"Cycles per inner iteration: {inner_iteration_cycles:.1f}")
+    return [*lines, f"Matmul utilisation: {100 * utilisation:.1f} %"]
+
+
+def comparison_line(comparison: Comparison, ours: Bits, golden: Bits, fmt: FloatFormat) -> str:
+    """That FSA equals the golden model, or where it first does not, with both patterns."""
+    if comparison.first is None:
+        return f"FSA equals the golden model bit for bit ({comparison.count} values)"
+    return (
+        f"FSA differs from the golden model in {comparison.differing} of {comparison.count} values, "
+        f"{_difference(comparison.first, ours, golden, fmt)}"
+    )
+
+
+def matrix_lines(
+    name: str, golden: Bits, config: Config, captured: Mapping[str, Bits] | None = None
+) -> Iterator[str]:
+    """One intermediate, each value in hex and float, a row of the last dimension a line.
+
+    ``captured`` holds what the hardware had by name, None when no hardware ran; the first value in which it differs is
+    marked with ``*``.
+    """
+    fmt = config.elem if name in ELEM_TRACE else config.acc
+    ours = None if captured is None else captured.get(name)
+    verdict = "" if captured is None else ", not captured from the hardware"
+    first: tuple[int, ...] | None = None
+    if ours is not None and ours.shape != golden.shape:
+        verdict = f", FSA has another shape, {list(ours.shape)}"
+    elif ours is not None:
+        comparison = compare(ours, golden)
+        first = comparison.first
+        differs = f", FSA differs in {comparison.differing} of {comparison.count} values"
+        verdict = ", FSA equal" if first is None else differs
+    yield f"{name}: {fmt} {list(golden.shape)}{verdict}"
+    values = to_float32(golden, fmt)
+    for row in np.ndindex(golden.shape[:-1]):
+        mark = first[-1] if first is not None and first[:-1] == row else None
+        cells = (
+            f"{_hex(bits, fmt)}{'*' if column == mark else ' '}{value!s:<14}"
+            for column, (bits, value) in enumerate(zip(golden[row], values[row], strict=True))
+        )
+        yield f"  {list(row)} {' '.join(cells)}".rstrip()
+    if first is not None and ours is not None:
+        yield f"  * {_difference(first, ours, golden, fmt)}"
+
+
+def json_document(
+    *,
+    config: Config,
+    engine: str,
+    seq_q: int,
+    seq_kv: int,
+    causal: bool,
+    cycles: int | None,
+    inner_iteration_cycles: float | None,
+    utilisation: float | None,
+    bit_exact: bool | None,
+    errors: Mapping[str, Errors],
+) -> bytes:
+    """The JSON of a run, UTF-8. Errors carry the digits that are printed; one that is not finite is null."""
+
+    def number(value: np.float32) -> float | None:
+        return float(str(value)) if math.isfinite(value) else None
+
+    document: dict[str, Any] = {
+        "config": config.to_dict(),
+        "engine": engine,
+        "seq_q": seq_q,
+        "seq_kv": seq_kv,
+        "causal": causal,
+        "reciprocal": config.reciprocal,
+        "cycles": cycles,
+        "inner_iteration_cycles": inner_iteration_cycles,
+        "utilisation": utilisation,
+        "bit_exact": bit_exact,
+        "errors": {name: {key: number(value) for key, value in values.items()} for name, values in errors.items()},
+    }
+    return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
+
+
+@contextmanager
+def progress_bar(wanted: bool) -> Iterator[Progress | None]:
+    """A bar with cycles and time left on standard error; yields None where that is not a terminal or not ``wanted``."""
+    if not (wanted and sys.stderr.isatty()):
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("cycles"), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        due = 0.0
+
+        def advance(cycle: int, expected: int) -> None:
+            # Engines may report every cycle; drawing that often would cost more than simulating.
+            nonlocal due
+            now = time.monotonic()
+            if now >= due or cycle >= expected:
+                due = now + 0.1
+                bar.update(task, completed=min(cycle, expected), total=expected)
+
+        yield advance
+
+
+def _difference(index: tuple[int, ...], ours: Bits, golden: Bits, fmt: FloatFormat) -> str:
+    def both(bits: Bits) -> str:
+        return f"{_hex(bits[index], fmt)} ({to_float32(bits[index].reshape(1), fmt)[0]!s})"
+
+    return f"first at {list(index)}: FSA {both(ours)}, golden {both(golden)}"
+
+
+def _hex(bits: int | np.unsignedinteger[Any], fmt: FloatFormat) -> str:
+    return f"{int(bits):0{(fmt.width + 3) // 4}x}"

@@ -1,0 +1,350 @@
+"""The matrix controller: two sequencers that step through execution plans and overlap.
+
+The plans become a control memory (two ROMs, a word a cycle); a sequencer is a counter into it. Nothing here knows a
+particular instruction. Source: spec section 3 ("Two such sequencers alternate").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from myhdl import always, always_comb, block
+
+from myhdl_fsa.config import Config
+from myhdl_fsa.control import PE_CONTROL_WIDTH, Accumulator, Comparator, Constant
+from myhdl_fsa.plan import ExecutionPlan, PlanWord
+from myhdl_fsa.signals import address_width, unsigned
+
+FUNCTION_WIDTH = 5
+STRIDE_WIDTH = 5
+"""signed"""
+SEMAPHORE_WIDTH = 5
+SEMAPHORE_VALUE_WIDTH = 3
+
+# The edge control word, from bit 0 up: everything of a PlanWord that is not PE control.
+_EDGE_FIELDS = (
+    ("read", 1), ("use_constant", 1), ("constant", Constant.WIDTH), ("compare", Comparator.WIDTH),
+    ("accumulator_read", 1), ("write_back", 1), ("accumulate", Accumulator.WIDTH), ("release", 1),
+    ("may_start", 1), ("last", 1),
+)
+EDGE_WIDTH = sum(width for _, width in _EDGE_FIELDS)
+EDGE_BIT = {name: sum(width for _, width in _EDGE_FIELDS[:i]) for i, (name, _) in enumerate(_EDGE_FIELDS)}
+"""the lowest bit of each field"""
+
+
+class MatrixInstruction:
+    """A decoded matrix instruction on a valid/ready port (fields: spec section 4).
+
+    It is accepted in a cycle in which ``valid`` and ``ready`` are both 1. Row numbers and strides are in rows.
+    """
+
+    def __init__(self, config: Config) -> None:
+        scratchpad, accumulator = address_width(config.scratchpad_rows), address_width(config.accumulator_rows)
+        self.valid = unsigned(1)
+        self.ready = unsigned(1)
+        self.function = unsigned(FUNCTION_WIDTH)
+        self.wait_idle = unsigned(1)
+        """start only when both sequencers are idle (waitPrevAcc)"""
+        self.semaphore = unsigned(SEMAPHORE_WIDTH)
+        self.release = unsigned(1)
+        self.release_value = unsigned(SEMAPHORE_VALUE_WIDTH)
+        self.scratchpad_row = unsigned(scratchpad)
+        self.scratchpad_stride = unsigned(scratchpad)
+        """two's complement, sign-extended to the address width"""
+        self.reverse_in = unsigned(1)
+        self.reverse_out = unsigned(1)
+        self.delay = unsigned(1)
+        self.accumulator_row = unsigned(accumulator)
+        self.accumulator_stride = unsigned(accumulator)
+        """two's complement, sign-extended to the address width"""
+        self.zero = unsigned(1)
+        """the old value is +0, whatever the RAM holds"""
+        self.causal = unsigned(1)
+
+
+class MatrixControl:
+    """What the controller sends to the array and its memories in one cycle. Idle is all zero."""
+
+    def __init__(self, config: Config) -> None:
+        self.parallel = unsigned(PE_CONTROL_WIDTH)
+        self.down = unsigned(PE_CONTROL_WIDTH)
+        self.up = unsigned(PE_CONTROL_WIDTH)
+        self.edge = unsigned(EDGE_WIDTH)
+        """fields of ``EDGE_BIT``"""
+        self.hidden = unsigned(hidden_width(config))
+        """causal countdown for comparator column 0"""
+        self.scratchpad_row = unsigned(address_width(config.scratchpad_rows))
+        self.skew = unsigned(3)
+        """reverse_in, delay, reverse_out from bit 0 up, for the word read now"""
+        self.accumulator_row = unsigned(address_width(config.accumulator_rows))
+        self.zero = unsigned(1)
+        """the row read now is +0"""
+
+
+class SemaphoreRelease:
+    """A semaphore released in this cycle."""
+
+    def __init__(self) -> None:
+        self.valid = unsigned(1)
+        self.semaphore = unsigned(SEMAPHORE_WIDTH)
+        self.value = unsigned(SEMAPHORE_VALUE_WIDTH)
+
+
+def hidden_width(config: Config) -> int:
+    """Bits of the causal countdown, which starts at most at rows - 1."""
+    return max(2, config.rows.bit_length())
+
+
+@dataclass(frozen=True)
+class ControlMemory:
+    """The plans laid out one after the other: per word PE control (parallel, down, up) and edge control."""
+
+    pe: tuple[int, ...]
+    edge: tuple[int, ...]
+    base: tuple[int, ...]
+    """the first word of each function; a function without a plan has one idle word"""
+
+    @classmethod
+    def of(cls, plans: Sequence[ExecutionPlan]) -> ControlMemory:
+        """Lays out ``plans``."""
+        idle = PlanWord(may_start=1, last=1)
+        words = [idle]
+        base = [0] * (1 << FUNCTION_WIDTH)
+        for plan in plans:
+            base[plan.function] = len(words)
+            words += plan.words
+        w = PE_CONTROL_WIDTH
+        return cls(
+            pe=tuple(word.parallel | word.down << w | word.up << 2 * w for word in words),
+            edge=tuple(sum(getattr(word, name) << bit for name, bit in EDGE_BIT.items()) for word in words),
+            base=tuple(base),
+        )
+
+
+@block
+def sequencer(
+    clock: Any, reset: Any, accept: Any, instruction: Any, control: Any, release: Any, busy: Any, config: Config,
+    plans: Sequence[ExecutionPlan],
+) -> Any:
+    """Runs one instruction at a time; all outputs are registers and zero when idle.
+
+    Ports
+        accept       in   1   take ``instruction`` now; its plan's cycle 0 is the next cycle
+        instruction  in       ``MatrixInstruction`` (valid and ready are not used)
+        control      out      ``MatrixControl``
+        release      out      ``SemaphoreRelease``
+        busy         out  1
+
+    An unknown function is busy for one cycle and does nothing.
+    """
+    memory = ControlMemory.of(plans)
+    pe_rom, edge_rom, base_rom = memory.pe, memory.edge, memory.base
+    word = unsigned(max(2, len(pe_rom).bit_length()))
+    pe_word = unsigned(3 * PE_CONTROL_WIDTH)
+    scratchpad_stride = unsigned(len(instruction.scratchpad_stride))
+    accumulator_stride = unsigned(len(instruction.accumulator_stride))
+    causal = unsigned(1)
+    releases = unsigned(1)
+    semaphore = unsigned(SEMAPHORE_WIDTH)
+    release_value = unsigned(SEMAPHORE_VALUE_WIDTH)
+
+    w, w2 = PE_CONTROL_WIDTH, 2 * PE_CONTROL_WIDTH
+    pe_mask = (1 << PE_CONTROL_WIDTH) - 1
+    read, accumulator_read = 1 << EDGE_BIT["read"], 1 << EDGE_BIT["accumulator_read"]
+    last, release_bit = 1 << EDGE_BIT["last"], 1 << EDGE_BIT["release"]
+    compare_bit, compare_mask, update = EDGE_BIT["compare"], (1 << Comparator.WIDTH) - 1, Comparator.UPDATE
+    scratchpad_mask = (1 << len(control.scratchpad_row)) - 1
+    accumulator_mask = (1 << len(control.accumulator_row)) - 1
+    edge, scratchpad_row, accumulator_row, hidden = (
+        control.edge, control.scratchpad_row, control.accumulator_row, control.hidden
+    )
+
+    @always(clock.posedge)
+    def step() -> None:
+        now = int(edge)
+        if reset:
+            busy.next = 0
+            pe_word.next = 0
+            edge.next = 0
+            hidden.next = 0
+        elif accept:
+            busy.next = 1
+            address = base_rom[int(instruction.function)]
+            word.next = address
+            pe_word.next = pe_rom[address]
+            edge.next = edge_rom[address]
+            hidden.next = 0
+            scratchpad_row.next = instruction.scratchpad_row
+            scratchpad_stride.next = instruction.scratchpad_stride
+            accumulator_row.next = instruction.accumulator_row
+            accumulator_stride.next = instruction.accumulator_stride
+            control.skew.next = (
+                int(instruction.reverse_in) | (int(instruction.delay) << 1) | (int(instruction.reverse_out) << 2)
+            )
+            control.zero.next = instruction.zero
+            causal.next = instruction.causal
+            releases.next = instruction.release
+            semaphore.next = instruction.semaphore
+            release_value.next = instruction.release_value
+        elif busy:
+            if (now & last) != 0:
+                busy.next = 0
+                pe_word.next = 0
+                edge.next = 0
+            else:
+                address = int(word) + 1
+                word.next = address
+                pe_word.next = pe_rom[address]
+                edge.next = edge_rom[address]
+            if (now & read) != 0:
+                scratchpad_row.next = (int(scratchpad_row) + int(scratchpad_stride)) & scratchpad_mask
+            if (now & accumulator_read) != 0:
+                accumulator_row.next = (int(accumulator_row) + int(accumulator_stride)) & accumulator_mask
+            if causal:
+                if ((now >> compare_bit) & compare_mask) == update:
+                    hidden.next = hidden + 1
+                else:
+                    hidden.next = 0
+
+    @always_comb
+    def unpack() -> None:
+        bits = int(pe_word)
+        control.parallel.next = bits & pe_mask
+        control.down.next = (bits >> w) & pe_mask
+        control.up.next = (bits >> w2) & pe_mask
+
+    @always_comb
+    def release_now() -> None:
+        release.valid.next = 0
+        release.semaphore.next = 0
+        release.value.next = 0
+        if releases and (edge & release_bit) != 0:
+            release.valid.next = 1
+            release.semaphore.next = semaphore
+            release.value.next = release_value
+
+    return step, unpack, release_now
+
+
+@block
+def merge(first: Any, second: Any, merged: Any) -> Any:
+    """Two sequencers' control as one; combinational.
+
+    Ports
+        first, second  in   ``MatrixControl``
+        merged         out  ``MatrixControl``
+
+    The plans never collide, which the simulation asserts (``sims.monitors``), so an OR is enough; rows and flags
+    come from whichever side uses them. A constant enters with delay and without reversal.
+    """
+    uses_skew = 1 << EDGE_BIT["read"]
+    uses_constant, constant_skew = 1 << EDGE_BIT["use_constant"], 2
+    uses_accumulator = 1 << EDGE_BIT["accumulator_read"]
+    compares = ((1 << Comparator.WIDTH) - 1) << EDGE_BIT["compare"]
+
+    @always_comb
+    def pe_control() -> None:
+        merged.parallel.next = first.parallel | second.parallel
+        merged.down.next = first.down | second.down
+        merged.up.next = first.up | second.up
+
+    @always_comb
+    def edge_control() -> None:
+        one = int(first.edge)
+        two = int(second.edge)
+        merged.edge.next = one | two
+        if (one & compares) != 0:
+            merged.hidden.next = first.hidden
+        else:
+            merged.hidden.next = second.hidden
+        if (one & uses_skew) != 0:
+            merged.scratchpad_row.next = first.scratchpad_row
+        else:
+            merged.scratchpad_row.next = second.scratchpad_row
+        if ((one | two) & uses_constant) != 0:
+            merged.skew.next = constant_skew
+        elif (one & uses_skew) != 0:
+            merged.skew.next = first.skew
+        else:
+            merged.skew.next = second.skew
+        if (one & uses_accumulator) != 0:
+            merged.accumulator_row.next = first.accumulator_row
+            merged.zero.next = first.zero
+        else:
+            merged.accumulator_row.next = second.accumulator_row
+            merged.zero.next = second.zero
+
+    return pe_control, edge_control
+
+
+@block
+def matrix_controller(
+    clock: Any, reset: Any, instruction: Any, control: Any, release: Any, busy: Any, config: Config,
+    plans: Sequence[ExecutionPlan], probe: dict[str, Any] | None = None,
+) -> Any:
+    """Accepts instructions in order and lets one's tail overlap the next one's head.
+
+    Ports
+        instruction  in    ``MatrixInstruction``; its ``ready`` is driven here and depends on ``wait_idle``
+        control      out   ``MatrixControl``
+        release      out   ``SemaphoreRelease``
+        busy         out   1
+
+    The two sequencers take instructions in turn. The one whose turn it is must be idle, and the other idle or past
+    its plan's next-may-start cycle; with ``wait_idle`` both must be idle. ``probe``, when given, receives the internal
+    signals that a test bench watches.
+    """
+    turn = unsigned(1)
+    accept = [unsigned(1) for _ in range(2)]
+    sides = [MatrixControl(config) for _ in range(2)]
+    releases = [SemaphoreRelease() for _ in range(2)]
+    busies = [unsigned(1) for _ in range(2)]
+    may_overlap = unsigned(1)
+    may_start = 1 << EDGE_BIT["may_start"]
+
+    accept_first, accept_second = accept
+    busy_first, busy_second = busies
+    edge_first, edge_second = sides[0].edge, sides[1].edge
+    release_first, release_second = releases
+
+    sequencers = [
+        sequencer(clock, reset, accept[i], instruction, sides[i], releases[i], busies[i], config, plans)
+        for i in range(2)
+    ]
+    merged = merge(sides[0], sides[1], control)
+
+    @always_comb
+    def overlap() -> None:
+        if turn:
+            may_overlap.next = not busy_second and (not busy_first or (edge_first & may_start) != 0)
+        else:
+            may_overlap.next = not busy_first and (not busy_second or (edge_second & may_start) != 0)
+
+    @always_comb
+    def issue() -> None:
+        free = bool(may_overlap)
+        if instruction.wait_idle:
+            free = not busy_first and not busy_second
+        instruction.ready.next = free
+        accept_first.next = free and instruction.valid and not turn
+        accept_second.next = free and instruction.valid and turn
+
+    @always(clock.posedge)
+    def take_turns() -> None:
+        if reset:
+            turn.next = 0
+        elif accept_first or accept_second:
+            turn.next = not turn
+
+    @always_comb
+    def outputs() -> None:
+        busy.next = busy_first or busy_second
+        release.valid.next = release_first.valid or release_second.valid
+        release.semaphore.next = release_first.semaphore | release_second.semaphore
+        release.value.next = release_first.value | release_second.value
+
+    if probe is not None:
+        probe.update(may_overlap=may_overlap, sides=sides, busies=busies, accept=accept, control=control)
+    return sequencers, merged, overlap, issue, take_turns, outputs

@@ -1,0 +1,1 @@
+"""Engines that run the hardware: the MyHDL simulation, and harnesses for the converted Verilog."""

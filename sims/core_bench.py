@@ -1,0 +1,222 @@
+"""The bare core's test bench: plays DMA and front end, one scratchpad row a cycle, and collects O^T."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from myhdl import StopSimulation, always, block, delay
+
+from myhdl_fsa.arithmetic.formats import Bits
+from myhdl_fsa.config import Config
+from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core
+from myhdl_fsa.dataflows.fsa import Function
+from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
+from myhdl_fsa.signals import unsigned
+from myhdl_fsa.sims.monitors import collisions, intermediates
+from myhdl_fsa.sims.schedule import O_ROW, STORE_SEMAPHORE, Operand, Step, Tile, scratchpad_row
+
+RESET_CYCLES = 2
+PROGRESS_INTERVAL = 64
+"""cycles between two calls of ``progress``"""
+
+
+def pack(words: Iterable[int], width: int) -> int:
+    """Words side by side, the first in the low bits."""
+    total = 0
+    for index, word in enumerate(words):
+        total |= int(word) << (index * width)
+    return total
+
+
+@dataclass
+class CoreRun:
+    """What a run of the core is given, and what it leaves behind."""
+
+    config: Config
+    steps: list[Step]
+    q: Bits
+    k: Bits
+    v: Bits
+    """elem bit patterns: [seq_q, d], [seq_kv, d], [seq_kv, d]"""
+    max_cycles: int | None = None
+    progress: Callable[[int], None] | None = None
+    serial: bool = False
+    """wait for idle before every instruction, so that none overlap"""
+
+    cycle: int = 0
+    """cycles since reset"""
+    issued: list[int] = field(default_factory=list)
+    """per step, the cycle in which it was accepted"""
+    overlap: list[int] = field(default_factory=list)
+    """per step, the first cycle after its own in which the next instruction could have been accepted"""
+    idle: list[int] = field(default_factory=list)
+    """per step, the first idle cycle after it (meaningful in a serial run)"""
+    finished: int | None = None
+    """the first idle cycle after the last step"""
+    limit_reached: bool = False
+    output: list[list[int]] = field(default_factory=list)
+    """packed O^T rows, per query tile"""
+    trace: dict[str, Bits] = field(default_factory=dict)
+
+    @property
+    def cycles(self) -> int:
+        """From first issue to idle."""
+        if self.finished is None:
+            raise RuntimeError("the run has not finished")
+        return self.finished - self.issued[0]
+
+    def tile_rows(self, tile: Tile) -> list[int]:
+        """The tile as packed scratchpad rows."""
+        n, width = self.config.rows, self.config.elem.width
+        matrix = {Operand.Q: self.q, Operand.K: self.k, Operand.V: self.v}[tile.operand]
+        rows = matrix[tile.index * n:(tile.index + 1) * n]
+        return [pack(row, width) for row in (rows.T if tile.operand is Operand.V else rows)]
+
+    def inner_iteration_cycles(self) -> float:
+        """Cycles from one LOAD_STATIONARY to where the next could be accepted, averaged over the run."""
+        loads = [i for i, step in enumerate(self.steps) if step.function is Function.LOAD_STATIONARY]
+        values = [i for i, step in enumerate(self.steps) if step.function is Function.ATTN_VALUE]
+        return float(np.mean([self.overlap[value] - self.issued[load] for load, value in zip(loads, values, strict=True)]))
+
+
+@block
+def core_bench(run: CoreRun, trace: bool = False) -> Any:
+    """The core and its stimulus; simulate until StopSimulation, then read ``run``."""
+    config = run.config
+    clock, reset, busy = unsigned(1), unsigned(1, 1), unsigned(1)
+    instruction = MatrixInstruction(config)
+    release = SemaphoreRelease()
+    write = ScratchpadWrite(config)
+    read = AccumulatorReadPort(config)
+    probe: dict[str, Any] = {}
+    dut = core(clock, reset, instruction, release, busy, write, read, config, probe)
+    watchers: list[Any] = [collisions(clock, probe, config)]
+    if trace:
+        watchers.append(intermediates(clock, probe, config, run))
+    may_overlap = probe["may_overlap"]
+    n = config.rows
+
+    loads: deque[Tile] = deque()
+    for step, previous in zip(run.steps, [None, *run.steps], strict=False):
+        first_q = step.tile is not None and not (
+            step.tile.operand is Operand.Q and step.key_tile > 0 and previous is not None)
+        if step.tile is not None and first_q:
+            loads.append(step.tile)
+    state = _State(loads=loads)
+    primed = min(3, len(loads))
+
+    @always(delay(1))
+    def tick() -> None:
+        clock.next = not clock
+
+    @always(clock.posedge)
+    def drive() -> None:
+        now = run.cycle
+        run.cycle = now + 1
+        if now < RESET_CYCLES:
+            reset.next = now < RESET_CYCLES - 1
+            return
+        if release.valid:
+            semaphore = int(release.semaphore)
+            if semaphore == STORE_SEMAPHORE:
+                state.reads.extend(range(O_ROW, O_ROW + n))
+                run.output.append([])
+            else:
+                state.resident.pop(semaphore, None)
+        _load(now)
+        _collect()
+        _issue(now)
+        if run.progress is not None and now % PROGRESS_INTERVAL == 0:
+            run.progress(now - run.issued[0] if run.issued else 0)
+        if run.max_cycles is not None and now >= run.max_cycles and run.finished is None:
+            run.limit_reached = True
+            raise StopSimulation
+        if run.finished is not None and not state.reads and not state.reading and not state.expecting:
+            raise StopSimulation
+
+    def _load(now: int) -> None:
+        if state.rows:
+            write.data.next = state.rows.popleft()
+            write.row.next = state.row
+            write.valid.next = True
+            state.row += 1
+            if not state.rows:
+                tile = state.loads.popleft()
+                state.loaded += 1
+                state.resident[tile.semaphore] = tile
+            return
+        write.valid.next = False
+        if state.loads and state.loads[0].semaphore not in state.resident:
+            state.rows.extend(run.tile_rows(state.loads[0]))
+            state.row = scratchpad_row(config, state.loads[0])
+
+    def _collect() -> None:
+        if state.expecting:
+            run.output[-1].append(int(read.data))
+            state.expecting = False
+        if state.reading and read.ready:
+            state.expecting = True
+            state.reading = False
+        if not state.reading and state.reads:
+            read.row.next = state.reads.popleft()
+            state.reading = True
+        read.valid.next = state.reading
+
+    def _issue(now: int) -> None:
+        if state.waiting_overlap and may_overlap:
+            run.overlap.append(now)
+            state.waiting_overlap = False
+        if state.waiting_idle and not busy:
+            run.idle.append(now)
+            state.waiting_idle = False
+        if state.offered and instruction.ready:
+            run.issued.append(now)
+            state.offered = False
+            state.waiting_overlap = state.waiting_idle = True
+        position = len(run.issued)
+        if position == len(run.steps):
+            if run.finished is None and not state.offered and not busy and run.issued[-1] < now:
+                run.finished = now
+        elif not state.offered:
+            step = run.steps[position]
+            ready = step.tile is None or state.resident.get(step.tile.semaphore) == step.tile
+            if ready and state.loaded >= primed:
+                _offer(step)
+                state.offered = True
+        instruction.valid.next = state.offered
+
+    def _offer(step: Step) -> None:
+        instruction.function.next = int(step.function)
+        for name in _FIELDS:
+            signal = getattr(instruction, name)
+            signal.next = step.fields.get(name, 0) % (1 << len(signal))
+        if run.serial:
+            instruction.wait_idle.next = True
+
+    return dut, watchers, tick, drive
+
+
+_FIELDS = ("wait_idle", "semaphore", "release", "release_value", "scratchpad_row", "scratchpad_stride", "reverse_in",
+           "reverse_out", "delay", "accumulator_row", "accumulator_stride", "zero", "causal")
+
+
+@dataclass
+class _State:
+    """The bench between two cycles."""
+
+    loads: deque[Tile]
+    loaded: int = 0
+    rows: deque[int] = field(default_factory=deque)
+    row: int = 0
+    resident: dict[int, Tile] = field(default_factory=dict)
+    """per semaphore, the tile in its buffer"""
+    reads: deque[int] = field(default_factory=deque)
+    reading: bool = False
+    expecting: bool = False
+    offered: bool = False
+    waiting_overlap: bool = False
+    waiting_idle: bool = False
