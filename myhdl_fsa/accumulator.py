@@ -9,8 +9,8 @@ from myhdl import ConcatSignal, always, always_comb, block
 from myhdl_fsa.arithmetic.divider import divider
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.arithmetic.exp2 import Exp2
-from myhdl_fsa.arithmetic.mac import EXP2, TAKE_ABOVE, TO_ACC, mac
 from myhdl_fsa.arithmetic.newton import newton
+from myhdl_fsa.arithmetic.scalar import multiply_adder, piece_finder, rounder
 from myhdl_fsa.config import Config
 from myhdl_fsa.control import Accumulator
 from myhdl_fsa.signals import unsigned
@@ -34,56 +34,53 @@ def accumulator_unit(
     """
     acc = config.acc
     a = unsigned(acc.width)
-    left, right, addend = (unsigned(acc.width) for _ in range(3))
-    operation = unsigned(4)
-    unused_elem, unused_hit = unsigned(acc.width), unsigned(1)
     done, active = unsigned(1), unsigned(1)
-
-    multiply_add = mac(
-        left, right, addend, addend, operation, result, unused_elem, unused_hit,
-        mul=acc, add=acc, elem=acc, exp2=Exp2(acc, acc, config.exp2_pieces),
-    )
-    # the reciprocal's operands for the multiply-adder (newton), and its result
-    next_left, next_right, next_addend = (unsigned(acc.width) for _ in range(3))
-    inverse = unsigned(acc.width)
+    # what the reciprocal wants of the multiply-adder (newton), or its own result (division)
+    next_left, next_right, next_addend, inverse = (unsigned(acc.width) for _ in range(4))
     borrows = int(config.reciprocal == "newton")
     if borrows:
         invert = newton(clock, reset, active, a, result, next_left, next_right, next_addend, done, acc)
     else:
         invert = divider(clock, reset, active, a, inverse, done, acc)
 
+    pieces = config.exp2_pieces
+    multiply_add, round_acc = multiply_adder(acc, acc, pieces), rounder(acc, acc, acc)
+    find_piece = piece_finder(acc, pieces)
+    slopes, intercepts = Exp2(acc, acc, pieces).slopes, Exp2(acc, acc, pieces).streamed_intercepts
     scale = int(from_float(config.attention_scale, acc))
     exp_s1, exp_s2, acc_sa = Accumulator.EXP_S1, Accumulator.EXP_S2, Accumulator.ACC_SA
-    plain_acc, set_scale, reciprocal = Accumulator.ACC, Accumulator.SET_SCALE, Accumulator.RECIPROCAL
-    to_acc, to_exp2 = TO_ACC | TAKE_ABOVE, EXP2
+    set_scale, reciprocal = Accumulator.SET_SCALE, Accumulator.RECIPROCAL
 
     @always_comb
-    def operands() -> None:
-        operation.next = 0
-        left.next = a
-        right.next = 0
-        addend.next = 0
-        active.next = 0
-        if command == exp_s1:
-            operation.next = to_acc
-            left.next = from_array
-            right.next = scale
-        elif command == exp_s2:
-            operation.next = to_exp2
-        elif command == acc_sa:
-            operation.next = to_acc
-            right.next = ram_word
-            addend.next = from_array
-        elif command == plain_acc:
-            operation.next = to_acc
-            right.next = ram_word
-        elif command == reciprocal:
-            active.next = 1
-            if borrows:
-                operation.next = to_acc
-                left.next = next_left
-                right.next = next_right
-                addend.next = next_addend
+    def compute() -> None:
+        op = int(command)
+        bits = 0
+        running = 0
+        if op != 0 and op != set_scale:
+            left = int(a)
+            right = int(ram_word)
+            addend = 0
+            exp2 = 0
+            if op == acc_sa:
+                addend = int(from_array)
+            elif op == exp_s1:
+                left = int(from_array)
+                right = scale
+            elif op == exp_s2:
+                exp2 = 1
+                piece = find_piece(left)
+                right = slopes[piece]
+                addend = intercepts[piece]
+            elif op == reciprocal:
+                running = 1
+                if borrows:
+                    left = int(next_left)
+                    right = int(next_right)
+                    addend = int(next_addend)
+            raw = multiply_add(left, right, addend, exp2)
+            bits = round_acc(raw)
+        result.next = bits
+        active.next = running
 
     @always(clock.posedge)
     def register() -> None:
@@ -100,7 +97,7 @@ def accumulator_unit(
 
     if probe is not None:
         probe.setdefault("accumulator_a", []).append(a)
-    return multiply_add, invert, operands, register
+    return invert, compute, register
 
 
 @block

@@ -1,21 +1,15 @@
 """The control words that travel through the machine: PE bundle, comparator and accumulator commands.
 
-Source: spec section 3. The first four PE bits are the multiply-adder's operation (``arithmetic.mac``).
+Source: spec section 3.
 """
 
 from __future__ import annotations
-
-from myhdl_fsa.arithmetic import mac
 
 PE_SIGNALS = ("mac", "acc_ui", "update_reg", "exp2", "load_reg_li", "load_reg_ui", "flow_lr", "flow_ud", "flow_du")
 """The PE control bits, bit 0 first."""
 
 PE_CONTROL_WIDTH = len(PE_SIGNALS)
 PE_BIT = {name: 1 << bit for bit, name in enumerate(PE_SIGNALS)}
-
-assert (PE_BIT["mac"], PE_BIT["acc_ui"], PE_BIT["update_reg"], PE_BIT["exp2"]) == (
-    mac.TO_ACC, mac.TAKE_ABOVE, mac.TO_ELEM, mac.EXP2
-)
 
 
 class Comparator:

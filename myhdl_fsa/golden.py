@@ -53,7 +53,8 @@ def attention(q: Any, k: Any, v: Any, config: Config, causal: bool = False, trac
     for first in range(0, len(q) // config.cols, tiles):
         rows = slice(first * config.cols, (first + tiles) * config.cols)
         with np.errstate(all="ignore"):
-            result[rows] = _query_block(q[rows], k, v, first if causal else None, config, _part(steps, rows, range(len(k) // config.rows), config.rows))
+            part = _part(steps, rows, range(len(k) // config.rows), config.rows)
+            result[rows] = _query_block(q[rows], k, v, first if causal else None, config, part)
     return (result, steps) if trace else result
 
 
@@ -93,7 +94,7 @@ def _query_block(
         begin = [0] * (stop - start) if first is None else [max(0, t - first) * n for t in range(start, stop)]
         if first is not None:
             _mask(score, range(start - first, stop - first))
-        old, new = _running_max(score, running, acc)
+        old, new = _running_max(score, running)
         running = new[-1]
         v_tiles = v[start * n : stop * n].reshape(stop - start, n, n)
         v_by_step = np.concatenate([v_tiles, np.ones((stop - start, n, 1))], axis=2).transpose(1, 0, 2)[..., None]
@@ -168,7 +169,7 @@ def _mask(score: Floats, offsets: range) -> None:
             score[tile, :, offset * n : (offset + 1) * n][later] = -np.inf
 
 
-def _running_max(score: Floats, running: Values, acc: FloatFormat) -> tuple[Values, Values]:
+def _running_max(score: Floats, running: Values) -> tuple[Values, Values]:
     """The maximum before and after each tile, [tiles, queries], going on from ``running``."""
     tops = np.concatenate([running[None], score.max(axis=1)])
     maxima = np.maximum.accumulate(tops)
@@ -231,9 +232,9 @@ _PER_TILE = ("running_max", "delta", "scaled_delta", "rescale", "row_sum", "L")
 
 def _empty_trace(queries: int, keys: int, config: Config) -> dict[str, Bits]:
     tiles = keys // config.rows
-    shapes: dict[str, tuple[int, ...]] = {name: (queries, keys) for name in _PER_KEY}
-    shapes.update({name: (queries, tiles) for name in _PER_TILE})
-    shapes.update({name: (queries, tiles, config.rows) for name in ("O_partial", "O")})
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_PER_KEY, (queries, keys))
+    shapes.update(dict.fromkeys(_PER_TILE, (queries, tiles)))
+    shapes.update(dict.fromkeys(("O_partial", "O"), (queries, tiles, config.rows)))
     shapes["reciprocal"] = (queries,)
     return {
         name: np.zeros(shape, (config.elem if name in _ELEM_STEPS else config.acc).dtype)
@@ -246,8 +247,9 @@ def _part(steps: dict[str, Bits] | None, rows: slice, tiles: range, n: int) -> d
     if steps is None:
         return None
     keys = slice(tiles.start * n, tiles.stop * n)
+    columns = slice(tiles.start, tiles.stop)
     return {
-        name: array[rows] if array.ndim == 1 else array[rows, keys if name in _PER_KEY else slice(tiles.start, tiles.stop)]
+        name: array[rows] if array.ndim == 1 else array[rows, keys if name in _PER_KEY else columns]
         for name, array in steps.items()
     }
 

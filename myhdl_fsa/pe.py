@@ -6,8 +6,7 @@ from typing import Any
 
 from myhdl import always, block
 
-from myhdl_fsa.arithmetic.exp2 import Exp2
-from myhdl_fsa.arithmetic.mac import mac
+from myhdl_fsa.arithmetic.scalar import multiply_adder, rounder
 from myhdl_fsa.config import Config
 from myhdl_fsa.control import PE_BIT
 from myhdl_fsa.signals import unsigned
@@ -43,58 +42,59 @@ def pe(
     Source: spec section 3.
     """
     elem, acc = config.elem, config.acc
-    elem_width = elem.width
     register = unsigned(elem.width)
     exp2_done = unsigned(1)
-    acc_result = unsigned(acc.width)
-    elem_result = unsigned(elem.width)
-    hit = unsigned(1)
 
-    multiply_add = mac(
-        register, left, above, below, control, acc_result, elem_result, hit,
-        mul=elem, add=acc, elem=elem, exp2=Exp2(elem, acc, config.exp2_pieces), streamed=True,
-    )
+    multiply_add = multiply_adder(elem, acc, config.exp2_pieces)
+    round_acc, round_elem = rounder(elem, acc, acc), rounder(elem, acc, elem)
 
-    take_sum, from_above = PE_BIT["mac"], PE_BIT["mac"] | PE_BIT["acc_ui"]
-    update_reg, exp2 = PE_BIT["update_reg"], PE_BIT["exp2"]
+    elem_width = elem.width
+    mac, acc_ui, update_reg, exp2 = (PE_BIT[name] for name in ("mac", "acc_ui", "update_reg", "exp2"))
     load_reg_li, load_reg_ui = PE_BIT["load_reg_li"], PE_BIT["load_reg_ui"]
     flow_lr, flow_ud, flow_du = PE_BIT["flow_lr"], PE_BIT["flow_ud"], PE_BIT["flow_du"]
+    arithmetic = mac | update_reg | exp2
+    loads = load_reg_li | load_reg_ui
 
     @always(clock.posedge)
     def registers() -> None:
         bits = int(control)
+        control_out.next = bits
         if reset:
             control_out.next = 0
-        else:
-            control_out.next = bits
         if bits != 0:
-            if (bits & load_reg_li) != 0:
-                register.next = left
-                right.next = register
-            elif (bits & flow_lr) != 0:
+            if (bits & flow_lr) != 0:
                 right.next = left
-            if (bits & load_reg_ui) != 0:
-                register.next = above[elem_width:]
-            if (bits & exp2) != 0:
-                if hit:
-                    # after the result, a later piece may match it: take only the first
+            if (bits & flow_ud) != 0:
+                down.next = above
+            if (bits & flow_du) != 0:
+                up.next = below
+            if (bits & exp2) == 0:
+                exp2_done.next = 0
+            if (bits & arithmetic) != 0:
+                addend = int(below)
+                if (bits & acc_ui) != 0:
+                    addend = int(above)
+                raw = multiply_add(int(register), int(left), addend, bits & exp2)
+                if (bits & mac) != 0:
+                    if (bits & acc_ui) != 0:
+                        down.next = round_acc(raw)
+                    else:
+                        up.next = round_acc(raw)
+                if (bits & update_reg) != 0:
+                    register.next = round_elem(raw)
+                elif (bits & exp2) != 0 and (raw & 1) != 0:
+                    # the result may lie in a later piece itself: only the first hit counts
                     exp2_done.next = 1
                     if not exp2_done:
-                        register.next = elem_result
-            else:
-                exp2_done.next = 0
-                if (bits & update_reg) != 0:
-                    register.next = elem_result
-            if (bits & from_above) == from_above:
-                down.next = acc_result
-            elif (bits & flow_ud) != 0:
-                down.next = above
-            if (bits & from_above) == take_sum:
-                up.next = acc_result
-            elif (bits & flow_du) != 0:
-                up.next = below
+                        register.next = round_elem(raw)
+            if (bits & loads) != 0:
+                if (bits & load_reg_li) != 0:
+                    right.next = register
+                    register.next = left
+                else:
+                    register.next = above[elem_width:]
 
     if probe is not None:
         probe.setdefault("pe_register", []).append(register)
         probe.setdefault("pe_control", []).append(control)
-    return multiply_add, registers
+    return registers

@@ -5,12 +5,59 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from myhdl import Signal, intbv
+from myhdl import intbv
+from myhdl._Signal import _Signal, _siglist  # the simulator's list of signals to update
+
+
+class UnsignedSignal(_Signal):
+    """A MyHDL signal of a fixed number of bits, with the two operations a simulation spends its time in made direct.
+
+    MyHDL's own setter dispatches on the value's type and compares intbv objects; here both sides are known to be
+    intbv. The bounds check stays: a value that does not fit raises ValueError. Converts like any signal.
+    """
+
+    __slots__ = ()
+
+    def __int__(self) -> int:
+        return self._val._val
+
+    @property
+    def next(self) -> Any:
+        """The value after the current delta cycle."""
+        _siglist.append(self)
+        return self._next
+
+    @next.setter
+    def next(self, value: Any) -> None:
+        if value.__class__ is UnsignedSignal:
+            value = value._val._val
+        elif value.__class__ is not int:
+            if isinstance(value, _Signal):
+                value = value._val
+            value = int(value)
+        if not 0 <= value < self._max:
+            raise ValueError(f"{value} does not fit a signal of {self._nrbits} bits")
+        self._next._val = value
+        _siglist.append(self)
+
+    def _update(self) -> Any:
+        after = self._next._val
+        value = self._val
+        if after == value._val:
+            return ()
+        waiters = self._eventWaiters[:]
+        del self._eventWaiters[:]
+        if self._posedgeWaiters or self._negedgeWaiters:
+            raise TypeError("an edge of a signal of several bits")
+        value._val = after
+        if self._tracing:
+            self._printVcd()
+        return waiters
 
 
 def unsigned(width: int, value: int = 0) -> Any:
     """A signal of ``width`` bits (a bool signal for one bit) that starts at ``value``."""
-    return Signal(bool(value)) if width == 1 else Signal(intbv(value)[width:])
+    return _Signal(bool(value)) if width == 1 else UnsignedSignal(intbv(value)[width:])
 
 
 def address_width(rows: int) -> int:

@@ -1,10 +1,14 @@
-"""The skew at the array's edges: delays that turn a row of words into a diagonal wave, and back."""
+"""The skew at the array's edges: delays that turn a row of words into a diagonal wave, and back.
+
+A delay line is a list of whole rows; lane i is taken from stage i-1. The lanes of a stage that nothing reads (below
+the diagonal) cost nothing in hardware: synthesis removes them.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block, intbv
+from myhdl import always, always_comb, block
 
 from myhdl_fsa.signals import unsigned
 
@@ -14,7 +18,7 @@ def input_skew(
     clock: Any, row: Any, constant: Any, use_constant: Any, reverse_in: Any, delay: Any, reverse_out: Any, out: Any,
     count: int, width: int,
 ) -> Any:
-    """Lane i waits i cycles when ``delay`` is 1; optionally reversed before and after. Latency 0 and up.
+    """Lane i waits i cycles when ``delay`` is 1; optionally reversed before and after.
 
     Ports
         row           in   count x width, lane 0 in the low bits
@@ -25,42 +29,44 @@ def input_skew(
         reverse_out   in   1   lane i leaves as lane count-1-i
         out           out  count x width
 
-    Source: spec section 3 (input delayer).
+    Latency i cycles in lane i (0 without ``delay``). Source: spec section 3 (input delayer).
     """
-    lanes = [unsigned(width) for _ in range(count)]
-    # lane i's registers are line[i*(i-1)/2] ... , the newest word first
-    line = [unsigned(width) for _ in range(max(1, count * (count - 1) // 2))]
-    mask = (1 << width) - 1
+    total = count * width
+    mask, last = (1 << width) - 1, count - 1
+    entered = unsigned(total)
+    stages = [unsigned(total) for _ in range(count - 1)]
 
     @always_comb
     def enter() -> None:
-        for i in range(count):
-            if use_constant:
-                lanes[i].next = constant
-            elif reverse_in:
-                lanes[i].next = (row >> ((count - 1 - i) * width)) & mask
-            else:
-                lanes[i].next = (row >> (i * width)) & mask
+        word = 0
+        if use_constant:
+            for i in range(count):
+                word = (word << width) | int(constant)
+        elif reverse_in:
+            for i in range(count):
+                word = word | (((row >> (i * width)) & mask) << ((last - i) * width))
+        else:
+            word = int(row)
+        entered.next = word
 
     @always(clock.posedge)
     def shift() -> None:
-        for i in range(1, count):
-            line[(i * (i - 1)) >> 1].next = lanes[i]
-            for j in range(1, i):
-                line[((i * (i - 1)) >> 1) + j].next = line[((i * (i - 1)) >> 1) + j - 1]
+        stages[0].next = entered
+        for i in range(1, last):
+            stages[i].next = stages[i - 1]
 
     @always_comb
     def leave() -> None:
-        word = intbv(0)[count * width:]
-        lane = intbv(0)[width:]
-        for i in range(count):
-            lane[:] = lanes[i]
-            if delay and i > 0:
-                lane[:] = line[((i * (i - 1)) >> 1) + i - 1]
-            if reverse_out:
-                word[:] = word | (lane << ((count - 1 - i) * width))
-            else:
-                word[:] = word | (lane << (i * width))
+        word = int(entered)
+        if delay:
+            word = word & mask
+            for i in range(1, count):
+                word = word | (int(stages[i - 1]) & (mask << (i * width)))
+        if reverse_out:
+            reversed_word = 0
+            for i in range(count):
+                reversed_word = reversed_word | (((word >> (i * width)) & mask) << ((last - i) * width))
+            word = reversed_word
         out.next = word
 
     return enter, shift, leave
@@ -76,23 +82,21 @@ def output_skew(clock: Any, row: Any, out: Any, count: int, width: int) -> Any:
 
     Source: spec section 3 (output delayer).
     """
-    # lane i's registers are the last count-1-i of the line up to its end, the newest word first
-    line = [unsigned(width) for _ in range(max(1, count * (count - 1) // 2))]
-    mask = (1 << width) - 1
+    total = count * width
+    mask, last = (1 << width) - 1, count - 1
+    stages = [unsigned(total) for _ in range(count - 1)]
 
     @always(clock.posedge)
     def shift() -> None:
-        for d in range(1, count):
-            line[(d * (d - 1)) >> 1].next = (row >> ((count - 1 - d) * width)) & mask
-            for j in range(1, d):
-                line[((d * (d - 1)) >> 1) + j].next = line[((d * (d - 1)) >> 1) + j - 1]
+        stages[0].next = row
+        for i in range(1, last):
+            stages[i].next = stages[i - 1]
 
     @always_comb
     def leave() -> None:
-        word = intbv(0)[count * width:]
-        word[:] = (row >> ((count - 1) * width)) << ((count - 1) * width)
-        for d in range(1, count):
-            word[:] = word | (line[((d * (d - 1)) >> 1) + d - 1] << ((count - 1 - d) * width))
+        word = int(row) & (mask << (last * width))
+        for i in range(1, count):
+            word = word | (int(stages[i - 1]) & (mask << ((last - i) * width)))
         out.next = word
 
     return shift, leave

@@ -1,0 +1,63 @@
+# The development commands. `make sim` and `make test` work on a fresh Debian machine that has Python 3.11 with venv.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+LINT_TREE := build/lint/myhdl_fsa
+SOURCES := myhdl_fsa convert sims tests $(wildcard benchmarks)
+PYTEST := $(BIN)/python -m pytest -n 2
+
+.PHONY: help install sim test test-slow lint bench clean hdl-tools
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+install: $(INSTALLED) ## a virtual environment in .venv with the versions of constraints.txt
+
+# The stamp is newer than what the installation depends on, so a second run installs nothing.
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "make: error: $(PYTHON) is missing or older than Python 3.11; name another with PYTHON=..." >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint]'
+	@touch $@
+
+sim: $(INSTALLED) ## the 4x4 array on 4 queries and 4 keys
+	$(BIN)/fsa-sim --seq-q 4 --seq-kv 4
+
+test: $(INSTALLED) hdl-tools lint ## lint, then every test that is not slow
+	$(PYTEST) -m "not slow"
+
+test-slow: $(INSTALLED) hdl-tools ## the slow tests alone
+	$(PYTEST) -m slow
+
+lint: $(INSTALLED) ## ruff and mypy
+	$(BIN)/ruff check $(SOURCES)
+	@rm -rf build/lint && mkdir -p $(LINT_TREE)
+	@cd $(LINT_TREE) && ln -s ../../../myhdl_fsa/* ../../../convert ../../../sims .
+	$(BIN)/mypy
+
+bench: $(INSTALLED) ## the speed figures of the README
+	@scripts=(benchmarks/*.py); test -e "$${scripts[0]}" || { echo "make: error: benchmarks/ holds no script" >&2; exit 1; }; \
+	for script in "$${scripts[@]}"; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+# Icarus and Verilator simulate the converted Verilog; a C++ compiler and make build what Verilator writes.
+HDL_PACKAGES := iverilog verilator g++ make
+hdl-tools:
+	@if command -v iverilog >/dev/null && command -v verilator >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then as_root=; elif command -v sudo >/dev/null; then as_root=sudo; else as_root=none; fi; \
+	if [ "$$as_root" = none ] || ! command -v apt-get >/dev/null; then \
+	  echo "make: error: iverilog or verilator is missing; run as root: apt-get install $(HDL_PACKAGES)" >&2; exit 1; fi; \
+	echo "Installing $(HDL_PACKAGES)"; \
+	{ $$as_root apt-get update -qq && \
+	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(HDL_PACKAGES); } >/dev/null \
+	  || { echo "make: error: could not install; run as root: apt-get install $(HDL_PACKAGES)" >&2; exit 1; }
+
+clean: ## remove what the other commands made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find myhdl_fsa convert sims tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,261 @@
+"""``fsa-sim``: attention on the simulated array, measured against torch and the golden model."""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from myhdl_fsa import metrics, report
+from myhdl_fsa.arithmetic.formats import Bits
+from myhdl_fsa.cli import OneLineCommand
+from myhdl_fsa.config import RECIPROCALS, Config, ConfigError, preset
+from myhdl_fsa.engine import ENGINES, EngineResult, RunError, engine
+from myhdl_fsa.files import OutputError, atomic_path, check_writable, is_device, write_atomic
+from myhdl_fsa.workload import DISTRIBUTIONS, Workload, WorkloadError, default_seq, generate, load
+
+FILE = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, as given; lengths and files are None when they are not."""
+
+    seq_q: int | None
+    seq_kv: int | None
+    seed: int
+    distribution: str
+    q: Path | None
+    k: Path | None
+    v: Path | None
+    out: Path | None
+    config: str
+    reciprocal: str | None
+    causal: bool
+    engine: str
+    diff: bool
+    diff_verbose: bool
+    diff_only: bool
+    vcd: Path | None
+    max_cycles: int | None
+    json: Path | None
+    quiet: bool
+
+    @property
+    def engine_used(self) -> str:
+        """The engine that runs: --diff-only leaves the hardware out."""
+        return "golden" if self.diff_only else self.engine
+
+    @property
+    def compares(self) -> bool:
+        """Whether the hardware is compared with the golden model."""
+        return (self.diff or self.diff_verbose) and not self.diff_only
+
+
+# The published commands spell their options with underscores; both spellings are read.
+@click.command("fsa-sim", cls=OneLineCommand, context_settings={
+    "token_normalize_func": lambda token: token.replace("_", "-"), "max_content_width": 120, "show_default": True,
+})
+@click.option("--seq-q", type=int, help="Queries, a multiple of the tile.  [default: 4, or one tile]")
+@click.option("--seq-kv", type=int, help="Keys and values, a multiple of the tile.  [default: 4, or one tile]")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed of the generated tensors.")
+@click.option("--distribution", type=click.Choice(DISTRIBUTIONS), default="uniform",
+              help="Of the generated tensors: uniform over [0, 1), or fa3: N(0,1) + N(0,10)*Bernoulli(0.001).")
+@click.option("--q", type=FILE, metavar="FILE.npy", help="Q [seq, d] in floating point, instead of a generated one.")
+@click.option("--k", type=FILE, metavar="FILE.npy", help="K, likewise; --q, --k and --v go together.")
+@click.option("--v", type=FILE, metavar="FILE.npy", help="V, likewise.")
+@click.option("--out", type=FILE, metavar="FILE.npy", help="Write the result, float32 [seq_q, d].")
+@click.option("--config", default="FSA4X4Fp16Config", metavar="NAME|FILE.json",
+              help="A published configuration, or a file of its fields.")
+@click.option("--reciprocal", type=click.Choice(RECIPROCALS), help="Instead of the configuration's own.")
+@click.option("--causal", is_flag=True, help="Query i sees keys 0 to i.")
+@click.option("--engine", type=click.Choice(list(ENGINES)), default="myhdl",
+              help="The MyHDL simulation, or the golden model alone.")
+@click.option("--diff", is_flag=True, help="Compare with the golden model, bit for bit.")
+@click.option("--diff-verbose", is_flag=True, help="And print every intermediate in hex and float.")
+@click.option("--diff-only", is_flag=True, help="Only the golden model, against torch.")
+@click.option("--vcd", type=FILE, metavar="FILE", help="Write the waveform of the simulation.")
+@click.option("--max-cycles", type=click.IntRange(1), metavar="CYCLES", help="Give up after that many.")
+@click.option("--json", type=FILE, metavar="FILE", help="Write figures and errors as JSON.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.version_option(package_name="myhdl-fsa")
+def main(**given: object) -> int:
+    """Run attention on the array and print its error against torch, its cycles and its utilisation."""
+    options = Options(**given)  # type: ignore[arg-type]
+    config = _config(options)
+    _check_options(options)
+    work = _workload(options, config)
+    return _run(options, config, work)
+
+
+def _config(options: Options) -> Config:
+    name = options.config
+    try:
+        if name.endswith(".json") or os.sep in name:
+            config = Config.from_json(Path(name).read_text(encoding="utf-8"))
+        else:
+            config = preset(name)
+        return config if options.reciprocal is None else config.replace(reciprocal=options.reciprocal)
+    except ConfigError as error:
+        raise click.UsageError(f"--config {name}: {error}") from None
+    except OSError as error:
+        raise click.UsageError(f"--config {name}: cannot read: {error.strerror or error}") from None
+    except ValueError:
+        raise click.UsageError(f"--config {name}: cannot read: not UTF-8 text") from None
+
+
+def _check_options(options: Options) -> None:
+    if options.engine_used == "golden":
+        used_by = "--diff-only" if options.diff_only else "--engine golden"
+        if options.vcd is not None:
+            raise click.UsageError(f"--vcd {options.vcd}: {used_by} has no waveform: needs --engine myhdl")
+        if options.compares:
+            raise click.UsageError(f"--diff: {used_by} compares nothing: needs --engine myhdl, or use --diff-only")
+    taken: dict[str, str] = {}
+    for option in ("q", "k", "v", "config"):
+        path = getattr(options, option)
+        if path is not None:
+            taken[os.path.realpath(path)] = f"--{option}"
+    for option in ("out", "json", "vcd"):
+        path = getattr(options, option)
+        if path is None:
+            continue
+        try:
+            check_writable(path)
+            if is_device(path):
+                if option == "vcd":
+                    raise OutputError("must be a regular file")
+                continue
+        except OutputError as error:
+            raise click.UsageError(f"--{option} {path}: cannot write: {error}") from None
+        other = taken.setdefault(os.path.realpath(path), f"--{option}")
+        if other != f"--{option}":
+            raise click.UsageError(f"--{option} {path}: is the file of {other} too: must be another")
+
+
+def _workload(options: Options, config: Config) -> Workload:
+    tensors = {"--q": options.q, "--k": options.k, "--v": options.v}
+    missing = [option for option, path in tensors.items() if path is None]
+    try:
+        if len(missing) == len(tensors):
+            seq_q = default_seq(config) if options.seq_q is None else options.seq_q
+            seq_kv = default_seq(config) if options.seq_kv is None else options.seq_kv
+            return generate(config, seq_q, seq_kv, options.seed, options.distribution)
+        if options.q is None or options.k is None or options.v is None:
+            given = next(f"{option} {path}" for option, path in tensors.items() if path is not None)
+            raise click.UsageError(f"{given}: needs {' and '.join(missing)} too")
+        work = load(config, options.q, options.k, options.v)
+    except WorkloadError as error:
+        raise click.UsageError(f"{error.option} {error}") from None
+    for option, wanted, found in (("--seq-q", options.seq_q, work.seq_q), ("--seq-kv", options.seq_kv, work.seq_kv)):
+        if wanted is not None and wanted != found:
+            raise click.UsageError(f"{option} {wanted}: the files have {found} rows: leave it out, or give {found}")
+    return work
+
+
+def _run(options: Options, config: Config, work: Workload) -> int:
+    try:
+        result = _attention(options, config, work)
+        golden = engine("golden").attention(
+            work.q, work.k, work.v, config, causal=options.causal, trace=options.diff_verbose
+        ) if options.compares else None
+    except RunError as error:
+        raise click.ClickException(str(error)) from None
+
+    name = "golden" if options.engine_used == "golden" else "FSA"
+    reference = metrics.torch_attention(work, config.elem, options.causal)
+    output = metrics.to_float32(result.output, config.acc)
+    errors = {name: metrics.error_metrics(output, reference)}
+    utilisation = None
+    if result.cycles is not None:
+        utilisation = metrics.utilisation(config, work.seq_q, work.seq_kv, result.cycles, options.causal)
+
+    lines: list[str] = []
+    mismatch = None
+    if golden is not None:
+        errors["golden"] = metrics.error_metrics(metrics.to_float32(golden.output, config.acc), reference)
+        comparison = report.compare(result.output, golden.output)
+        verdict = report.comparison_line(comparison, result.output, golden.output, config.acc)
+        lines.append(verdict)
+        mismatch = None if comparison.first is None else verdict
+    if result.cycles is not None and utilisation is not None:
+        lines += report.cycle_lines(result.cycles, result.inner_iteration_cycles, utilisation)
+
+    if not options.quiet:
+        if options.diff_verbose:
+            _print_matrices(config, result, golden)
+        for impl, values in errors.items():
+            click.echo(report.error_line(impl, values))
+        for line in lines:
+            click.echo(line)
+    _write("--out", options.out, _npy(output))
+    _write("--json", options.json, report.json_document(
+        config=config,
+        engine=options.engine_used,
+        seq_q=work.seq_q,
+        seq_kv=work.seq_kv,
+        causal=options.causal,
+        cycles=result.cycles,
+        inner_iteration_cycles=result.inner_iteration_cycles,
+        utilisation=utilisation,
+        bit_exact=None if golden is None else mismatch is None,
+        errors=errors,
+    ))
+    if mismatch is not None and options.quiet:
+        raise click.ClickException(mismatch)
+    return 0 if mismatch is None else 1
+
+
+def _attention(options: Options, config: Config, work: Workload) -> EngineResult:
+    with ExitStack() as stack:
+        vcd = None
+        if options.vcd is not None:
+            # A run that reached its cycle limit leaves a waveform of every cycle before it, which is worth having.
+            vcd = stack.enter_context(atomic_path(options.vcd, ".vcd", keep=(RunError,)))
+        progress = stack.enter_context(report.progress_bar(not options.quiet))
+        return engine(options.engine_used).attention(
+            work.q,
+            work.k,
+            work.v,
+            config,
+            causal=options.causal,
+            trace=options.diff_verbose,
+            vcd=vcd,
+            max_cycles=options.max_cycles,
+            progress=progress,
+        )
+
+
+def _print_matrices(config: Config, result: EngineResult, golden: EngineResult | None) -> None:
+    # With --diff-only the golden model is the result and there is nothing to mark.
+    reference, captured = result, None
+    if golden is not None:
+        reference, captured = golden, {**result.trace, "output": result.output}
+    matrices: dict[str, Bits] = {**reference.trace, "output": reference.output}
+    for name, matrix in matrices.items():
+        for line in report.matrix_lines(name, matrix, config, captured):
+            click.echo(line)
+
+
+def _npy(values: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values, allow_pickle=False)
+    return file.getvalue()
+
+
+def _write(option: str, path: Path | None, data: bytes) -> None:
+    if path is None:
+        return
+    try:
+        write_atomic(path, data)
+    except OutputError as error:
+        raise click.ClickException(f"{option} {path}: cannot write: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

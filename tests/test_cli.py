@@ -1,0 +1,674 @@
+"""fsa-sim: what it prints and writes, its exit statuses, and every kind of bad input."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import myhdl_fsa.engine
+from myhdl_fsa import easyfloat, golden
+from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat
+from myhdl_fsa.cli.sim import main
+from myhdl_fsa.config import PRESETS, Config, preset
+from myhdl_fsa.engine import EngineResult, RunError
+from myhdl_fsa.metrics import error_metrics, to_float32, torch_attention
+from myhdl_fsa.workload import Workload, generate, to_elem
+
+PUBLISHED = "{'MAE': 9.6587464e-05, 'MSE': 1.6099552e-08, 'MaxErr': 0.00030440092, 'RelErr': 0.00019886618}"
+
+
+class FakeEngine:
+    """The golden model's bits and a clock of the known length, to test the command without simulating hardware."""
+
+    name = "fake"
+
+    def __init__(self, flip=None, fail=None, before=None):
+        self.flip, self.fail, self.before = flip, fail, before
+
+    def attention(self, q, k, v, config, *, causal=False, trace=False, vcd=None, max_cycles=None, progress=None):
+        if self.before is not None:
+            self.before()
+        n = config.rows
+        cycles = (len(q) // n) * ((len(k) // n) * (5 * n + 13) + 2 * n + 4 + 19) + 1
+        if vcd is not None:
+            assert vcd.suffix == ".vcd"
+            vcd.write_text("$end\n")
+        if max_cycles is not None and max_cycles < cycles:
+            raise RunError(f"cycle limit of {max_cycles} reached with 1 of 5 instructions done")
+        if self.fail is not None:
+            raise self.fail
+        for cycle in range(cycles):
+            if progress is not None:
+                progress(cycle, cycles)
+        output, steps = golden.attention(q, k, v, config, causal=causal, trace=True)
+        if self.flip is not None:
+            output[self.flip] ^= 1
+            steps["P"][self.flip] ^= 1
+        traced = {name: steps[name] for name in ("S", "P")} if trace else {}
+        return EngineResult(output, cycles, 5.0 * n + 13, traced)
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    def install(**kwargs):
+        monkeypatch.setitem(myhdl_fsa.engine.ENGINES, "myhdl", lambda: FakeEngine(**kwargs))
+
+    install()
+    return install
+
+
+def fsa_sim(*args):
+    """Runs the command in this process."""
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def ok(*args):
+    result = fsa_sim(*args)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    return result.stdout
+
+
+def refused(*args, status=2):
+    """The one line on standard error of a command that is refused."""
+    result = fsa_sim(*args)
+    assert result.exit_code == status, result.output
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("fsa-sim: error: ")
+    return lines[0]
+
+
+def process(*args, **kwargs):
+    """Runs the command in a process of its own."""
+    command = [sys.executable, "-m", "myhdl_fsa.cli.sim", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **kwargs)
+
+
+def save(path, seq, d=4, dtype=np.float16, seed=1):
+    np.save(path, np.random.default_rng(seed).random((seq, d)).astype(dtype))
+    return path
+
+
+@pytest.fixture
+def tensors(tmp_path):
+    """Options that name good files of 8 queries and 4 keys."""
+    files = {name: save(tmp_path / f"{name}.npy", 8 if name == "q" else 4, seed=ord(name)) for name in "qkv"}
+    return {f"--{name}": path for name, path in files.items()}
+
+
+def flat(options):
+    return [item for pair in options.items() for item in pair]
+
+
+# What is printed and written
+
+
+def test_default_output(fake):
+    assert ok() == (
+        f"Error of FSA vs torch: {PUBLISHED}\n"
+        "Cycles: 65\n"
+        "Cycles per inner iteration: 33.0\n"
+        "Matmul utilisation: 12.3 %\n"
+    )
+
+
+def test_diff_prints_both_errors_and_the_verdict(fake):
+    lines = ok("--diff").splitlines()
+    assert lines[0] == f"Error of FSA vs torch: {PUBLISHED}"
+    assert lines[1] == f"Error of golden vs torch: {PUBLISHED}"
+    assert lines[2] == "FSA equals the golden model bit for bit (16 values)"
+    assert lines[3] == "Cycles: 65"
+
+
+def test_diff_that_fails_names_the_first_difference(fake, tmp_path):
+    fake(flip=(1, 2))
+    result = fsa_sim("--diff", "--json", tmp_path / "run.json")
+    assert result.exit_code == 1
+    assert "FSA differs from the golden model in 1 of 16 values, first at [1, 2]: FSA " in result.stdout
+    found = re.search(r"FSA ([0-9a-f]{8}) \(.*golden ([0-9a-f]{8}) \(", result.stdout)
+    assert found is not None, result.stdout
+    assert int(found[1], 16) ^ int(found[2], 16) == 1
+    assert json.loads((tmp_path / "run.json").read_text())["bit_exact"] is False
+
+
+def test_diff_that_fails_is_an_error_even_when_quiet(fake):
+    fake(flip=(0, 0))
+    assert "differs from the golden model" in refused("--diff", "--quiet", status=1)
+
+
+def test_diff_verbose_prints_every_matrix_and_marks_differences(fake):
+    fake(flip=(2, 1))
+    result = fsa_sim("--diff-verbose")
+    assert result.exit_code == 1
+    headers = dict(re.findall(r"^(\w+): (\w+ \[.*)$", result.stdout, re.M))
+    names = {
+        "S", "S_elem", "running_max", "delta", "scaled_delta", "rescale", "X1", "X2", "P", "row_sum", "O_partial",
+        "L", "O", "reciprocal", "output",
+    }  # fmt: skip
+    assert set(headers) == names
+    assert headers["S"] == "fp32 [4, 4], FSA equal"
+    assert headers["P"] == "fp16 [4, 4], FSA differs in 1 of 16 values"
+    assert headers["L"].endswith("not captured from the hardware")
+    assert headers["output"] == "fp32 [4, 4], FSA differs in 1 of 16 values"
+    assert len(re.findall(r"[0-9a-f]\*", result.stdout)) == 2
+    assert len(re.findall(r"^  \* first at \[2, 1\]: FSA ", result.stdout, re.M)) == 2
+
+
+def test_diff_verbose_values_are_those_of_the_golden_model(fake):
+    config = preset("FSA4X4Fp16Config")
+    work = generate(config, 8, 4, seed=0)
+    _, steps = golden.attention(work.q, work.k, work.v, config, trace=True)
+    printed = ok("--diff-verbose", "--seq-q", 8)
+    rows = re.search(r"^P: .*\n((?:  .*\n)+)", printed, re.M)[1].splitlines()
+    found = [[int(cell, 16) for cell in re.findall(r"\b[0-9a-f]{4}\b(?= +[-0-9a-z])", row)] for row in rows]
+    assert np.array_equal(found, steps["P"])
+
+
+def test_diff_only_runs_no_hardware(fake):
+    fake(fail=AssertionError("the hardware ran"))
+    assert ok("--diff-only") == f"Error of golden vs torch: {PUBLISHED}\n"
+    assert "captured" not in ok("--diff-only", "--diff-verbose")
+
+
+def test_golden_engine_prints_no_cycles():
+    assert ok("--engine", "golden") == f"Error of golden vs torch: {PUBLISHED}\n"
+
+
+def test_quiet_prints_nothing(fake, tmp_path):
+    assert ok("--quiet", "--diff-verbose", "--out", tmp_path / "o.npy") == ""
+    assert np.load(tmp_path / "o.npy").shape == (4, 4)
+
+
+def test_json(fake, tmp_path):
+    path = tmp_path / "run.json"
+    ok("--json", path, "--diff", "--seq-q", 8, "--seq-kv", 12, "--causal", "--reciprocal", "division")
+    run = json.loads(path.read_text())
+    assert list(run) == [
+        "config", "engine", "seq_q", "seq_kv", "causal", "reciprocal", "cycles", "inner_iteration_cycles",
+        "utilisation", "bit_exact", "errors",
+    ]  # fmt: skip
+    assert Config.from_dict(run["config"]) == preset("FSA4X4Fp16Config").replace(reciprocal="division")
+    assert (run["engine"], run["seq_q"], run["seq_kv"], run["causal"]) == ("myhdl", 8, 12, True)
+    assert (run["reciprocal"], run["bit_exact"]) == ("division", True)
+    assert (run["cycles"], run["inner_iteration_cycles"]) == (261, 33.0)
+    # Causal leaves 1 + 2 of the 2 * 3 tile pairs.
+    assert run["utilisation"] == pytest.approx(2 * 4 * 3 / 261)
+    assert run["errors"]["FSA"] == run["errors"]["golden"]
+    assert set(run["errors"]["FSA"]) == {"MAE", "MSE", "MaxErr", "RelErr"}
+
+
+def test_json_without_a_comparison(fake, tmp_path):
+    ok("--json", tmp_path / "run.json")
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["bit_exact"] is None
+    assert run["errors"] == {
+        "FSA": {"MAE": 9.6587464e-05, "MSE": 1.6099552e-08, "MaxErr": 0.00030440092, "RelErr": 0.00019886618}
+    }
+    ok("--diff-only", "--json", tmp_path / "run.json")
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["engine"], run["cycles"], run["utilisation"], list(run["errors"])) == ("golden", None, None, ["golden"])
+
+
+def test_json_has_null_where_an_error_is_not_finite(tmp_path, tensors):
+    np.save(tensors["--v"], np.full((4, 4), np.nan, np.float16))
+    ok(*flat(tensors), "--engine", "golden", "--json", tmp_path / "run.json")
+    assert json.loads((tmp_path / "run.json").read_text())["errors"]["golden"]["MAE"] is None
+
+
+def test_own_tensors_and_out(fake, tmp_path, tensors):
+    ok(*flat(tensors), "--out", tmp_path / "o.npy")
+    out = np.load(tmp_path / "o.npy")
+    bits = [np.load(path).view(np.uint16) for path in tensors.values()]
+    expected = golden.attention(*bits, preset("FSA4X4Fp16Config")).view(np.float32)
+    assert (out.dtype, out.shape) == (np.float32, (8, 4))
+    assert np.array_equal(out.view(np.uint32), expected.view(np.uint32))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["k.npy", "o.npy", "q.npy", "v.npy"]
+
+
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", ">f4"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_own_tensors_of_every_float_type_are_rounded_to_elem(tmp_path, tensors, dtype, order):
+    values = [np.load(path).astype(np.float64) + 2**-13 for path in tensors.values()]
+    for path, value in zip(tensors.values(), values, strict=True):
+        np.save(path, np.asarray(value.astype(dtype), order=order))
+    ok(*flat(tensors), "--engine", "golden", "--out", tmp_path / "o.npy")
+    bits = [value.astype(dtype).astype(np.float16).view(np.uint16) for value in values]
+    expected = golden.attention(*bits, preset("FSA4X4Fp16Config")).view(np.float32)
+    assert np.array_equal(np.load(tmp_path / "o.npy"), expected)
+
+
+def test_lengths_of_own_tensors_may_be_given_too(tensors):
+    ok(*flat(tensors), "--engine", "golden", "--seq-q", 8, "--seq-kv", 4)
+    assert "--seq-q 4: the files have 8 rows" in refused(*flat(tensors), "--seq-q", 4)
+    assert "--seq-kv 8: the files have 4 rows" in refused(*flat(tensors), "--seq-kv", 8)
+
+
+@pytest.mark.parametrize(("size", "seq"), [("4X4Fp16", 4), ("8X8Fp16", 8), ("16X16Bf16", 16)])
+def test_default_length_is_one_tile(tmp_path, size, seq):
+    ok("--engine", "golden", "--config", f"FSA{size}Config", "--json", tmp_path / "run.json")
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["seq_q"], run["seq_kv"]) == (seq, seq)
+
+
+def test_configuration_from_a_file(tmp_path):
+    path = tmp_path / "my.json"
+    path.write_text(Config(rows=3, cols=3, elem=FloatFormat(6, 9), exp2_pieces=4, reciprocal="division").to_json())
+    ok("--engine", "golden", "--config", path, "--json", tmp_path / "run.json")
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["config"]["e_type"], run["reciprocal"], run["seq_q"]) == ("e6m9", "division", 3)
+
+
+def test_published_spellings(fake):
+    spelled = ok("--seq_q", 8, "--seq_kv=12", "--diff_verbose", "--max_cycles", 100_000)
+    assert spelled == ok("--seq-q", 8, "--seq-kv=12", "--diff-verbose", "--max-cycles", 100_000)
+    assert ok("--diff_only") == ok("--diff-only")
+
+
+def test_vcd_is_written_whole(fake, tmp_path):
+    ok("--vcd", tmp_path / "wave.out")
+    assert (tmp_path / "wave.out").read_text() == "$end\n"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_link_is_followed_and_kept(fake, tmp_path):
+    (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
+    ok("--json", tmp_path / "link.json")
+    assert (tmp_path / "link.json").is_symlink()
+    assert json.loads((tmp_path / "real.json").read_text())["seq_q"] == 4
+
+
+def test_devices_are_written_to_in_place(fake):
+    ok("--json", "/dev/null", "--out", "/dev/null")
+    assert not Path("/dev/null").is_file()
+
+
+def test_version():
+    assert re.fullmatch(r"fsa-sim, version \d+\.\d+\.\d+\n", ok("--version"))
+
+
+# Inputs and metrics
+
+
+def test_uniform_inputs_are_the_published_ones():
+    np.random.seed(3)
+    expected = [np.random.rand(seq, 4).astype(np.float16) for seq in (8, 4, 4)]
+    work = generate(preset("FSA4X4Fp16Config"), 8, 4, seed=3)
+    for bits, values in zip((work.q, work.k, work.v), expected, strict=True):
+        assert np.array_equal(bits, values.view(np.uint16))
+
+
+def test_fa3_inputs():
+    np.random.seed(7)
+    expected = []
+    for seq in (256, 512, 512):
+        base = np.random.normal(0, 1, (seq, 4))
+        mask = np.random.rand(seq, 4) < 0.001
+        noise = np.random.normal(0, 10, (seq, 4))
+        expected.append((base + noise * mask).astype(np.float16))
+    work = generate(preset("FSA4X4Fp16Config"), 256, 512, seed=7, distribution="fa3")
+    for bits, values in zip((work.q, work.k, work.v), expected, strict=True):
+        assert np.array_equal(bits, values.view(np.uint16))
+
+
+@pytest.mark.parametrize("fmt", [FP16, BF16, FP32, FloatFormat(5, 7)])
+def test_rounding_to_elem_is_easyfloats(fmt):
+    values = np.random.default_rng(0).normal(0, 1, (64, 4))
+    values[0] = 1e30, -1e30, np.inf, -0.0
+    assert np.array_equal(to_elem(values, fmt), easyfloat.from_float(values, fmt))
+
+
+@pytest.mark.parametrize("fmt", [FP16, BF16, FP32, FloatFormat(4, 5)])
+@pytest.mark.parametrize("causal", [False, True])
+def test_torch_reference(fmt, causal):
+    bits = [to_elem(np.random.default_rng(seed).normal(0, 1, (8, 4)), fmt) for seed in range(3)]
+    q, k, v = (easyfloat.to_float(array, fmt) for array in bits)
+    scores = q @ k.T / 2
+    if causal:
+        scores[np.triu_indices(8, 1)] = -np.inf
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    expected = weights @ v / weights.sum(axis=1, keepdims=True)
+    found = torch_attention(Workload(*bits), fmt, causal)
+    assert found.dtype == (np.float16 if fmt == FP16 else np.float32)
+    tolerance = {FP16: 2e-3, BF16: 2e-2}.get(fmt, 1e-6)
+    np.testing.assert_allclose(found.astype(np.float64), expected, rtol=0, atol=tolerance)
+
+
+def test_error_metrics_by_hand():
+    errors = error_metrics(np.array([1.0, 2.0], np.float32), np.array([1.5, 2.0], np.float16))
+    assert all(isinstance(value, np.float32) for value in errors.values())
+    assert {name: float(value) for name, value in errors.items()} == pytest.approx(
+        {"MAE": 0.25, "MSE": 0.125, "MaxErr": 0.5, "RelErr": 1 / 6}
+    )
+
+
+def test_to_float32_is_exact():
+    assert to_float32(np.array([0x3F80], np.uint16), BF16)[0] == 1.0
+    assert to_float32(np.array([0x3F800001], np.uint32), FP32)[0] == np.float32(1 + 2**-23)
+
+
+# Bad input
+
+
+def test_unknown_configuration_lists_the_known_ones():
+    line = refused("--config", "FSA5X5Fp16Config")
+    assert "FSA5X5Fp16Config" in line
+    assert all(name in line for name in PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "No such file"),
+        (b"{", "not JSON"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b'{"sa_rows": 0, "sa_cols": 0}', "rows = 0: must be"),
+        (b'{"rows": 4}', "unknown field 'rows'"),
+        (b'{"reciprocal": "table"}', "must be one of newton, division"),
+    ],
+)
+def test_configuration_file_that_cannot_be_used(tmp_path, content, says):
+    path = tmp_path / "my.json"
+    if content is not None:
+        path.write_bytes(content)
+    line = refused("--config", path)
+    assert str(path) in line
+    assert says in line
+
+
+@pytest.mark.parametrize("option", ["--seq-q", "--seq-kv"])
+@pytest.mark.parametrize("value", ["0", "-4", "3", "6", "1048580", "1" + "0" * 30])
+def test_lengths_that_are_not_positive_multiples(option, value):
+    assert f"{option} {value}: must be a positive multiple of the tile, 4" in refused(option, value)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--seq-q", "four"], "--seq-q"),
+        (["--seq-q"], "--seq-q"),
+        (["--seed", "-1"], "--seed"),
+        (["--seed", str(2**32)], "--seed"),
+        (["--distribution", "normal"], "'uniform', 'fa3'"),
+        (["--reciprocal", "table"], "'newton', 'division'"),
+        (["--engine", "verilog"], "'myhdl', 'golden'"),
+        (["--max-cycles", "0"], "--max-cycles"),
+        (["--max-cycles", "x"], "--max-cycles"),
+        (["--sequence", "4"], "--sequence"),
+        (["4"], "unexpected extra argument (4)"),
+        (["--vcd", "x.vcd", "--engine", "golden"], "--vcd x.vcd"),
+        (["--vcd", "x.vcd", "--diff-only"], "--vcd x.vcd"),
+        (["--diff", "--engine", "golden"], "--diff"),
+        (["--seq-q", "4", "--config", "FSA8X8Fp16Config"], "--seq-q 4: must be a positive multiple of the tile, 8"),
+    ],
+)
+def test_bad_options(args, says):
+    assert says in refused(*args)
+
+
+@pytest.mark.parametrize("given", [["--q"], ["--k"], ["--v"], ["--q", "--k"], ["--k", "--v"], ["--q", "--v"]])
+def test_only_some_of_the_tensors(tensors, given):
+    line = refused(*flat({option: tensors[option] for option in given}))
+    missing = [option for option in tensors if option not in given]
+    assert f"{given[0]} {tensors[given[0]]}: needs {' and '.join(missing)} too" in line
+
+
+def _pickled(path):
+    np.save(path, np.array([[1.0, "a", None, {}]] * 4, dtype=object), allow_pickle=True)
+
+
+def _truncated(path):
+    path.write_bytes(path.read_bytes()[:-2])
+
+
+def _archive(path):
+    with path.open("wb") as file:
+        np.savez(file, q=np.zeros((4, 4), np.float16))
+
+
+BAD_FILES = {
+    "missing": (lambda path: path.unlink(), "No such file"),
+    "directory": (lambda path: (path.unlink(), path.mkdir()), "cannot read"),
+    "empty": (lambda path: path.write_bytes(b""), "is not a .npy file"),
+    "text": (lambda path: path.write_text("1 2 3 4\n"), "is not a .npy file"),
+    "pickle": (lambda path: path.write_bytes(b"\x80\x04N."), "is not a .npy file"),
+    "archive": (_archive, "is not a .npy file"),
+    "pickled": (_pickled, "holds pickled objects"),
+    "truncated": (_truncated, "damaged"),
+    "header": (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00\x10\x00{'descr': [[[[["), "damaged"),
+    "magic": (lambda path: path.write_bytes(b"\x93NUMPY"), "damaged"),
+    "int": (lambda path: np.save(path, np.zeros((4, 4), np.int32)), "must hold float16, float32 or float64"),
+    "complex": (lambda path: np.save(path, np.zeros((4, 4), complex)), "must hold float16, float32 or float64"),
+    "longdouble": (lambda path: np.save(path, np.zeros((4, 4), np.longdouble)), "must hold float16"),
+    "scalar": (lambda path: np.save(path, np.float16(1)), "has shape []: must be [seq, 4]"),
+    "1-D": (lambda path: save_shape(path, (16,)), "has shape [16]: must be [seq, 4]"),
+    "3-D": (lambda path: save_shape(path, (1, 4, 4)), "has shape [1, 4, 4]: must be [seq, 4]"),
+    "wide": (lambda path: save_shape(path, (4, 8)), "has shape [4, 8]: must be [seq, 4]"),
+    "rows": (lambda path: save_shape(path, (6, 4)), "has 6 rows: must be a positive multiple of the tile, 4"),
+    "no rows": (lambda path: save_shape(path, (0, 4)), "must be a positive multiple of the tile, 4"),
+}
+
+
+def save_shape(path, shape):
+    np.save(path, np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+@pytest.mark.parametrize("option", ["--q", "--k", "--v"])
+def test_files_that_cannot_be_used(tensors, option, kind):
+    spoil, says = BAD_FILES[kind]
+    spoil(tensors[option])
+    line = refused(*flat(tensors))
+    assert option in line
+    assert str(tensors[option]) in line
+    assert says in line
+
+
+def test_keys_and_values_of_different_lengths(tensors):
+    save(tensors["--v"], 8)
+    line = refused(*flat(tensors))
+    assert f"--v {tensors['--v']} has 8 rows and --k {tensors['--k']} has 4" in line
+
+
+@pytest.mark.parametrize("option", ["--out", "--json", "--vcd"])
+def test_unwritable_outputs_are_found_before_the_run(fake, tmp_path, option):
+    fake(fail=AssertionError("the simulation ran"))
+    (tmp_path / "file").write_text("kept")
+    for path in (tmp_path, tmp_path / "no" / "such", tmp_path / "file" / "below", tmp_path / ("x" * 300)):
+        line = refused(option, path)
+        assert line.startswith(f"fsa-sim: error: {option} {path}: cannot write: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_outputs_without_permission(fake, tmp_path):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "file").chmod(0o444)
+    assert "is not writable" in refused("--out", tmp_path / "file")
+    tmp_path.chmod(0o555)
+    assert "cannot write" in refused("--out", tmp_path / "new")
+    tmp_path.chmod(0o755)
+
+
+def test_one_file_for_two_outputs_or_over_an_input(fake, tmp_path, tensors):
+    assert "is the file of --out too" in refused("--out", tmp_path / "x", "--json", tmp_path / "x")
+    assert "is the file of --k too" in refused(*flat(tensors), "--out", tensors["--k"])
+    assert np.load(tensors["--k"]).shape == (4, 4)
+
+
+def test_a_waveform_needs_a_regular_file(fake):
+    assert "--vcd /dev/null: cannot write" in refused("--vcd", "/dev/null")
+
+
+# Runs that fail
+
+
+def test_cycle_limit_too_small(fake, tmp_path):
+    outputs = ["--out", tmp_path / "o.npy", "--json", tmp_path / "run.json", "--vcd", tmp_path / "wave.vcd"]
+    assert "cycle limit of 64 reached" in refused("--max-cycles", 64, *outputs, status=1)
+    # The waveform of the cycles before the limit is whole, and worth having; nothing else is left.
+    assert [path.name for path in tmp_path.iterdir()] == ["wave.vcd"]
+    ok("--max-cycles", 65)
+
+
+def test_failed_run_leaves_old_outputs_alone(fake, tmp_path):
+    fake(fail=RunError("stuck"))
+    (tmp_path / "o.npy").write_text("old")
+    refused("--out", tmp_path / "o.npy", status=1)
+    assert (tmp_path / "o.npy").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(("error", "says"), [(MemoryError(), "out of memory"), (OSError(28, "No space"), "No space")])
+def test_failures_of_the_machine_are_one_line(fake, tmp_path, error, says):
+    fake(fail=error)
+    assert says in refused("--vcd", tmp_path / "wave.vcd", status=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+# In a process of its own
+
+DRIVER = textwrap.dedent("""
+    import sys
+    sys.path.insert(0, {tests!r})
+    import myhdl_fsa.engine
+    from myhdl_fsa.cli.sim import main
+    from test_cli import FakeEngine
+
+    def before():
+        {before}
+
+    myhdl_fsa.engine.ENGINES["myhdl"] = lambda: FakeEngine(before=before)
+    main(sys.argv[1:])
+""")
+
+
+def driver(before):
+    """A command line of fsa-sim with the fake engine, which does ``before`` first."""
+    return [sys.executable, "-c", DRIVER.format(tests=str(Path(__file__).parent), before=before)]
+
+
+def test_ctrl_c_exits_cleanly(tmp_path):
+    command = [*driver("print('running', flush=True); import time; time.sleep(60)"), "--out", tmp_path / "o.npy"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout.readline() == "running\n"
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert out == ""
+    assert err.strip() == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_progress_bar_on_a_terminal(quiet):
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    command = [*driver("pass"), "--seq-q", "64", "--seq-kv", "64", *(["--quiet"] if quiet else [])]
+    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, env=environment, timeout=120, check=False)
+    os.close(theirs)
+    drawn = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        drawn += part
+    os.close(ours)
+    assert run.returncode == 0
+    assert (b"cycles" in drawn) is not quiet
+    assert (b"Error of FSA" in run.stdout) is not quiet
+
+
+def test_no_progress_bar_in_a_pipe():
+    run = subprocess.run(driver("pass"), capture_output=True, timeout=120, check=True)
+    assert run.stderr == b""
+    assert b"\x1b" not in run.stdout
+
+
+def test_help_is_quick_and_needs_no_torch():
+    run = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "myhdl_fsa.cli.sim", "--help"],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    imported = {line.rsplit("|", 1)[1].strip() for line in run.stderr.splitlines() if "|" in line}
+    assert not imported & {"torch", "myhdl", "rich"}
+    assert "--seq-q" in run.stdout
+
+
+def test_golden_only_needs_no_myhdl():
+    golden_only = "import sys; from myhdl_fsa.cli.sim import main; main(['--diff-only'], standalone_mode=False)"
+    command = [sys.executable, "-c", f"{golden_only}; sys.exit('myhdl' in sys.modules)"]
+    assert subprocess.run(command, timeout=120, check=False).returncode == 0
+
+
+def test_bad_usage_in_a_process():
+    run = process("--seq-q", 5)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == "fsa-sim: error: --seq-q 5: must be a positive multiple of the tile, 4, up to 1048576\n"
+
+
+def test_a_full_disk_is_one_line():
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "myhdl_fsa.cli.sim", "--diff-only"],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    assert run.returncode == 1
+    assert run.stderr.startswith("fsa-sim: error: ")
+    assert len(run.stderr.splitlines()) == 1
+
+
+# With the hardware simulated in MyHDL
+
+
+def test_published_numbers_from_the_hardware():
+    run = process("--seq-q", 4, "--seq-kv", 4, "--diff")
+    assert (run.returncode, run.stderr) == (0, "")
+    lines = run.stdout.splitlines()
+    assert lines[:3] == [
+        f"Error of FSA vs torch: {PUBLISHED}",
+        f"Error of golden vs torch: {PUBLISHED}",
+        "FSA equals the golden model bit for bit (16 values)",
+    ]
+    assert lines[3] == "Cycles: 65"
+
+
+def test_waveform_of_the_hardware(tmp_path):
+    run = process("--vcd", tmp_path / "wave.vcd", cwd=tmp_path)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["wave.vcd"]
+    wave = (tmp_path / "wave.vcd").read_text()
+    assert "$enddefinitions" in wave
+    # Change by change to the end of the run, not only the declarations.
+    assert int(re.findall(r"^#(\d+)$", wave, re.M)[-1]) >= 65
+
+
+def test_cycle_limit_of_the_hardware(tmp_path):
+    run = process("--max-cycles", 30, "--vcd", tmp_path / "wave.vcd")
+    assert (run.returncode, run.stdout) == (1, "")
+    assert len(run.stderr.splitlines()) == 1
+    assert run.stderr.startswith("fsa-sim: error: ")
+    assert "30" in run.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["wave.vcd"]
+
+
+def test_hardware_with_own_tensors(tmp_path, tensors):
+    run = process(*(str(item) for item in flat(tensors)), "--diff", "--causal", "--out", tmp_path / "o.npy")
+    assert run.returncode == 0, run.stderr
+    assert "FSA equals the golden model bit for bit (32 values)" in run.stdout
+    assert np.load(tmp_path / "o.npy").shape == (8, 4)
