@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import ConcatSignal, always, always_comb, block
+from myhdl import always, always_comb, block
 
 from myhdl_fsa.arithmetic.divider import divider
 from myhdl_fsa.easyfloat import from_float
@@ -84,11 +84,12 @@ def accumulator_unit(
 
     @always(clock.posedge)
     def register() -> None:
-        if command == exp_s1 or command == exp_s2:
+        op = int(command)
+        if op == exp_s1 or op == exp_s2:
             a.next = result
-        elif command == set_scale:
+        elif op == set_scale:
             a.next = ram_word
-        elif command == reciprocal:
+        elif op == reciprocal:
             if done:
                 if borrows:
                     a.next = result
@@ -110,20 +111,32 @@ def accumulator(
     ``probe``, when given, receives the internal signals that a test bench watches.
     """
     cols, width = config.cols, config.acc.width
-    results = [unsigned(width) for _ in range(cols)]
+    mask = (1 << width) - 1
+    inflows, old_words, results = ([unsigned(width) for _ in range(cols)] for _ in range(3))
     units = [
-        accumulator_unit(
-            clock, reset, command, from_array(width * (c + 1), width * c), ram_row(width * (c + 1), width * c),
-            results[c], config, probe,
-        )
+        accumulator_unit(clock, reset, command, inflows[c], old_words[c], results[c], config, probe)
         for c in range(cols)
     ]
-    packed = ConcatSignal(*reversed(results))
+
+    @always_comb
+    def enter() -> None:
+        # nothing reaches an idle unit, so that it does not toggle
+        inflow = 0
+        old = 0
+        if command != 0:
+            inflow = int(from_array)
+            old = int(ram_row)
+        for c in range(cols):
+            inflows[c].next = (inflow >> (c * width)) & mask
+            old_words[c].next = (old >> (c * width)) & mask
 
     @always_comb
     def leave() -> None:
-        result_row.next = packed
+        word = 0
+        for c in range(cols):
+            word = word | (int(results[c]) << (c * width))
+        result_row.next = word
 
     if probe is not None:
         probe.update(accumulator_results=results)
-    return units, leave
+    return units, enter, leave

@@ -136,7 +136,7 @@ def core(
     ram_read, ram_write, zero = unsigned(1), unsigned(1), unsigned(1)
     ram_read_row = unsigned(address_width(config.accumulator_rows))
     ram_write_row = unsigned(address_width(config.accumulator_rows))
-    ram_data = unsigned(cols * acc.width)
+    ram_data = accumulator_read.data
     old_row = unsigned(cols * acc.width)
     new_row = unsigned(cols * acc.width)
 
@@ -154,7 +154,7 @@ def core(
         clock, scratchpad_data, constant, use_constant, reverse_in, delay, reverse_out, left, rows, elem.width
     )
     array = systolic(
-        clock, reset, command, control.hidden, control.parallel, control.down, control.up, left, bottom, config, probe
+        clock, reset, command, control.hidden, control.pe, left, bottom, config, probe
     )
     leave = output_skew(clock, bottom, from_array, cols, acc.width)
     accumulators = accumulator(clock, reset, accumulate, from_array, old_row, new_row, config, probe)
@@ -200,11 +200,7 @@ def core(
         else:
             old_row.next = ram_data
 
-    @always_comb
-    def read_data() -> None:
-        accumulator_read.data.next = ram_data
-
     if probe is not None:
         probe.update(from_array=from_array, accumulate=accumulate, old_row=old_row, new_row=new_row)
     return (controller, scratchpad, edge_registers, enter, array, leave, accumulators, accumulator_ram,
-            decode, share_read_port, write_back, old_value, read_data)
+            decode, share_read_port, write_back, old_value)

@@ -65,12 +65,11 @@ class MatrixInstruction:
 
 
 class MatrixControl:
-    """What the controller sends to the array and its memories in one cycle. Idle is all zero."""
+    """What a sequencer, or the controller, sends to the array and its memories in one cycle. Idle is all zero."""
 
     def __init__(self, config: Config) -> None:
-        self.parallel = unsigned(PE_CONTROL_WIDTH)
-        self.down = unsigned(PE_CONTROL_WIDTH)
-        self.up = unsigned(PE_CONTROL_WIDTH)
+        self.pe = unsigned(3 * PE_CONTROL_WIDTH)
+        """PE control for all rows now, for row 0 on its way down, and for row N-1 on its way up, from bit 0 up"""
         self.edge = unsigned(EDGE_WIDTH)
         """fields of ``EDGE_BIT``"""
         self.hidden = unsigned(hidden_width(config))
@@ -134,7 +133,7 @@ def sequencer(
         accept       in   1   take ``instruction`` now; its plan's cycle 0 is the next cycle
         instruction  in       ``MatrixInstruction`` (valid and ready are not used)
         control      out      ``MatrixControl``
-        release      out      ``SemaphoreRelease``
+        release      out      ``SemaphoreRelease``: what to release in the cycle whose edge control says so
         busy         out  1
 
     An unknown function is busy for one cycle and does nothing.
@@ -142,24 +141,17 @@ def sequencer(
     memory = ControlMemory.of(plans)
     pe_rom, edge_rom, base_rom = memory.pe, memory.edge, memory.base
     word = unsigned(max(2, len(pe_rom).bit_length()))
-    pe_word = unsigned(3 * PE_CONTROL_WIDTH)
     scratchpad_stride = unsigned(len(instruction.scratchpad_stride))
     accumulator_stride = unsigned(len(instruction.accumulator_stride))
     causal = unsigned(1)
-    releases = unsigned(1)
-    semaphore = unsigned(SEMAPHORE_WIDTH)
-    release_value = unsigned(SEMAPHORE_VALUE_WIDTH)
 
-    w, w2 = PE_CONTROL_WIDTH, 2 * PE_CONTROL_WIDTH
-    pe_mask = (1 << PE_CONTROL_WIDTH) - 1
     read, accumulator_read = 1 << EDGE_BIT["read"], 1 << EDGE_BIT["accumulator_read"]
-    last, release_bit = 1 << EDGE_BIT["last"], 1 << EDGE_BIT["release"]
+    last = 1 << EDGE_BIT["last"]
     compare_bit, compare_mask, update = EDGE_BIT["compare"], (1 << Comparator.WIDTH) - 1, Comparator.UPDATE
     scratchpad_mask = (1 << len(control.scratchpad_row)) - 1
     accumulator_mask = (1 << len(control.accumulator_row)) - 1
-    edge, scratchpad_row, accumulator_row, hidden = (
-        control.edge, control.scratchpad_row, control.accumulator_row, control.hidden
-    )
+    pe_word, edge, hidden = control.pe, control.edge, control.hidden
+    scratchpad_row, accumulator_row = control.scratchpad_row, control.accumulator_row
 
     @always(clock.posedge)
     def step() -> None:
@@ -185,9 +177,9 @@ def sequencer(
             )
             control.zero.next = instruction.zero
             causal.next = instruction.causal
-            releases.next = instruction.release
-            semaphore.next = instruction.semaphore
-            release_value.next = instruction.release_value
+            release.valid.next = instruction.release
+            release.semaphore.next = instruction.semaphore
+            release.value.next = instruction.release_value
         elif busy:
             if (now & last) != 0:
                 busy.next = 0
@@ -208,24 +200,7 @@ def sequencer(
                 else:
                     hidden.next = 0
 
-    @always_comb
-    def unpack() -> None:
-        bits = int(pe_word)
-        control.parallel.next = bits & pe_mask
-        control.down.next = (bits >> w) & pe_mask
-        control.up.next = (bits >> w2) & pe_mask
-
-    @always_comb
-    def release_now() -> None:
-        release.valid.next = 0
-        release.semaphore.next = 0
-        release.value.next = 0
-        if releases and (edge & release_bit) != 0:
-            release.valid.next = 1
-            release.semaphore.next = semaphore
-            release.value.next = release_value
-
-    return step, unpack, release_now
+    return step
 
 
 @block
@@ -245,15 +220,10 @@ def merge(first: Any, second: Any, merged: Any) -> Any:
     compares = ((1 << Comparator.WIDTH) - 1) << EDGE_BIT["compare"]
 
     @always_comb
-    def pe_control() -> None:
-        merged.parallel.next = first.parallel | second.parallel
-        merged.down.next = first.down | second.down
-        merged.up.next = first.up | second.up
-
-    @always_comb
-    def edge_control() -> None:
+    def merge_control() -> None:
         one = int(first.edge)
         two = int(second.edge)
+        merged.pe.next = first.pe | second.pe
         merged.edge.next = one | two
         if (one & compares) != 0:
             merged.hidden.next = first.hidden
@@ -276,7 +246,7 @@ def merge(first: Any, second: Any, merged: Any) -> Any:
             merged.accumulator_row.next = second.accumulator_row
             merged.zero.next = second.zero
 
-    return pe_control, edge_control
+    return merge_control
 
 
 @block
@@ -302,7 +272,7 @@ def matrix_controller(
     releases = [SemaphoreRelease() for _ in range(2)]
     busies = [unsigned(1) for _ in range(2)]
     may_overlap = unsigned(1)
-    may_start = 1 << EDGE_BIT["may_start"]
+    may_start, release_bit = 1 << EDGE_BIT["may_start"], 1 << EDGE_BIT["release"]
 
     accept_first, accept_second = accept
     busy_first, busy_second = busies
@@ -341,9 +311,15 @@ def matrix_controller(
     @always_comb
     def outputs() -> None:
         busy.next = busy_first or busy_second
-        release.valid.next = release_first.valid or release_second.valid
-        release.semaphore.next = release_first.semaphore | release_second.semaphore
-        release.value.next = release_first.value | release_second.value
+        release.valid.next = 0
+        release.semaphore.next = release_second.semaphore
+        release.value.next = release_second.value
+        if (edge_first & release_bit) != 0:
+            release.valid.next = release_first.valid
+            release.semaphore.next = release_first.semaphore
+            release.value.next = release_first.value
+        elif (edge_second & release_bit) != 0:
+            release.valid.next = release_second.valid
 
     if probe is not None:
         probe.update(may_overlap=may_overlap, sides=sides, busies=busies, accept=accept, control=control)

@@ -2,21 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from myhdl import intbv
 from myhdl._Signal import _Signal, _siglist  # the simulator's list of signals to update
 
 
+_NO_LISTENERS: dict[Callable[[], None], None] = {}
+
+
+class BitSignal(_Signal):
+    """A MyHDL bool signal with a direct setter and update; see ``UnsignedSignal``."""
+
+    __slots__ = ("listeners",)
+
+    def __init__(self, value: bool) -> None:
+        super().__init__(value)
+        self.listeners = _NO_LISTENERS
+
+    def commit(self) -> bool:
+        """Takes the next value; True if that is a change. For ``sims.cycle_simulator``."""
+        if self._next is self._val:
+            return False
+        self._val = self._next
+        return True
+
+    @property
+    def next(self) -> Any:
+        """The value after the current delta cycle."""
+        _siglist.append(self)
+        return self._next
+
+    @next.setter
+    def next(self, value: Any) -> None:
+        if isinstance(value, _Signal):
+            value = value._val
+        if value not in (0, 1):
+            raise ValueError(f"{value} does not fit a signal of 1 bit")
+        value = bool(value)
+        if value is not self._next:
+            self._next = value
+            _siglist.append(self)
+
+    def _update(self) -> Any:
+        after = self._next
+        if after is self._val:
+            return ()
+        waiters = self._eventWaiters[:]
+        del self._eventWaiters[:]
+        edge = self._posedgeWaiters if after else self._negedgeWaiters
+        if edge:
+            waiters.extend(edge)
+            del edge[:]
+        self._val = after
+        if self._tracing:
+            self._printVcd()
+        return waiters
+
+
 class UnsignedSignal(_Signal):
-    """A MyHDL signal of a fixed number of bits, with the two operations a simulation spends its time in made direct.
+    """A MyHDL signal of a fixed number of bits, with the operations a simulation spends its time in made direct.
 
     MyHDL's own setter dispatches on the value's type and compares intbv objects; here both sides are known to be
-    intbv. The bounds check stays: a value that does not fit raises ValueError. Converts like any signal.
+    intbv, and a value that changes nothing is not scheduled. The bounds check stays: a value that does not fit raises
+    ValueError. Converts like any signal.
     """
 
-    __slots__ = ()
+    __slots__ = ("listeners",)
+
+    def __init__(self, value: intbv) -> None:
+        super().__init__(value)
+        self.listeners = _NO_LISTENERS
+
+    def commit(self) -> bool:
+        """Takes the next value; True if that is a change. For ``sims.cycle_simulator``."""
+        after, value = self._next._val, self._val
+        if after == value._val:
+            return False
+        value._val = after
+        return True
 
     def __int__(self) -> int:
         return self._val._val
@@ -37,8 +102,10 @@ class UnsignedSignal(_Signal):
             value = int(value)
         if not 0 <= value < self._max:
             raise ValueError(f"{value} does not fit a signal of {self._nrbits} bits")
-        self._next._val = value
-        _siglist.append(self)
+        following = self._next
+        if following._val != value:
+            following._val = value
+            _siglist.append(self)
 
     def _update(self) -> Any:
         after = self._next._val
@@ -57,7 +124,7 @@ class UnsignedSignal(_Signal):
 
 def unsigned(width: int, value: int = 0) -> Any:
     """A signal of ``width`` bits (a bool signal for one bit) that starts at ``value``."""
-    return _Signal(bool(value)) if width == 1 else UnsignedSignal(intbv(value)[width:])
+    return BitSignal(bool(value)) if width == 1 else UnsignedSignal(intbv(value)[width:])
 
 
 def address_width(rows: int) -> int:

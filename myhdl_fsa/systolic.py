@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import ConcatSignal, always, always_comb, block
+from myhdl import always, always_comb, block
 
 from myhdl_fsa.comparator import comparator
 from myhdl_fsa.config import Config
@@ -75,9 +75,7 @@ def systolic(
     reset: Any,
     command: Any,
     hidden: Any,
-    parallel: Any,
-    down: Any,
-    up: Any,
+    pe_control: Any,
     left: Any,
     bottom: Any,
     config: Config,
@@ -87,17 +85,20 @@ def systolic(
 
     Ports
         command, hidden       in   comparator command and causal countdown for column 0; one column right each cycle
-        parallel, down, up    in   9 bits each: PE control for all rows now, for row 0, and for row N-1
+        pe_control            in   27 bits: PE control for all rows now, for row 0 on its way down, and for row N-1
+                                   on its way up, from bit 0 up
         left                  in   rows x elem: what enters each row, row 0 in the low bits
         bottom                out  cols x acc: what leaves row N-1, column 0 in the low bits
 
-    Row r, column c acts on control r + c cycles (``down``) or N-1-r + c cycles (``up``) after it enters. ``probe``,
+    Row r, column c acts on control r + c cycles (down) or N-1-r + c cycles (up) after it enters. ``probe``,
     when given, receives the internal signals that a test bench watches. Source: spec section 3.
     """
     rows, cols, elem, acc = config.rows, config.cols, config.elem, config.acc
     # down_paths[r] enters row r from above; up_paths[r] leaves row r upwards; +0 enters at the bottom
     down_paths = [Lanes(cols, acc.width) for _ in range(rows + 1)]
     up_paths = [Lanes(cols, acc.width) for _ in range(rows + 1)]
+    parallel, down, up = (unsigned(PE_CONTROL_WIDTH) for _ in range(3))
+    lefts = [unsigned(elem.width) for _ in range(rows)]
     down_chain = [down] + [unsigned(PE_CONTROL_WIDTH) for _ in range(rows)]
     up_chain = [unsigned(PE_CONTROL_WIDTH) for _ in range(rows)] + [up]
     commands = [command] + [unsigned(Comparator.WIDTH) for _ in range(cols)]
@@ -110,17 +111,34 @@ def systolic(
     ]
     pe_rows = [
         pe_row(clock, reset, parallel, down_chain[r], up_chain[r + 1], down_chain[r + 1], up_chain[r],
-               left(elem.width * (r + 1), elem.width * r),
-               down_paths[r], up_paths[r + 1], down_paths[r + 1], up_paths[r], config, probe)
+               lefts[r], down_paths[r], up_paths[r + 1], down_paths[r + 1], up_paths[r], config, probe)
         for r in range(rows)
     ]
-    bottoms = ConcatSignal(*reversed(list(down_paths[rows])))
+    bottoms = list(down_paths[rows])
+    acc_width, elem_width, elem_mask = acc.width, elem.width, (1 << elem.width) - 1
+    control_width, control_mask = PE_CONTROL_WIDTH, (1 << PE_CONTROL_WIDTH) - 1
+
+    @always_comb
+    def split_control() -> None:
+        word = int(pe_control)
+        parallel.next = word & control_mask
+        down.next = (word >> control_width) & control_mask
+        up.next = (word >> (2 * control_width)) & control_mask
+
+    @always_comb
+    def enter() -> None:
+        word = int(left)
+        for r in range(rows):
+            lefts[r].next = (word >> (r * elem_width)) & elem_mask
 
     @always_comb
     def leave() -> None:
-        bottom.next = bottoms
+        word = 0
+        for c in range(cols):
+            word = word | (int(bottoms[c]) << (c * acc_width))
+        bottom.next = word
 
     if probe is not None:
         probe.update(commands=commands, hiddens=hiddens, scores=up_paths[0], comparator_out=down_paths[0],
                      down_chain=down_chain, up_chain=up_chain, parallel=parallel)
-    return comparators, pe_rows, leave
+    return comparators, pe_rows, split_control, enter, leave

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from myhdl import StopSimulation, always, block, delay
+from myhdl import StopSimulation, always, block
 
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
@@ -84,10 +84,10 @@ class CoreRun:
 
 
 @block
-def core_bench(run: CoreRun, trace: bool = False) -> Any:
-    """The core and its stimulus; simulate until StopSimulation, then read ``run``."""
+def core_bench(run: CoreRun, clock: Any, trace: bool = False) -> Any:
+    """The core and its stimulus; give it a clock until StopSimulation, then read ``run``."""
     config = run.config
-    clock, reset, busy = unsigned(1), unsigned(1, 1), unsigned(1)
+    reset, busy = unsigned(1, 1), unsigned(1)
     instruction = MatrixInstruction(config)
     release = SemaphoreRelease()
     write = ScratchpadWrite(config)
@@ -108,10 +108,6 @@ def core_bench(run: CoreRun, trace: bool = False) -> Any:
             loads.append(step.tile)
     state = _State(loads=loads)
     primed = min(3, len(loads))
-
-    @always(delay(1))
-    def tick() -> None:
-        clock.next = not clock
 
     @always(clock.posedge)
     def drive() -> None:
@@ -197,7 +193,7 @@ def core_bench(run: CoreRun, trace: bool = False) -> Any:
         if run.serial:
             instruction.wait_idle.next = True
 
-    return dut, watchers, tick, drive
+    return dut, watchers, drive
 
 
 _FIELDS = ("wait_idle", "semaphore", "release", "release_value", "scratchpad_row", "scratchpad_stride", "reverse_in",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +11,11 @@ from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import EngineResult, RunError
+from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.core_bench import CoreRun, core_bench
+from myhdl_fsa.sims.cycle_simulator import CycleSimulator
+from myhdl_fsa.sims.elaboration import shared_analysis
+from myhdl_fsa.sims.event_driven import clocked, event_driven
 from myhdl_fsa.sims.schedule import expected_cycles, flash_attention
 
 
@@ -45,31 +47,20 @@ class MyHDLEngine:
 
 
 def simulate(run: CoreRun, *, trace: bool = False, vcd: Path | None = None) -> None:
-    """Simulates ``run`` to its end. Raises RunError at its cycle limit."""
-    bench = core_bench(run, trace)
+    """Simulates ``run`` to its end; with ``vcd`` in MyHDL's own simulator. Raises RunError at its cycle limit."""
+    clock = unsigned(1)
+    with shared_analysis():
+        bench = core_bench(run, clock, trace) if vcd is None else clocked(core_bench, clock, run, clock, trace)
     if vcd is None:
-        _run(bench)
+        CycleSimulator(bench, clock).run()
     else:
-        # written beside its place and renamed, so that a run that fails leaves nothing half-written
-        with tempfile.TemporaryDirectory(dir=vcd.parent, prefix=f".{vcd.name}.") as folder:
-            bench.config_sim(trace=True, directory=folder, filename="core")
-            try:
-                _run(bench)
-            finally:
-                os.replace(Path(folder) / "core.vcd", vcd)
+        event_driven(bench, vcd)
     if run.limit_reached:
         done = len(run.issued)
         where = f"before {run.steps[done]}" if done < len(run.steps) else f"in {run.steps[-1]}"
         raise RunError(
             f"cycle limit {run.max_cycles} reached with {done} of {len(run.steps)} matrix instructions issued, {where}"
         )
-
-
-def _run(bench: object) -> None:
-    try:
-        bench.run_sim(quiet=1)  # type: ignore[attr-defined]
-    finally:
-        bench.quit_sim()  # type: ignore[attr-defined]
 
 
 def output_matrix(run: CoreRun) -> Bits:

@@ -8,9 +8,9 @@ import numpy as np
 from myhdl import always, block
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.control import PE_BIT, PE_SIGNALS, Accumulator, Comparator
+from myhdl_fsa.control import PE_BIT, PE_CONTROL_WIDTH, PE_SIGNALS, Accumulator, Comparator
 from myhdl_fsa.dataflows.fsa import Function
-from myhdl_fsa.sequencer import EDGE_BIT, MatrixControl
+from myhdl_fsa.sequencer import EDGE_BIT
 
 if TYPE_CHECKING:
     from myhdl_fsa.sims.core_bench import CoreRun
@@ -52,10 +52,10 @@ def collisions(clock: Any, probe: dict[str, Any], config: Config) -> Any:
         for name, mask in _EXCLUSIVE.items():
             if one & mask and two & mask:
                 raise CollisionError(f"cycle {cycle[0]}: both sequencers use the {name}")
-        for name in ("parallel", "down", "up"):
-            both = int(getattr(first, name)) & int(getattr(second, name))
-            if both:
-                raise CollisionError(f"cycle {cycle[0]}: both sequencers send {_names(both)} {name}")
+        both = int(first.pe) & int(second.pe)
+        if both:
+            names = _names(both | both >> PE_CONTROL_WIDTH | both >> 2 * PE_CONTROL_WIDTH)
+            raise CollisionError(f"cycle {cycle[0]}: both sequencers send {names} the same way")
 
     @always(clock.posedge)
     def watch() -> None:
@@ -179,6 +179,3 @@ def intermediates(clock: Any, probe: dict[str, Any], config: Config, run: CoreRu
         watch_accumulators()
 
     return watch
-
-
-__all__ = ["CollisionError", "MatrixControl", "collisions", "intermediates"]

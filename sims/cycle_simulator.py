@@ -1,0 +1,80 @@
+"""A simulator for MyHDL designs with a single clock: the same processes and signals, without an event queue.
+
+Every cycle it runs all processes of the clock's rising edge, then commits signals and runs the combinational processes
+that are sensitive to one that changed, until nothing changes. MyHDL's own simulator does the same through generators
+and waiters, at about half the speed; it is used when a waveform is wanted, and the tests hold the two against each
+other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from myhdl import StopSimulation
+from myhdl._always import _Always
+from myhdl._always_comb import _AlwaysComb
+from myhdl._block import _Block
+from myhdl._Signal import _siglist
+
+from myhdl_fsa.signals import BitSignal, UnsignedSignal
+
+Process = Callable[[], None]
+
+
+def _processes(block: Any) -> Iterator[Any]:
+    for sub in block.subs:
+        if isinstance(sub, _Block):
+            yield from _processes(sub)
+        else:
+            yield sub
+
+
+class CycleSimulator:
+    """Simulates an elaborated block whose processes are ``always(clock.posedge)`` or ``always_comb``.
+
+    Raises TypeError for any other process, and for a signal that is not from ``myhdl_fsa.signals``.
+    """
+
+    def __init__(self, block: Any, clock: Any) -> None:
+        self._clocked: list[Process] = []
+        self._combinational: list[Process] = []
+        for process in _processes(block):
+            if isinstance(process, _AlwaysComb):
+                self._combinational.append(process.func)
+                for signal in process.senslist:
+                    if not isinstance(signal, BitSignal | UnsignedSignal):
+                        raise TypeError(f"{process.name} reads a signal that is not from myhdl_fsa.signals")
+                    # a dict keeps the order and runs a process once for many changes
+                    signal.listeners = {**signal.listeners, process.func: None}
+            elif isinstance(process, _Always) and process.senslist == (clock.posedge,):
+                self._clocked.append(process.func)
+            else:
+                raise TypeError(f"{getattr(process, 'name', process)} is neither clocked by the clock nor combinational")
+
+    def run(self) -> None:
+        """Runs until a process raises StopSimulation; any other exception goes to the caller."""
+        clocked = self._clocked
+        try:
+            for process in self._combinational:
+                process()
+            self._settle()
+            while True:
+                for process in clocked:
+                    process()
+                self._settle()
+        except StopSimulation:
+            pass
+        finally:
+            _siglist.clear()
+
+    @staticmethod
+    def _settle() -> None:
+        while _siglist:
+            pending: dict[Process, None] = {}
+            for signal in _siglist:
+                if signal.commit() and signal.listeners:
+                    pending.update(signal.listeners)
+            _siglist.clear()
+            for process in pending:
+                process()
