@@ -77,6 +77,8 @@ def accumulator_unit(
                     left = int(next_left)
                     right = int(next_right)
                     addend = int(next_addend)
+            else:
+                addend = 0  # ACC; the converter wants the last case spelled out
             raw = multiply_add(left, right, addend, exp2)
             bits = round_acc(raw)
         result.next = bits

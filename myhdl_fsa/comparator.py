@@ -67,7 +67,7 @@ def comparator(
                     x = int(score)
                     if count != 0:
                         x = minus_infinity
-                elif op == prop_max_diff:
+                if op == prop_max_diff:
                     x = int(old_max)
                 raw = multiply_add(x, one, int(new_max) ^ sign_mask, 0)
                 difference = round_acc(raw)

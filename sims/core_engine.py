@@ -52,7 +52,7 @@ def simulate(run: CoreRun, *, trace: bool = False, vcd: Path | None = None) -> N
     with shared_analysis():
         bench = core_bench(run, clock, trace) if vcd is None else clocked(core_bench, clock, run, clock, trace)
     if vcd is None:
-        CycleSimulator(bench, clock).run()
+        CycleSimulator(bench).run()
     else:
         event_driven(bench, vcd)
     if run.limit_reached:

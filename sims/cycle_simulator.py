@@ -15,17 +15,18 @@ from myhdl import StopSimulation
 from myhdl._always import _Always
 from myhdl._always_comb import _AlwaysComb
 from myhdl._block import _Block
-from myhdl._Signal import _siglist
+from myhdl._Signal import _PosedgeWaiterList, _siglist
 
 from myhdl_fsa.signals import BitSignal, UnsignedSignal
 
 Process = Callable[[], None]
 
 
-def _processes(block: Any) -> Iterator[Any]:
+def processes(block: Any) -> Iterator[Any]:
+    """Every process of a block and of the blocks inside it."""
     for sub in block.subs:
         if isinstance(sub, _Block):
-            yield from _processes(sub)
+            yield from processes(sub)
         else:
             yield sub
 
@@ -33,13 +34,15 @@ def _processes(block: Any) -> Iterator[Any]:
 class CycleSimulator:
     """Simulates an elaborated block whose processes are ``always(clock.posedge)`` or ``always_comb``.
 
-    Raises TypeError for any other process, and for a signal that is not from ``myhdl_fsa.signals``.
+    Raises TypeError for any other process, for a second clock, and for a signal that is not from
+    ``myhdl_fsa.signals``. The clock itself never moves: no process reads it.
     """
 
-    def __init__(self, block: Any, clock: Any) -> None:
+    def __init__(self, block: Any) -> None:
+        clock: Any = None
         self._clocked: list[Process] = []
         self._combinational: list[Process] = []
-        for process in _processes(block):
+        for process in processes(block):
             if isinstance(process, _AlwaysComb):
                 self._combinational.append(process.func)
                 for signal in process.senslist:
@@ -47,29 +50,40 @@ class CycleSimulator:
                         raise TypeError(f"{process.name} reads a signal that is not from myhdl_fsa.signals")
                     # a dict keeps the order and runs a process once for many changes
                     signal.listeners = {**signal.listeners, process.func: None}
-            elif isinstance(process, _Always) and process.senslist == (clock.posedge,):
+            elif isinstance(process, _Always) and isinstance(process.senslist[0], _PosedgeWaiterList):
+                clock = process.senslist[0].sig if clock is None else clock
+                if len(process.senslist) > 1 or process.senslist[0].sig is not clock:
+                    raise TypeError(f"{process.name} is not clocked by the one clock of the block")
                 self._clocked.append(process.func)
             else:
-                raise TypeError(f"{getattr(process, 'name', process)} is neither clocked by the clock nor combinational")
+                raise TypeError(f"{getattr(process, 'name', process)} is neither clocked nor combinational")
 
     def run(self) -> None:
         """Runs until a process raises StopSimulation; any other exception goes to the caller."""
-        clocked = self._clocked
         try:
-            for process in self._combinational:
-                process()
-            self._settle()
+            self.start()
             while True:
-                for process in clocked:
-                    process()
-                self._settle()
+                self.edge()
         except StopSimulation:
             pass
         finally:
             _siglist.clear()
 
+    def start(self) -> None:
+        """Runs every combinational process once, from the signals' initial values."""
+        for process in self._combinational:
+            process()
+        self.settle()
+
+    def edge(self) -> None:
+        """One rising edge of the clock and what follows from it."""
+        for process in self._clocked:
+            process()
+        self.settle()
+
     @staticmethod
-    def _settle() -> None:
+    def settle() -> None:
+        """Commits what was assigned, and runs combinational processes until nothing changes."""
         while _siglist:
             pending: dict[Process, None] = {}
             for signal in _siglist:

@@ -66,9 +66,8 @@ class Reciprocal:
         guess = np.ones_like(divisor)
         for _ in range(self.iterations):
             guess = fma(guess, fma(guess, -divisor, 2.0), 0.0)
-        scale = np.copysign(np.ldexp(1.0, 1 - exponent), x)
+        # 0, Inf and NaN have no mantissa to iterate on: d = 1 keeps r = 1
+        scale = np.where(ordinary, np.copysign(np.ldexp(1.0, 1 - exponent), x), 1.0 / x)
         # an exponent field of 0 reads as zero
         scale[np.abs(scale) < min_normal(self.fmt)] *= 0
-        result = fma(guess, scale, 0.0)
-        # 0, Inf and NaN have no mantissa to iterate on
-        return np.where(ordinary, result, 1.0 / x)
+        return fma(guess, scale, 0.0)

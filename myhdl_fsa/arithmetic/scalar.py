@@ -60,11 +60,12 @@ def multiply_adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Calla
     intercept_one, intercept_half = bias_c << mc, (bias_c - 1) << mc
 
     def multiply_add(x: int, y: int, z: int, exp2: int) -> int:
+        c = z
         hit = 0
         raw = 0
         ea = (x >> ma) & ea_max
         am = (x & fraction_a) | hidden_a
-        ec = (z >> mc) & ec_max
+        ec = (c >> mc) & ec_max
         power = 0
         overflow = 0
         if interpolates:
@@ -87,18 +88,18 @@ def multiply_adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Calla
                             power = -power
                 elif ea != 0:
                     piece = am >> (piece_shift - e)
-                if ((z >> piece_at) & piece_mask) == piece:
+                if ((c >> piece_at) & piece_mask) == piece:
                     hit = 1
                 # the intercept's own exponent is known: it lies in (0.5, 1]
                 if (ec & 1) == 0:
-                    z = (z & fraction_c) | intercept_half
+                    c = (c & fraction_c) | intercept_half
                 else:
-                    z = (z & fraction_c) | intercept_one
-                ec = (z >> mc) & ec_max
+                    c = (c & fraction_c) | intercept_one
+                ec = (c >> mc) & ec_max
         if exp2 == 0 or hit != 0:
             eb = (y >> ma) & ea_max
             sp = ((x >> sign_a) ^ (y >> sign_a)) & 1
-            sc = (z >> sign_c) & 1
+            sc = (c >> sign_c) & 1
             special = 0
             sign = sp
             magnitude = 0
@@ -107,7 +108,7 @@ def multiply_adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Calla
                 special = 1
                 if ec == ec_max:
                     sign = sc
-                    if (z & fraction_c) != 0:
+                    if (c & fraction_c) != 0:
                         special = 2
                 if ea == ea_max:
                     if (x & fraction_a) != 0 or eb == 0:
@@ -128,13 +129,13 @@ def multiply_adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Calla
                 if ec == 0:
                     sign = sp & sc
                 else:
-                    magnitude = ((z & fraction_c) | hidden_c) << addend_shift
+                    magnitude = ((c & fraction_c) | hidden_c) << addend_shift
                     exponent = ec
             else:
                 magnitude = (am * ((y & fraction_a) | hidden_a)) << product_shift
                 exponent = ea + eb + exponent_offset
                 if ec != 0:
-                    addend = ((z & fraction_c) | hidden_c) << addend_shift
+                    addend = ((c & fraction_c) | hidden_c) << addend_shift
                     distance = exponent - ec
                     if distance > 0:
                         aligned = 1
@@ -184,6 +185,7 @@ def multiply_adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Calla
             raw = (magnitude << 16) | ((exponent + 2048) << 4) | (special << 2) | (sign << 1) | hit
         return raw
 
+    multiply_add.__name__ = f"multiply_add{'_exp2' if pieces else ''}_{mul}_{add}"  # its name in Verilog
     return multiply_add
 
 
@@ -235,6 +237,7 @@ def rounder(
                 bits = bits | (exponent << m) | (kept & fraction)
         return bits
 
+    round_result.__name__ = f"round_{mul}_{add}_to_{out}"  # its name in Verilog
     return round_result
 
 
@@ -255,6 +258,7 @@ def piece_finder(mul: FloatFormat, pieces: int) -> Callable[[int], int]:
             piece = ((x & fraction) | hidden) >> (shift - e)
         return piece
 
+    find_piece.__name__ = f"find_piece_{mul}"  # its name in Verilog
     return find_piece
 
 
@@ -289,4 +293,5 @@ def narrower(src: FloatFormat, dst: FloatFormat) -> Callable[[int], int]:
                 bits = bits | (rounded << md) | (kept & fraction_d)
         return bits
 
+    narrow.__name__ = f"narrow_{src}_{dst}"  # its name in Verilog
     return narrow
