@@ -47,13 +47,13 @@ class AccumulatorReadPort:
 
 @block
 def left_edge(
-    clock: Any, reset: Any, edge: Any, skew: Any, use_constant: Any, constant: Any, reverse_in: Any, delay: Any, reverse_out: Any,
+    clock: Any, reset: Any, edges: Any, skew: Any, use_constant: Any, constant: Any, reverse_in: Any, delay: Any, reverse_out: Any,
     config: Config,
 ) -> Any:
     """Delays the skew's controls by the scratchpad's read cycle and picks the constant; latency 1 cycle.
 
     Ports
-        edge, skew    in   edge control and skew flags as the controller sends them
+        edges, skew   in   edge control and skew flags as the controller sends them
         use_constant  out  1
         constant      out  elem   1.0, log2(e)/sqrt(d), or the next exp2 slope
         reverse_in, delay, reverse_out
@@ -71,7 +71,7 @@ def left_edge(
 
     @always(clock.posedge)
     def registers() -> None:
-        now = int(edge)
+        now = int(edges)
         use_constant.next = (now & use_bit) != 0
         if (now & (read_bit | use_bit)) != 0:
             flags = int(skew)
@@ -121,7 +121,7 @@ def core(
     """
     rows, cols, elem, acc = config.rows, config.cols, config.elem, config.acc
     control = MatrixControl(config)
-    edge = control.edge
+    edges = control.edges
 
     scratchpad_data = unsigned(rows * elem.width)
     use_constant, reverse_in, delay, reverse_out = (unsigned(1) for _ in range(4))
@@ -148,7 +148,7 @@ def core(
         scratchpad_write.data, config.scratchpad_rows,
     )
     edge_registers = left_edge(
-        clock, reset, edge, control.skew, use_constant, constant, reverse_in, delay, reverse_out, config
+        clock, reset, edges, control.skew, use_constant, constant, reverse_in, delay, reverse_out, config
     )
     enter = input_skew(
         clock, scratchpad_data, constant, use_constant, reverse_in, delay, reverse_out, left, rows, elem.width
@@ -169,14 +169,14 @@ def core(
 
     @always_comb
     def decode() -> None:
-        now = int(edge)
+        now = int(edges)
         command.next = (now >> compare_at) & compare_mask
         accumulate.next = (now >> accumulate_at) & accumulate_mask
         scratchpad_read.next = (now & read_bit) != 0
 
     @always_comb
     def share_read_port() -> None:
-        if (edge & accumulator_bit) != 0:
+        if (edges & accumulator_bit) != 0:
             accumulator_read.ready.next = 0
             ram_read.next = 1
             ram_read_row.next = control.accumulator_row
@@ -187,7 +187,7 @@ def core(
 
     @always(clock.posedge)
     def write_back() -> None:
-        now = int(edge)
+        now = int(edges)
         ram_write.next = (now & write_bit) != 0
         if (now & accumulator_bit) != 0:
             ram_write_row.next = control.accumulator_row

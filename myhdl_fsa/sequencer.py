@@ -70,7 +70,7 @@ class MatrixControl:
     def __init__(self, config: Config) -> None:
         self.pe = unsigned(3 * PE_CONTROL_WIDTH)
         """PE control for all rows now, for row 0 on its way down, and for row N-1 on its way up, from bit 0 up"""
-        self.edge = unsigned(EDGE_WIDTH)
+        self.edges = unsigned(EDGE_WIDTH)
         """fields of ``EDGE_BIT``"""
         self.hidden = unsigned(hidden_width(config))
         """causal countdown for comparator column 0"""
@@ -101,7 +101,7 @@ class ControlMemory:
     """The plans laid out one after the other: per word PE control (parallel, down, up) and edge control."""
 
     pe: tuple[int, ...]
-    edge: tuple[int, ...]
+    edges: tuple[int, ...]
     base: tuple[int, ...]
     """the first word of each function; a function without a plan has one idle word"""
 
@@ -117,7 +117,7 @@ class ControlMemory:
         w = PE_CONTROL_WIDTH
         return cls(
             pe=tuple(word.parallel | word.down << w | word.up << 2 * w for word in words),
-            edge=tuple(sum(getattr(word, name) << bit for name, bit in EDGE_BIT.items()) for word in words),
+            edges=tuple(sum(getattr(word, name) << bit for name, bit in EDGE_BIT.items()) for word in words),
             base=tuple(base),
         )
 
@@ -139,7 +139,7 @@ def sequencer(
     An unknown function is busy for one cycle and does nothing.
     """
     memory = ControlMemory.of(plans)
-    pe_rom, edge_rom, base_rom = memory.pe, memory.edge, memory.base
+    pe_rom, edge_rom, base_rom = memory.pe, memory.edges, memory.base
     word = unsigned(max(2, len(pe_rom).bit_length()))
     scratchpad_stride = unsigned(len(instruction.scratchpad_stride))
     accumulator_stride = unsigned(len(instruction.accumulator_stride))
@@ -150,23 +150,23 @@ def sequencer(
     compare_bit, compare_mask, update = EDGE_BIT["compare"], (1 << Comparator.WIDTH) - 1, Comparator.UPDATE
     scratchpad_mask = (1 << len(control.scratchpad_row)) - 1
     accumulator_mask = (1 << len(control.accumulator_row)) - 1
-    pe_word, edge, hidden = control.pe, control.edge, control.hidden
+    pe_word, edges, hidden = control.pe, control.edges, control.hidden
     scratchpad_row, accumulator_row = control.scratchpad_row, control.accumulator_row
 
     @always(clock.posedge)
     def step() -> None:
-        now = int(edge)
+        now = int(edges)
         if reset:
             busy.next = 0
             pe_word.next = 0
-            edge.next = 0
+            edges.next = 0
             hidden.next = 0
         elif accept:
             busy.next = 1
             address = base_rom[int(instruction.function)]
             word.next = address
             pe_word.next = pe_rom[address]
-            edge.next = edge_rom[address]
+            edges.next = edge_rom[address]
             hidden.next = 0
             scratchpad_row.next = instruction.scratchpad_row
             scratchpad_stride.next = instruction.scratchpad_stride
@@ -184,12 +184,12 @@ def sequencer(
             if (now & last) != 0:
                 busy.next = 0
                 pe_word.next = 0
-                edge.next = 0
+                edges.next = 0
             else:
                 address = int(word) + 1
                 word.next = address
                 pe_word.next = pe_rom[address]
-                edge.next = edge_rom[address]
+                edges.next = edge_rom[address]
             if (now & read) != 0:
                 scratchpad_row.next = (int(scratchpad_row) + int(scratchpad_stride)) & scratchpad_mask
             if (now & accumulator_read) != 0:
@@ -221,10 +221,10 @@ def merge(first: Any, second: Any, merged: Any) -> Any:
 
     @always_comb
     def merge_control() -> None:
-        one = int(first.edge)
-        two = int(second.edge)
+        one = int(first.edges)
+        two = int(second.edges)
         merged.pe.next = first.pe | second.pe
-        merged.edge.next = one | two
+        merged.edges.next = one | two
         if (one & compares) != 0:
             merged.hidden.next = first.hidden
         else:
@@ -276,7 +276,7 @@ def matrix_controller(
 
     accept_first, accept_second = accept
     busy_first, busy_second = busies
-    edge_first, edge_second = sides[0].edge, sides[1].edge
+    edges_first, edges_second = sides[0].edges, sides[1].edges
     release_first, release_second = releases
 
     sequencers = [
@@ -288,9 +288,9 @@ def matrix_controller(
     @always_comb
     def overlap() -> None:
         if turn:
-            may_overlap.next = not busy_second and (not busy_first or (edge_first & may_start) != 0)
+            may_overlap.next = not busy_second and (not busy_first or (edges_first & may_start) != 0)
         else:
-            may_overlap.next = not busy_first and (not busy_second or (edge_second & may_start) != 0)
+            may_overlap.next = not busy_first and (not busy_second or (edges_second & may_start) != 0)
 
     @always_comb
     def issue() -> None:
@@ -314,11 +314,11 @@ def matrix_controller(
         release.valid.next = 0
         release.semaphore.next = release_second.semaphore
         release.value.next = release_second.value
-        if (edge_first & release_bit) != 0:
+        if (edges_first & release_bit) != 0:
             release.valid.next = release_first.valid
             release.semaphore.next = release_first.semaphore
             release.value.next = release_first.value
-        elif (edge_second & release_bit) != 0:
+        elif (edges_second & release_bit) != 0:
             release.valid.next = release_second.valid
 
     if probe is not None:

@@ -48,7 +48,7 @@ def collisions(clock: Any, probe: dict[str, Any], config: Config) -> Any:
     cycle = [0]
 
     def check_edges() -> None:
-        one, two = int(first.edge), int(second.edge)
+        one, two = int(first.edges), int(second.edges)
         for name, mask in _EXCLUSIVE.items():
             if one & mask and two & mask:
                 raise CollisionError(f"cycle {cycle[0]}: both sequencers use the {name}")
