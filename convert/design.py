@@ -1,31 +1,55 @@
-"""The blocks of the machine as Verilog tops: each built with fresh ports, by its name."""
+"""The machine's blocks as Verilog modules."""
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from myhdl_fsa.arithmetic.scalar import local_width
 from myhdl_fsa.config import Config
-from myhdl_fsa.convert.verilog import to_verilog
+from myhdl_fsa.convert.hierarchy import Design, Module, find
 from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core
 from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
+from myhdl_fsa.sims.elaboration import shared_analysis
+
+TOPS = {"core": "core", "array": "systolic", "pe_row": "pe_row", "pe": "pe", "comparator": "comparator",
+        "accumulator": "accumulator", "accumulator_unit": "accumulator_unit", "controller": "matrix_controller",
+        "sequencer": "sequencer", "input_skew": "input_skew", "output_skew": "output_skew", "left_edge": "left_edge",
+        "ram": "ram"}
+"""what can be converted by itself: name -> block"""
 
 
 def build_core(config: Config) -> Any:
     """An elaborated ``core`` with fresh ports."""
-    return core(
-        unsigned(1), unsigned(1), MatrixInstruction(config), SemaphoreRelease(), unsigned(1), ScratchpadWrite(config),
-        AccumulatorReadPort(config), config,
-    )
+    with shared_analysis():
+        return core(
+            unsigned(1), unsigned(1), MatrixInstruction(config), SemaphoreRelease(), unsigned(1),
+            ScratchpadWrite(config), AccumulatorReadPort(config), config,
+        )
 
 
-def widest_local(config: Config) -> int:
-    """Bits that hold every int local of every process, sign included."""
-    rows, cols, elem, acc = config.rows, config.cols, config.elem, config.acc
-    return max(local_width(elem, acc), local_width(acc, acc), rows * elem.width + 1, cols * acc.width + 1)
+def modules(config: Config, top: str = "core") -> dict[str, Module]:
+    """The modules of ``top`` (a key of ``TOPS``) and all it instantiates, by name, children first and ``top`` last.
+
+    Raises ValueError for an unknown top.
+    """
+    if top not in TOPS:
+        raise ValueError(f"top {top!r} is unknown: known are {', '.join(TOPS)}")
+    built = build_core(config)
+    return Design(built, find(built, TOPS[top]), TOPS[top]).convert()
 
 
 def verilog_modules(config: Config, top: str = "core") -> dict[str, str]:
-    """The Verilog of ``top`` and all it instantiates, by module name, ``top`` last."""
-    return {top: to_verilog(build_core(config), top, widest_local(config))}
+    """The text of ``modules``, each with a header that names configuration and version."""
+    head = header(config)
+    return {name: head + module.text for name, module in modules(config, top).items()}
+
+
+def header(config: Config) -> str:
+    """The comment on top of every module: version and configuration; the same from run to run."""
+    try:
+        ours = version("myhdl-fsa")
+    except PackageNotFoundError:
+        ours = "unknown"
+    fields = ", ".join(f"{name}={value}" for name, value in config.to_dict().items() if name != "name")
+    return f"// myhdl-fsa {ours}\n// {config.name or 'unnamed configuration'}: {fields}\n"

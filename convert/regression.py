@@ -19,6 +19,9 @@ from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 
 SIMULATORS = {"icarus": ("iverilog", "apt-get install iverilog"), "verilator": ("verilator", "apt-get install verilator")}
 
+Stimuli = Mapping[str, Sequence[int]]
+"""a value a cycle for each input"""
+
 
 class MissingTool(RuntimeError):
     """A simulator is not installed; the message gives the command that installs it."""
@@ -35,6 +38,22 @@ class Port:
     name: str
     width: int
     values: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A Verilog module and what it has to answer; ``clock`` is its clock's name, None for a combinational module."""
+
+    module: str
+    verilog: str
+    inputs: Sequence[Port]
+    outputs: Sequence[Port]
+    clock: str | None = None
+
+    @property
+    def cycles(self) -> int:
+        """Cycles to compare."""
+        return len(self.inputs[0].values)
 
 
 @dataclass
@@ -62,7 +81,7 @@ def flatten(name: str, port: Any) -> dict[str, Any]:
     return signals
 
 
-def simulate(dut: Dut, stimuli: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+def simulate(dut: Dut, stimuli: Stimuli) -> dict[str, list[int]]:
     """Applies ``stimuli`` (a value a cycle for each input) in MyHDL; returns the outputs, a value a cycle.
 
     Inputs take their values just after a rising edge, outputs are read just before the next. Inputs that are not
@@ -83,25 +102,40 @@ def simulate(dut: Dut, stimuli: Mapping[str, Sequence[int]]) -> dict[str, list[i
 
 
 def check(
-    make: Callable[[], Dut], stimuli: Mapping[str, Sequence[int]], simulators: Sequence[str], folder: Path
+    make: Callable[[], Dut], stimuli: Stimuli, simulators: Sequence[str], folder: Path
 ) -> dict[str, list[int]]:
     """Simulates in MyHDL, converts, and replays the same cycles in ``simulators``; returns MyHDL's outputs.
 
     ``make`` builds the block with fresh signals. Raises VerilogMismatch at the first difference, and MissingTool.
     """
-    dut = make()
-    widths = {name: max(1, len(signal)) for name, signal in (dut.inputs | dut.outputs).items()}
-    cycles = len(next(iter(stimuli.values())))
-    starts = {name: int(signal) for name, signal in dut.inputs.items()}
-    seen = simulate(dut, stimuli)
-    inputs = [Port(name, widths[name], stimuli.get(name, [starts[name]] * cycles)) for name in dut.inputs]
-    outputs = [Port(name, widths[name], values) for name, values in seen.items()]
-    fresh = make()
-    text = to_verilog(fresh.instance, fresh.name, fresh.local_width)
-    clock = "clock" if fresh.clock is not None else None
+    return check_all([(make, stimuli)], simulators, folder)[0]
+
+
+def check_all(
+    jobs: Sequence[tuple[Callable[[], Dut], Stimuli]], simulators: Sequence[str], folder: Path
+) -> list[dict[str, list[int]]]:
+    """``check`` of several blocks, each with its stimuli, in one build a simulator; returns their outputs in order.
+
+    Blocks of one name have to convert to one text. Raises as ``check`` does.
+    """
+    cases, outputs = [], []
+    for make, stimuli in jobs:
+        dut = make()
+        widths = {name: max(1, len(signal)) for name, signal in (dut.inputs | dut.outputs).items()}
+        cycles = len(next(iter(stimuli.values())))
+        starts = {name: int(signal) for name, signal in dut.inputs.items()}
+        seen = simulate(dut, stimuli)
+        fresh = make()
+        cases.append(Case(
+            fresh.name, to_verilog(fresh.instance, fresh.name, fresh.local_width),
+            [Port(name, widths[name], stimuli.get(name, [starts[name]] * cycles)) for name in dut.inputs],
+            [Port(name, widths[name], values) for name, values in seen.items()],
+            "clock" if fresh.clock is not None else None,
+        ))
+        outputs.append(seen)
     for simulator in simulators:
-        replay(simulator, text, fresh.name, inputs, outputs, folder / simulator, clock)
-    return seen
+        replay_all(simulator, cases, folder / simulator)
+    return outputs
 
 
 def require(simulator: str) -> str:
@@ -123,25 +157,58 @@ def replay(
     read just before the next one. ``folder`` receives the sources and the build. Raises MissingTool,
     VerilogMismatch, and RuntimeError when the simulator rejects the text.
     """
+    return replay_all(simulator, [Case(module, verilog, inputs, outputs, clock)], folder)
+
+
+def replay_all(simulator: str, cases: Sequence[Case], folder: Path) -> int:
+    """``replay`` of several modules side by side in one build; returns the cycles compared in all.
+
+    Raises as ``replay`` does, and ValueError when two modules of one name differ.
+    """
     tool = require(simulator)
     folder.mkdir(parents=True, exist_ok=True)
-    cycles = len(inputs[0].values)
-    bench = _bench(module, inputs, outputs, clock, cycles)
-    (folder / "dut.v").write_text(verilog)
-    (folder / "bench.v").write_text(bench)
-    _write_vectors(folder / "in.hex", inputs)
-    _write_vectors(folder / "out.hex", outputs)
+    texts: dict[str, str] = {}
+    for case in cases:
+        if texts.setdefault(case.module, case.verilog) != case.verilog:
+            raise ValueError(f"two modules called {case.module} differ")
+    (folder / "dut.v").write_text("\n".join(texts.values()))
+    (folder / "bench.v").write_text(_bench(cases))
+    for index, case in enumerate(cases):
+        _write_vectors(folder / f"{index}_in.hex", case.inputs)
+        _write_vectors(folder / f"{index}_out.hex", case.outputs)
     if simulator == "icarus":
-        _run([tool, "-g2005-sv", "-o", "bench.vvp", "bench.v", "dut.v"], folder)
+        _run([tool, "-g2005-sv", "-s", "bench", "-o", "bench.vvp", "bench.v", "dut.v"], folder)
         text = _run(["vvp", "-n", "bench.vvp"], folder)
     else:
-        _run([tool, "--binary", "--timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3", "-CFLAGS", "-O1",
-              "--top-module", "bench", "bench.v", "dut.v"], folder)
-        text = _run([str(folder / "obj_dir" / "Vbench")], folder)
-    if f"PASS {cycles}" not in text:
-        first = next((line for line in text.splitlines() if line.startswith("FAIL")), text.strip()[:400])
-        raise VerilogMismatch(f"{simulator}: {module}: {first}")
-    return cycles
+        text = _run([str(_verilate(tool, folder))], folder)
+    verdicts = text.splitlines()
+    for index, case in enumerate(cases):
+        if f"{index} PASS {case.cycles}" not in verdicts:
+            mark = f"{index} FAIL "
+            first = next((line[len(mark):] for line in verdicts if line.startswith(mark)), text.strip()[:400])
+            raise VerilogMismatch(f"{simulator}: {case.module}: FAIL {first}")
+    return sum(case.cycles for case in cases)
+
+
+_RUNTIME = ("verilated.o", "verilated_timing.o", "verilated_threads.o")
+_runtime_objects: dict[str, bytes] = {}
+"""Verilator's own library, which takes longer to compile than most blocks: by file name, from this process's first
+build"""
+
+
+def _verilate(tool: str, folder: Path) -> Path:
+    """Builds ``bench`` from the sources in ``folder``; returns the executable."""
+    build = folder / "obj_dir"
+    shutil.rmtree(build, ignore_errors=True)
+    _run([tool, "--cc", "--exe", "--main", "--timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3",
+          "--top-module", "bench", "bench.v", "dut.v"], folder)
+    for name, content in _runtime_objects.items():
+        (build / name).write_bytes(content)
+    # a regression compiles more than it runs
+    _run(["make", "-f", "Vbench.mk", "OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "Vbench"], build)
+    if not _runtime_objects:
+        _runtime_objects.update({name: (build / name).read_bytes() for name in _RUNTIME if (build / name).exists()})
+    return build / "Vbench"
 
 
 def _run(command: list[str], folder: Path) -> str:
@@ -162,30 +229,42 @@ def _write_vectors(path: Path, ports: Sequence[Port]) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def _bench(module: str, inputs: Sequence[Port], outputs: Sequence[Port], clock: str | None, cycles: int) -> str:
+def _bench(cases: Sequence[Case]) -> str:
+    """A module a case, which prints ``<index> PASS <cycles>`` or ``<index> FAIL ...``, and ``bench`` over them."""
+    lines = ["`timescale 1ns/1ps"]
+    for index, case in enumerate(cases):
+        lines += _case_bench(index, case)
+    # without a $finish: the simulation ends when every module has come to its end
+    lines += ["module bench;", *(f"  bench_{index} case_{index}();" for index in range(len(cases))), "endmodule"]
+    return "\n".join(lines) + "\n"
+
+
+def _case_bench(index: int, case: Case) -> list[str]:
+    inputs, outputs, cycles = case.inputs, case.outputs, case.cycles
     total_in, total_out = sum(p.width for p in inputs), sum(p.width for p in outputs)
     connections = [f".{p.name}({p.name})" for p in (*inputs, *outputs)]
-    if clock is not None:
-        connections.append(f".{clock}(clock_)")
+    if case.clock is not None:
+        connections.append(f".{case.clock}(clock_)")
     lines = [
-        "`timescale 1ns/1ps",
-        "module bench;",
+        f"module bench_{index};",
         "  reg clock_ = 0;",
+        "  reg same_ = 1;",
         f"  reg [{total_in - 1}:0] in_mem [0:{cycles - 1}], in_word;",
         f"  reg [{total_out - 1}:0] out_mem [0:{cycles - 1}], got, want;",
         "  integer cycle;",
         *(f"  reg [{p.width - 1}:0] {p.name} = 0;" for p in inputs),
         *(f"  wire [{p.width - 1}:0] {p.name};" for p in outputs),
-        f"  {module} dut ({', '.join(connections)});",
+        f"  {case.module} dut ({', '.join(connections)});",
         "  initial begin",
-        '    $readmemh("in.hex", in_mem); $readmemh("out.hex", out_mem);',
-        f"    for (cycle = 0; cycle < {cycles}; cycle = cycle + 1) begin",
+        f'    $readmemh("{index}_in.hex", in_mem); $readmemh("{index}_out.hex", out_mem);',
+        f"    for (cycle = 0; same_ && cycle < {cycles}; cycle = cycle + 1) begin",
         "      in_word = in_mem[cycle];",
         f"      {{{', '.join(p.name for p in inputs)}}} = in_word;",
         "      #4;",
         f"      got = {{{', '.join(p.name for p in outputs)}}};",
         "      want = out_mem[cycle];",
         "      if (got !== want) begin",
+        "        same_ = 0;",
     ]
     position = total_out
     for port in outputs:
@@ -193,17 +272,15 @@ def _bench(module: str, inputs: Sequence[Port], outputs: Sequence[Port], clock: 
         position = low
         lines += [
             f"        if (got[{high}:{low}] !== want[{high}:{low}])",
-            f'          $display("FAIL cycle %0d {port.name}: verilog %h, myhdl %h, inputs %h", cycle,'
+            f'          $display("{index} FAIL cycle %0d {port.name}: verilog %h, myhdl %h, inputs %h", cycle,'
             f" got[{high}:{low}], want[{high}:{low}], in_word);",
         ]
-    lines += [
-        "        $finish;",
+    return [
+        *lines,
         "      end",
         "      #1 clock_ = 1; #5 clock_ = 0;",
         "    end",
-        f'    if (cycle == {cycles}) $display("PASS {cycles}");',
-        "    $finish;",
+        f'    if (same_) $display("{index} PASS {cycles}");',
         "  end",
         "endmodule",
     ]
-    return "\n".join(lines) + "\n"

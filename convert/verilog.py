@@ -10,10 +10,13 @@ import re
 import tempfile
 import warnings
 from copy import deepcopy
+from enum import Enum
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from myhdl._always_comb import _AlwaysComb
+from myhdl.conversion import _analyze
 
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator, processes
 
@@ -24,6 +27,8 @@ _ARGUMENT = re.compile(r"^( +)input (\w+);\n +integer \2;$", re.MULTILINE)
 _INTEGER = re.compile(r"^( +)integer (\w+);$", re.MULTILINE)
 _OUTPUT_REGISTER = re.compile(r"^(output (?:\[\d+:0\] )?(\w+);\nreg (?:\[\d+:0\] )?\2);$", re.MULTILINE)
 _CONSTANT_IF = re.compile(r"^( *)if \(([01])\) begin$")
+_PROCESS_LOCALS = re.compile(r"^(always .*begin: \w+\n)((?: {4}(?:integer|reg) [^\n]*;\n)+)", re.MULTILINE)
+_LOCAL_NAME = re.compile(r"(\w+);$", re.MULTILINE)
 _LOOP_VARIABLE = re.compile(r"\bfor \((\w+)=")
 
 
@@ -35,17 +40,42 @@ def to_verilog(instance: Any, name: str, local_width: int = 32) -> str:
     cannot convert.
     """
     _settle(instance)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with (
+        tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(),
+        patch.object(_analyze, "expandinterface", _expand_interface),
+    ):
         # an input that a configuration does not use is no fault of the block's
         warnings.simplefilter("ignore")
         instance.convert(hdl="Verilog", path=folder, name=name, testbench=False, initial_values=True)
         text = (Path(folder) / f"{name}.v").read_text()
-    instance._inferInterface()
+        instance._inferInterface()
     starts = {name: int(signal._init) for name, signal in instance.argdict.items()}
+    return polish(text, starts, local_width)
+
+
+def polish(text: str, starts: dict[str, int], local_width: int) -> str:
+    """MyHDL's text of a module as we want it: see ``to_verilog``. ``starts``: initial values of the output ports."""
     text = _share_functions(_BANNER.sub("", text).lstrip("\n"))
     text = _OUTPUT_REGISTER.sub(lambda m: f"{m[1]} = {starts[m[2]]};", text)
     text = "\n".join(_fold(text.split("\n")))
-    return _widen(text, local_width) if local_width > 32 else text
+    if local_width > 32:
+        text = _widen(text, local_width)
+    return _PROCESS_LOCALS.sub(_initialise, text)
+
+
+def _initialise(match: re.Match[str]) -> str:
+    """A process's locals start at 0: a local that a branch leaves alone would be a latch, if only until it is swept."""
+    names = _LOCAL_NAME.findall(match[2])
+    return match[1] + match[2] + "".join(f"    {name} = 0;\n" for name in names)
+
+
+_expand_any_interface = _analyze.expandinterface
+
+
+def _expand_interface(visitor: Any, name: str, parameter: Any) -> None:
+    """MyHDL looks for ports in the attributes of every parameter, and those of an enum's member lead back to it."""
+    if not isinstance(parameter, Enum):
+        _expand_any_interface(visitor, name, parameter)
 
 
 def _settle(instance: Any) -> None:

@@ -55,7 +55,6 @@ def accumulator_unit(
     def compute() -> None:
         op = int(command)
         bits = 0
-        running = 0
         if op != 0 and op != set_scale:
             left = int(a)
             right = int(ram_word)
@@ -72,7 +71,7 @@ def accumulator_unit(
                 right = slopes[piece]
                 addend = intercepts[piece]
             elif op == reciprocal:
-                running = 1
+                # the divider has no use for the multiply-adder
                 if borrows:
                     left = int(next_left)
                     right = int(next_right)
@@ -82,7 +81,10 @@ def accumulator_unit(
             raw = multiply_add(left, right, addend, exp2)
             bits = round_acc(raw)
         result.next = bits
-        active.next = running
+
+    @always_comb
+    def start() -> None:
+        active.next = command == reciprocal
 
     @always(clock.posedge)
     def register() -> None:
@@ -100,7 +102,7 @@ def accumulator_unit(
 
     if probe is not None:
         probe.setdefault("accumulator_a", []).append(a)
-    return invert, compute, register
+    return invert, compute, start, register
 
 
 @block

@@ -34,7 +34,7 @@ def comparator(
     old_max = unsigned(acc.width, acc.minus_infinity)
     new_max = unsigned(acc.width, acc.minus_infinity)
     pieces = config.exp2_pieces
-    piece = unsigned(max(2, (pieces - 1).bit_length()))
+    next_piece = unsigned(max(2, (pieces - 1).bit_length()))
     intercepts = Exp2(elem, acc, pieces).streamed_intercepts
 
     multiply_add, round_acc = multiply_adder(acc, acc), rounder(acc, acc, acc)
@@ -52,7 +52,7 @@ def comparator(
         if reset:
             command_out.next = 0
             hidden_out.next = 0
-            piece.next = 0
+            next_piece.next = 0
             old_max.next = minus_infinity
             new_max.next = minus_infinity
         else:
@@ -80,11 +80,11 @@ def comparator(
                     if op == prop_max_diff:
                         old_max.next = new_max
             elif op == prop_intercepts:
-                down.next = intercepts[int(piece)]
-                if piece == last_piece:
-                    piece.next = 0
+                down.next = intercepts[int(next_piece)]
+                if next_piece == last_piece:
+                    next_piece.next = 0
                 else:
-                    piece.next = piece + 1
+                    next_piece.next = next_piece + 1
             elif op == prop_zero:
                 down.next = 0
             elif op == clear:

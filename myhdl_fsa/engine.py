@@ -52,7 +52,8 @@ class Engine(Protocol):
     ) -> EngineResult:
         """Attention over elem-format patterns: q [seq_q, d], k and v [seq_kv, d]. Raises RunError.
 
-        ``vcd`` is a file for the waveform, ending in .vcd; it is whole when this returns or raises RunError.
+        ``vcd`` is a file for the waveform, ending in .vcd (or .fst, for an engine of ``FST_ENGINES``); it is whole when
+        this returns or raises RunError.
         """
         ...
 
@@ -90,12 +91,24 @@ def _myhdl_engine() -> Engine:
     return MyHDLEngine()
 
 
+def _verilator_engine(build_dir: Path | None = None) -> Engine:
+    from myhdl_fsa.sims.verilator_engine import VerilatorEngine
+
+    return VerilatorEngine(build_dir)
+
+
 # Each entry is called when its engine is wanted, so that an engine's imports cost nothing to who does not use it.
-ENGINES: dict[str, Callable[[], Engine]] = {"myhdl": _myhdl_engine, "golden": GoldenEngine}
+ENGINES: dict[str, Callable[..., Engine]] = {
+    "myhdl": _myhdl_engine, "golden": GoldenEngine, "verilator": _verilator_engine,
+}
+BUILDING_ENGINES = ("verilator",)
+"""engines that build a program and keep it; each takes ``build_dir``, None for the user's cache folder"""
+FST_ENGINES = ("verilator",)
+"""engines that write a waveform as FST when its name ends in .fst"""
 
 
-def engine(name: str) -> Engine:
-    """The engine of that name. Raises ValueError that lists the known ones."""
+def engine(name: str, build_dir: Path | None = None) -> Engine:
+    """The engine of that name, building below ``build_dir`` if it builds. Raises ValueError that lists the known ones."""
     if name not in ENGINES:
         raise ValueError(f"engine {name!r}: must be one of {', '.join(ENGINES)}")
-    return ENGINES[name]()
+    return ENGINES[name](build_dir) if name in BUILDING_ENGINES else ENGINES[name]()

@@ -58,12 +58,12 @@ def input_skew(
     @always_comb
     def leave() -> None:
         word = int(entered)
+        reversed_word = 0
         if delay:
             word = word & mask
             for i in range(1, count):
                 word = word | (int(stages[i - 1]) & (mask << (i * width)))
         if reverse_out:
-            reversed_word = 0
             for i in range(count):
                 reversed_word = reversed_word | (((word >> (i * width)) & mask) << ((last - i) * width))
             word = reversed_word

@@ -16,6 +16,10 @@ from collections.abc import Callable
 from myhdl_fsa.arithmetic.formats import FloatFormat, RoundingMode
 
 
+LOCAL_WIDTH = "local_width"
+"""the attribute of a function that tells the converter how many bits its int locals need, sign included"""
+
+
 def fraction_bits(mul: FloatFormat, add: FloatFormat) -> int:
     """Bits below the leading one of an aligned operand: enough for the last of them to be a sticky bit.
 
@@ -185,6 +189,7 @@ def multiply_adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Calla
             raw = (magnitude << 16) | ((exponent + 2048) << 4) | (special << 2) | (sign << 1) | hit
         return raw
 
+    setattr(multiply_add, LOCAL_WIDTH, local_width(mul, add))
     multiply_add.__name__ = f"multiply_add{'_exp2' if pieces else ''}_{mul}_{add}"  # its name in Verilog
     return multiply_add
 
@@ -237,6 +242,7 @@ def rounder(
                 bits = bits | (exponent << m) | (kept & fraction)
         return bits
 
+    setattr(round_result, LOCAL_WIDTH, local_width(mul, add))
     round_result.__name__ = f"round_{mul}_{add}_to_{out}"  # its name in Verilog
     return round_result
 
@@ -258,6 +264,7 @@ def piece_finder(mul: FloatFormat, pieces: int) -> Callable[[int], int]:
             piece = ((x & fraction) | hidden) >> (shift - e)
         return piece
 
+    setattr(find_piece, LOCAL_WIDTH, mul.width + mul.exponent_bits + 1)
     find_piece.__name__ = f"find_piece_{mul}"  # its name in Verilog
     return find_piece
 
@@ -293,5 +300,6 @@ def narrower(src: FloatFormat, dst: FloatFormat) -> Callable[[int], int]:
                 bits = bits | (rounded << md) | (kept & fraction_d)
         return bits
 
+    setattr(narrow, LOCAL_WIDTH, src.width + 1)
     narrow.__name__ = f"narrow_{src}_{dst}"  # its name in Verilog
     return narrow

@@ -15,7 +15,7 @@ from myhdl_fsa import metrics, report
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.cli import OneLineCommand
 from myhdl_fsa.config import RECIPROCALS, Config, ConfigError, preset
-from myhdl_fsa.engine import ENGINES, EngineResult, RunError, engine
+from myhdl_fsa.engine import BUILDING_ENGINES, ENGINES, FST_ENGINES, EngineResult, RunError, engine
 from myhdl_fsa.files import OutputError, atomic_path, check_writable, is_device, write_atomic
 from myhdl_fsa.workload import DISTRIBUTIONS, Workload, WorkloadError, default_seq, generate, load
 
@@ -38,6 +38,7 @@ class Options:
     reciprocal: str | None
     causal: bool
     engine: str
+    build_dir: Path | None
     diff: bool
     diff_verbose: bool
     diff_only: bool
@@ -75,11 +76,13 @@ class Options:
 @click.option("--reciprocal", type=click.Choice(RECIPROCALS), help="Instead of the configuration's own.")
 @click.option("--causal", is_flag=True, help="Query i sees keys 0 to i.")
 @click.option("--engine", type=click.Choice(list(ENGINES)), default="myhdl",
-              help="The MyHDL simulation, or the golden model alone.")
+              help="The MyHDL simulation, the golden model alone, or the converted Verilog in Verilator.")
+@click.option("--build-dir", type=FILE, metavar="DIR",
+              help="Keep what --engine verilator builds there.  [default: the user's cache folder]")
 @click.option("--diff", is_flag=True, help="Compare with the golden model, bit for bit.")
 @click.option("--diff-verbose", is_flag=True, help="And print every intermediate in hex and float.")
 @click.option("--diff-only", is_flag=True, help="Only the golden model, against torch.")
-@click.option("--vcd", type=FILE, metavar="FILE", help="Write the waveform of the simulation.")
+@click.option("--vcd", type=FILE, metavar="FILE", help="Write the waveform of the simulation; Verilator's as FST to FILE.fst.")
 @click.option("--max-cycles", type=click.IntRange(1), metavar="CYCLES", help="Give up after that many.")
 @click.option("--json", type=FILE, metavar="FILE", help="Write figures and errors as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
@@ -116,6 +119,15 @@ def _check_options(options: Options) -> None:
             raise click.UsageError(f"--vcd {options.vcd}: {used_by} has no waveform: needs --engine myhdl")
         if options.compares:
             raise click.UsageError(f"--diff: {used_by} compares nothing: needs --engine myhdl, or use --diff-only")
+    if options.build_dir is not None:
+        if options.engine_used not in BUILDING_ENGINES:
+            raise click.UsageError(f"--build-dir {options.build_dir}: --engine {options.engine_used} builds nothing: "
+                                   f"needs --engine {' or '.join(BUILDING_ENGINES)}")
+        if options.build_dir.exists() and not options.build_dir.is_dir():
+            raise click.UsageError(f"--build-dir {options.build_dir}: is not a folder")
+    if options.vcd is not None and options.vcd.suffix == ".fst" and options.engine_used not in FST_ENGINES:
+        raise click.UsageError(f"--vcd {options.vcd}: --engine {options.engine_used} writes no FST: "
+                               f"needs --engine {' or '.join(FST_ENGINES)}, or a name that ends in .vcd")
     taken: dict[str, str] = {}
     for option in ("q", "k", "v", "config"):
         path = getattr(options, option)
@@ -216,9 +228,10 @@ def _attention(options: Options, config: Config, work: Workload) -> EngineResult
         vcd = None
         if options.vcd is not None:
             # A run that reached its cycle limit leaves a waveform of every cycle before it, which is worth having.
-            vcd = stack.enter_context(atomic_path(options.vcd, ".vcd", keep=(RunError,)))
+            suffix = ".fst" if options.vcd.suffix == ".fst" else ".vcd"
+            vcd = stack.enter_context(atomic_path(options.vcd, suffix, keep=(RunError,)))
         progress = stack.enter_context(report.progress_bar(not options.quiet))
-        return engine(options.engine_used).attention(
+        return engine(options.engine_used, options.build_dir).attention(
             work.q,
             work.k,
             work.v,

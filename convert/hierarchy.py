@@ -1,0 +1,286 @@
+"""One Verilog module per distinct block, instantiated where MyHDL would have flattened it.
+
+MyHDL converts a block together with all it contains. Here every block is converted with its processes alone: nets that
+its children drive or read are marked so, and the children follow as instantiations. Two blocks are the same module when
+they have the same function, the same parameters and ports of the same widths. Nothing here knows this design.
+"""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from myhdl._always_comb import _AlwaysComb
+from myhdl._block import _Block
+from myhdl._instance import _Instantiator
+from myhdl._Signal import _Signal
+from myhdl.conversion._toVerilog import _ToVerilogConvertor
+
+from myhdl_fsa.arithmetic.scalar import LOCAL_WIDTH
+from myhdl_fsa.convert.keywords import VERILOG_KEYWORDS
+from myhdl_fsa.convert.verilog import polish
+from myhdl_fsa.sims.cycle_simulator import CycleSimulator, processes
+
+
+class HierarchyError(ValueError):
+    """A block that cannot be kept as a module; the message is one line naming the block and the port or signal."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """A Verilog module: its text, the direction of its ports, and the modules it instantiates."""
+
+    name: str
+    text: str
+    directions: dict[str, str]
+    """port name -> ``input`` or ``output``, in order"""
+    children: tuple[str, ...]
+    """names of the modules it instantiates, each once"""
+
+
+def ports(block: Any) -> dict[str, Any]:
+    """A block's signals by their Verilog port names; an interface's attribute ``x`` is ``<argument>_x``."""
+    found: dict[str, Any] = {}
+    for name, value in inspect.signature(block.func).bind(*block.args, **block.kwargs).arguments.items():
+        found.update(_signals(name, value))
+    return found
+
+
+def _signals(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, _Signal):
+        yield name, value
+    elif hasattr(value, "__dict__") and not isinstance(value, type):
+        for attribute, inner in vars(value).items():
+            if isinstance(inner, _Signal):
+                yield f"{name}_{attribute}", inner
+
+
+def parameters(block: Any) -> dict[str, Any]:
+    """A block's arguments that are not ports."""
+    bound = inspect.signature(block.func).bind(*block.args, **block.kwargs).arguments
+    return {name: value for name, value in bound.items() if not dict(_signals(name, value))}
+
+
+def identity(block: Any) -> tuple[Any, ...]:
+    """Equal for blocks that are the same module."""
+    widths = tuple((name, len(signal)) for name, signal in ports(block).items())
+    return (block.func, widths, tuple((name, repr(value)) for name, value in parameters(block).items()))
+
+
+@dataclass
+class Design:
+    """A block of an elaborated design and everything in it, as Verilog modules."""
+
+    whole: Any
+    """the design, which gives the signals their initial values"""
+    top: Any
+    """the block to convert: the design itself, or a block inside"""
+    name: str
+    """of the top module"""
+    modules: dict[str, Module] = field(default_factory=dict)
+    """by name, children before parents"""
+    _names: dict[tuple[Any, ...], str] = field(default_factory=dict)
+
+    def convert(self) -> dict[str, Module]:
+        """Converts every distinct block once. Raises HierarchyError and myhdl.ConversionError."""
+        self._settle()
+        self._name_modules()
+        with patch.object(self.top.__class__, "_clear", lambda _: None):
+            self._convert(self.top)
+        return self.modules
+
+    def _settle(self) -> None:
+        """Makes what the combinational processes give at the start the initial value of what they drive.
+
+        MyHDL runs them once at time 0; a Verilog ``always @(...)`` waits for a change, which a register that starts at
+        its reset value never gives.
+        """
+        CycleSimulator(self.whole).start()
+        for process in processes(self.whole):
+            if isinstance(process, _AlwaysComb):
+                for name in process.outputs:
+                    driven = process.symdict[name]
+                    for signal in driven if isinstance(driven, list) else [driven]:
+                        signal._init = deepcopy(signal._val)
+
+    def _name_modules(self) -> None:
+        """The function's name; where several modules share it, the integer parameters in which they differ."""
+        variants: dict[str, dict[tuple[Any, ...], Any]] = {}
+
+        def collect(block: Any) -> None:
+            variants.setdefault(block.func.__name__, {}).setdefault(identity(block), block)
+            for child in _children(block):
+                collect(child)
+
+        for child in _children(self.top):
+            collect(child)
+        self._names[identity(self.top)] = self.name
+        taken = {self.name}
+        for base, found in variants.items():
+            for key, block in found.items():
+                if key in self._names:
+                    continue
+                name = base if len(found) == 1 and base not in taken else base + "".join(
+                    f"_{value}" for value in parameters(block).values() if isinstance(value, int)
+                )
+                stem, number = name, 2
+                while name in taken:
+                    name, number = f"{stem}_{number}", number + 1
+                taken.add(name)
+                self._names[key] = name
+
+    def _convert(self, block: Any) -> Module:
+        name = self._names[identity(block)]
+        if name in self.modules:
+            return self.modules[name]
+        children = [(child, self._convert(child)) for child in _children(block)]
+        module = _Converter(block, name, children).convert()
+        self.modules[name] = module
+        return module
+
+
+def find(block: Any, name: str) -> Any:
+    """The first block called ``name`` in a design, itself included. Raises HierarchyError."""
+    if block.func.__name__ == name:
+        return block
+    for child in _children(block):
+        try:
+            return find(child, name)
+        except HierarchyError:
+            continue
+    raise HierarchyError(f"{block.func.__name__} holds no block called {name}")
+
+
+def _children(block: Any) -> list[Any]:
+    return [sub for sub in block.subs if isinstance(sub, _Block)]
+
+
+class _Converter:
+    """Converts one block whose children are modules already."""
+
+    def __init__(self, block: Any, name: str, children: list[tuple[Any, Module]]) -> None:
+        self.block, self.name, self.children = block, name, children
+        self.ports = ports(block)
+        self.own = [sub for sub in block.subs if isinstance(sub, _Instantiator)]
+        self.links: list[tuple[str, Module, dict[str, Any]]] = []
+        """instance name, module, and the net at each port, by port"""
+        counts: dict[str, int] = {}
+        for child, module in children:
+            index = counts.setdefault(module.name, 0)
+            counts[module.name] += 1
+            self.links.append((f"{module.name}_{index}", module, ports(child)))
+
+    def convert(self) -> Module:
+        self._forget()
+        self._mark()
+        text, nets = self._run()
+        directions = {name: direction for direction, name in _PORT.findall(text)}
+        self._check(directions)
+        starts = {name: int(signal._init) for name, signal in self.ports.items()}
+        text = polish(text, starts, self._local_width())
+        body = text.rstrip().removesuffix("endmodule").rstrip("\n")
+        instances = "".join(_instantiate(name, module, link, nets) for name, module, link in self.links)
+        return Module(
+            self.name, f"{body}\n\n{instances}endmodule\n", directions,
+            tuple(dict.fromkeys(module.name for _, module, _ in self.links)),
+        )
+
+    def _forget(self) -> None:
+        """Drops what the conversion of a child left on the signals it shares with this block."""
+        nets = [signal for _, _, link in self.links for signal in link.values()]
+        for signal in (*self.ports.values(), *self.block.sigdict.values(), *nets):
+            _clean(signal)
+        for memory in self.block.memdict.values():
+            memory.name, memory._driven, memory._read = None, False, None
+            for signal in memory.mem:
+                _clean(signal)
+
+    def _mark(self) -> None:
+        """Tells MyHDL of the nets that only the children touch, and names those that have no name yet."""
+        for name, signal in self.ports.items():
+            self.block.sigdict[name] = signal
+            signal._used = True
+        named = {id(signal) for signal in self.block.sigdict.values()}
+        for memory in self.block.memdict.values():
+            if memory._used:
+                named.update(id(signal) for signal in memory.mem)
+        for wanted in ("output", "input"):  # a net is named after what drives it
+            for instance, module, link in self.links:
+                for port, signal in link.items():
+                    if module.directions[port] != wanted:
+                        continue
+                    signal._used = True
+                    if wanted == "output":
+                        if signal._driven:
+                            raise HierarchyError(f"{self.name}: {instance}.{port} drives a net that is driven already")
+                        signal._driven = "wire"
+                    else:
+                        signal._read = True
+                    if id(signal) not in named:
+                        self.block.sigdict[f"{instance}_{port}"] = signal
+                        named.add(id(signal))
+
+    def _run(self) -> tuple[str, dict[int, str]]:
+        """MyHDL's text for the processes alone, and each net's name by the signal's identity."""
+        nets: dict[int, str] = {}
+
+        def keep_names(converter: Any, signals: Any, memories: Any) -> None:
+            for signal in (*signals, *self.ports.values()):
+                nets[id(signal)] = str(signal._name)
+            for memory in memories:
+                for signal in memory.mem:
+                    nets[id(signal)] = str(signal._name)
+            _CLEANUP(converter, signals, memories)
+
+        subs, self.block.subs = self.block.subs, self.own
+        try:
+            with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+                # an input that a configuration does not use is no fault of the block's
+                warnings.simplefilter("ignore")
+                with patch.object(_ToVerilogConvertor, "_cleanup", keep_names):
+                    self.block.convert(hdl="Verilog", path=folder, name=self.name, testbench=False, initial_values=True)
+                return (Path(folder) / f"{self.name}.v").read_text(), nets
+        finally:
+            self.block.subs = subs
+
+    def _check(self, directions: dict[str, str]) -> None:
+        for port in directions:
+            if port in VERILOG_KEYWORDS or keyword.iskeyword(port):
+                raise HierarchyError(f"{self.name}: port {port} is named like a keyword of Verilog")
+
+    def _local_width(self) -> int:
+        """Bits for the int locals: any signal the processes name and a sign, or what a function they call declares."""
+        width = 32
+        for process in self.own:
+            for cell in process.func.__closure__ or ():
+                value = cell.cell_contents
+                for item in value if isinstance(value, list) else [value]:
+                    if isinstance(item, _Signal):
+                        width = max(width, len(item) + 1)
+                    else:
+                        width = max(width, getattr(item, LOCAL_WIDTH, 0))
+                        width = max(width, *(len(s) + 1 for _, s in _signals("", item)), 0)
+        return width
+
+
+_CLEANUP = _ToVerilogConvertor._cleanup
+_PORT = re.compile(r"^(input|output) (?:signed )?(?:\[\d+:0\] )?(\w+);$", re.MULTILINE)
+
+
+def _clean(signal: Any) -> None:
+    signal._name = signal._driven = None
+    signal._read = signal._inList = False
+
+
+def _instantiate(instance: str, module: Module, link: dict[str, Any], nets: dict[int, str]) -> str:
+    connections = ",\n".join(f"    .{port}({nets[id(link[port])]})" for port in module.directions)
+    return f"{module.name} {instance} (\n{connections}\n);\n\n"
