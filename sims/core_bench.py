@@ -17,7 +17,7 @@ from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.monitors import collisions, intermediates
-from myhdl_fsa.sims.schedule import O_ROW, STORE_SEMAPHORE, Operand, Step, Tile, scratchpad_row
+from myhdl_fsa.sims.schedule import O_ROW, STORE_SEMAPHORE, Operand, Step, Tile, scratchpad_row, tile_loads
 
 RESET_CYCLES = 2
 PROGRESS_INTERVAL = 64
@@ -83,29 +83,49 @@ class CoreRun:
         return float(np.mean([self.overlap[value] - self.issued[load] for load, value in zip(loads, values, strict=True)]))
 
 
+class CorePorts:
+    """The signals at the core's ports, but for the clock."""
+
+    def __init__(self, config: Config) -> None:
+        self.reset = unsigned(1, 1)
+        self.instruction = MatrixInstruction(config)
+        self.release = SemaphoreRelease()
+        self.busy = unsigned(1)
+        self.scratchpad_write = ScratchpadWrite(config)
+        self.accumulator_read = AccumulatorReadPort(config)
+
+
 @block
-def core_bench(run: CoreRun, clock: Any, trace: bool = False) -> Any:
-    """The core and its stimulus; give it a clock until StopSimulation, then read ``run``."""
-    config = run.config
-    reset, busy = unsigned(1, 1), unsigned(1)
-    instruction = MatrixInstruction(config)
-    release = SemaphoreRelease()
-    write = ScratchpadWrite(config)
-    read = AccumulatorReadPort(config)
+def watched_core(clock: Any, ports: CorePorts, run: CoreRun, trace: bool = False) -> Any:
+    """The MyHDL core with its collision assertions; with ``trace`` every intermediate goes to ``run.trace``."""
     probe: dict[str, Any] = {}
-    dut = core(clock, reset, instruction, release, busy, write, read, config, probe)
-    watchers: list[Any] = [collisions(clock, probe, config)]
+    config = run.config
+    parts = [
+        core(clock, ports.reset, ports.instruction, ports.release, ports.busy, ports.scratchpad_write,
+             ports.accumulator_read, config, probe),
+        collisions(clock, probe, config),
+    ]
     if trace:
-        watchers.append(intermediates(clock, probe, config, run))
-    may_overlap = probe["may_overlap"]
+        parts.append(intermediates(clock, probe, config, run))
+    return parts
+
+
+@block
+def core_bench(
+    run: CoreRun, clock: Any, make_core: Callable[[Any, CorePorts], Any], ports: CorePorts | None = None
+) -> Any:
+    """A core and its stimulus; give it a clock until StopSimulation, then read ``run``.
+
+    ``make_core(clock, ports)``, a block or a partial of one (MyHDL allows nothing between), gives the block that is tested: the MyHDL core, or converted Verilog behind its ports.
+    """
+    config = run.config
+    ports = CorePorts(config) if ports is None else ports
+    reset, busy, release = ports.reset, ports.busy, ports.release
+    instruction, write, read = ports.instruction, ports.scratchpad_write, ports.accumulator_read
+    dut = make_core(clock, ports)
     n = config.rows
 
-    loads: deque[Tile] = deque()
-    for step, previous in zip(run.steps, [None, *run.steps], strict=False):
-        first_q = step.tile is not None and not (
-            step.tile.operand is Operand.Q and step.key_tile > 0 and previous is not None)
-        if step.tile is not None and first_q:
-            loads.append(step.tile)
+    loads = deque(tile_loads(run.steps))
     state = _State(loads=loads)
     primed = min(3, len(loads))
 
@@ -163,7 +183,8 @@ def core_bench(run: CoreRun, clock: Any, trace: bool = False) -> Any:
         read.valid.next = state.reading
 
     def _issue(now: int) -> None:
-        if state.waiting_overlap and may_overlap:
+        # ready is what an instruction that waits for nothing would see, unless one that waits is on the port
+        if state.waiting_overlap and instruction.ready and not instruction.wait_idle:
             run.overlap.append(now)
             state.waiting_overlap = False
         if state.waiting_idle and not busy:
@@ -175,12 +196,17 @@ def core_bench(run: CoreRun, clock: Any, trace: bool = False) -> Any:
             state.waiting_overlap = state.waiting_idle = True
         position = len(run.issued)
         if position == len(run.steps):
+            instruction.wait_idle.next = False
             if run.finished is None and not state.offered and not busy and run.issued[-1] < now:
                 run.finished = now
         elif not state.offered:
             step = run.steps[position]
             ready = step.tile is None or state.resident.get(step.tile.semaphore) == step.tile
-            if ready and state.loaded >= primed:
+            waits = run.serial or step.fields.get("wait_idle", 0)
+            if waits and state.waiting_overlap:
+                # idle comes no earlier than overlap, so holding the instruction back that long costs nothing
+                instruction.wait_idle.next = False
+            elif ready and state.loaded >= primed:
                 _offer(step)
                 state.offered = True
         instruction.valid.next = state.offered
@@ -193,7 +219,7 @@ def core_bench(run: CoreRun, clock: Any, trace: bool = False) -> Any:
         if run.serial:
             instruction.wait_idle.next = True
 
-    return dut, watchers, drive
+    return dut, drive
 
 
 _FIELDS = ("wait_idle", "semaphore", "release", "release_value", "scratchpad_row", "scratchpad_stride", "reverse_in",

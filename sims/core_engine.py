@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,11 @@ from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import EngineResult, RunError
 from myhdl_fsa.signals import unsigned
-from myhdl_fsa.sims.core_bench import CoreRun, core_bench
+from myhdl_fsa.sims.core_bench import CoreRun, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.event_driven import clocked, event_driven
-from myhdl_fsa.sims.schedule import expected_cycles, flash_attention
+from myhdl_fsa.sims.schedule import expected_cycles, flash_attention, limit_message
 
 
 class MyHDLEngine:
@@ -50,17 +51,15 @@ def simulate(run: CoreRun, *, trace: bool = False, vcd: Path | None = None) -> N
     """Simulates ``run`` to its end; with ``vcd`` in MyHDL's own simulator. Raises RunError at its cycle limit."""
     clock = unsigned(1)
     with shared_analysis():
-        bench = core_bench(run, clock, trace) if vcd is None else clocked(core_bench, clock, run, clock, trace)
+        make_core = partial(watched_core, run=run, trace=trace)
+        bench = (core_bench(run, clock, make_core) if vcd is None
+                 else clocked(core_bench, clock, run, clock, make_core))
     if vcd is None:
         CycleSimulator(bench).run()
     else:
         event_driven(bench, vcd)
     if run.limit_reached:
-        done = len(run.issued)
-        where = f"before {run.steps[done]}" if done < len(run.steps) else f"in {run.steps[-1]}"
-        raise RunError(
-            f"cycle limit {run.max_cycles} reached with {done} of {len(run.steps)} matrix instructions issued, {where}"
-        )
+        raise RunError(limit_message(run.steps, len(run.issued), run.max_cycles))
 
 
 def output_matrix(run: CoreRun) -> Bits:

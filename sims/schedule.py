@@ -5,6 +5,7 @@ The bare core has no DMA: the bench plays its part, one scratchpad row a cycle. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -98,6 +99,20 @@ def flash_attention(config: Config, query_tiles: int, kv_tiles: int, causal: boo
             "semaphore": STORE_SEMAPHORE, "release": 1,
         }))
     return steps
+
+
+def tile_loads(steps: Sequence[Step]) -> list[Tile]:
+    """The tiles in the order in which the bench writes them: a step's, except a Q tile that is there already."""
+    return [
+        step.tile for index, step in enumerate(steps)
+        if step.tile is not None and not (step.tile.operand is Operand.Q and step.key_tile > 0 and index > 0)
+    ]
+
+
+def limit_message(steps: Sequence[Step], issued: int, limit: int | None) -> str:
+    """What to say of a run that reached its cycle limit after ``issued`` of ``steps``."""
+    where = f"before {steps[issued]}" if issued < len(steps) else f"in {steps[-1]}"
+    return f"cycle limit {limit} reached with {issued} of {len(steps)} matrix instructions issued, {where}"
 
 
 def expected_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bool, latency: int) -> int:
