@@ -45,14 +45,23 @@ class Module:
     """port name -> ``input`` or ``output``, in order"""
     children: tuple[str, ...]
     """names of the modules it instantiates, each once"""
+    instances: tuple[str, ...] = ()
+    """instance names, in the order of the block's children"""
+    driven: dict[str, str] = field(default_factory=dict)
+    """what its processes drive: the name in Python -> the net's (or memory's) name in Verilog"""
 
 
 def ports(block: Any) -> dict[str, Any]:
     """A block's signals by their Verilog port names; an interface's attribute ``x`` is ``<argument>_x``."""
     found: dict[str, Any] = {}
     for name, value in inspect.signature(block.func).bind(*block.args, **block.kwargs).arguments.items():
-        found.update(_signals(name, value))
+        found.update(flatten(name, value))
     return found
+
+
+def flatten(name: str, value: Any) -> dict[str, Any]:
+    """A port's signals by their Verilog names: an interface's attribute ``x`` is ``<name>_x``."""
+    return dict(_signals(name, value))
 
 
 def _signals(name: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -98,6 +107,10 @@ class Design:
             self._convert(self.top)
         return self.modules
 
+    def module_of(self, block: Any) -> Module:
+        """The module that a block of this design, or of one elaborated alike, was converted to."""
+        return self.modules[self._names[identity(block)]]
+
     def _settle(self) -> None:
         """Makes what the combinational processes give at the start the initial value of what they drive.
 
@@ -118,10 +131,10 @@ class Design:
 
         def collect(block: Any) -> None:
             variants.setdefault(block.func.__name__, {}).setdefault(identity(block), block)
-            for child in _children(block):
+            for child in children(block):
                 collect(child)
 
-        for child in _children(self.top):
+        for child in children(self.top):
             collect(child)
         self._names[identity(self.top)] = self.name
         taken = {self.name}
@@ -142,8 +155,8 @@ class Design:
         name = self._names[identity(block)]
         if name in self.modules:
             return self.modules[name]
-        children = [(child, self._convert(child)) for child in _children(block)]
-        module = _Converter(block, name, children).convert()
+        parts = [(child, self._convert(child)) for child in children(block)]
+        module = _Converter(block, name, parts).convert()
         self.modules[name] = module
         return module
 
@@ -152,7 +165,7 @@ def find(block: Any, name: str) -> Any:
     """The first block called ``name`` in a design, itself included. Raises HierarchyError."""
     if block.func.__name__ == name:
         return block
-    for child in _children(block):
+    for child in children(block):
         try:
             return find(child, name)
         except HierarchyError:
@@ -160,21 +173,22 @@ def find(block: Any, name: str) -> Any:
     raise HierarchyError(f"{block.func.__name__} holds no block called {name}")
 
 
-def _children(block: Any) -> list[Any]:
+def children(block: Any) -> list[Any]:
+    """The blocks inside a block, not those inside them."""
     return [sub for sub in block.subs if isinstance(sub, _Block)]
 
 
 class _Converter:
     """Converts one block whose children are modules already."""
 
-    def __init__(self, block: Any, name: str, children: list[tuple[Any, Module]]) -> None:
-        self.block, self.name, self.children = block, name, children
+    def __init__(self, block: Any, name: str, parts: list[tuple[Any, Module]]) -> None:
+        self.block, self.name = block, name
         self.ports = ports(block)
         self.own = [sub for sub in block.subs if isinstance(sub, _Instantiator)]
         self.links: list[tuple[str, Module, dict[str, Any]]] = []
         """instance name, module, and the net at each port, by port"""
         counts: dict[str, int] = {}
-        for child, module in children:
+        for child, module in parts:
             index = counts.setdefault(module.name, 0)
             counts[module.name] += 1
             self.links.append((f"{module.name}_{index}", module, ports(child)))
@@ -192,7 +206,17 @@ class _Converter:
         return Module(
             self.name, f"{body}\n\n{instances}endmodule\n", directions,
             tuple(dict.fromkeys(module.name for _, module, _ in self.links)),
+            tuple(instance for instance, _, _ in self.links), self._driven(nets),
         )
+
+    def _driven(self, nets: dict[int, str]) -> dict[str, str]:
+        names = {}
+        for process in self.own:
+            for name in process.outputs:
+                driven = process.symdict[name]
+                names[name] = (nets[id(driven[0])].removesuffix("[0]") if isinstance(driven, list)
+                               else nets[id(driven)])
+        return names
 
     def _forget(self) -> None:
         """Drops what the conversion of a child left on the signals it shares with this block."""

@@ -37,4 +37,6 @@ def event_driven(bench: Any, vcd: Path | None = None) -> None:
             finally:
                 os.replace(Path(folder) / "core.vcd", vcd)
     finally:
-        bench.quit_sim()
+        # a simulation that came to its end has been cleaned up already
+        if not bench.sim._finished:
+            bench.quit_sim()
