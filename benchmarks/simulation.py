@@ -44,9 +44,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one repeat each")
     repeats = 1 if parser.parse_args().quick else 3
     command(repeats)
-    for name, tiles_q, tiles_kv in (("FSA4X4Fp16Config", 16, 8), ("FSA8X8Fp16Config", 8, 4), ("FSA16X16Fp16Config", 4, 4),
-                                    ("FSA32X32Fp16Config", 1, 2)):
-        attention(name, tiles_q, tiles_kv, repeats)
+    for size, tiles_q, tiles_kv in ((4, 16, 8), (8, 8, 4), (16, 4, 4), (32, 1, 2)):
+        attention(f"FSA{size}X{size}Fp16Config", tiles_q, tiles_kv, repeats)
 
 
 if __name__ == "__main__":

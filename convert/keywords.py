@@ -14,8 +14,8 @@ unsigned use uwire vectored wait wand weak0 weak1 while wire wor xnor xor
 alias always_comb always_ff always_latch assert assume before bind bins binsof bit break byte chandle class clocking
 const constraint context continue cover covergroup coverpoint cross dist do endclass endclocking endgroup endinterface
 endpackage endprogram endproperty endsequence enum expect export extends extern final first_match foreach forkjoin iff
-ignore_bins illegal_bins import inside int interface intersect join_any join_none local logic longint matches modport new
-null package packed priority program property protected pure rand randc randcase randsequence ref return sequence
+ignore_bins illegal_bins import inside int interface intersect join_any join_none local logic longint matches modport
+new null package packed priority program property protected pure rand randc randcase randsequence ref return sequence
 shortint shortreal solve static string struct super tagged this throughout timeprecision timeunit type typedef union
 unique var virtual void wait_order wildcard with within
 """.split())

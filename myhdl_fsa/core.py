@@ -47,8 +47,8 @@ class AccumulatorReadPort:
 
 @block
 def left_edge(
-    clock: Any, reset: Any, edges: Any, skew: Any, use_constant: Any, constant: Any, reverse_in: Any, delay: Any, reverse_out: Any,
-    config: Config,
+    clock: Any, reset: Any, edges: Any, skew: Any, use_constant: Any, constant: Any, reverse_in: Any, delay: Any,
+    reverse_out: Any, config: Config,
 ) -> Any:
     """Delays the skew's controls by the scratchpad's read cycle and picks the constant; latency 1 cycle.
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from myhdl import intbv
-from myhdl._Signal import _Signal, _siglist  # the simulator's list of signals to update
-
+from myhdl._Signal import _siglist, _Signal  # the simulator's list of signals to update
 
 _NO_LISTENERS: dict[Callable[[], None], None] = {}
 

@@ -41,7 +41,7 @@ def input_skew(
         word = 0
         if use_constant:
             for i in range(count):
-                word = (word << width) | int(constant)
+                word = word | (int(constant) << (i * width))
         elif reverse_in:
             for i in range(count):
                 word = word | (((row >> (i * width)) & mask) << ((last - i) * width))

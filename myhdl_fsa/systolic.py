@@ -62,8 +62,8 @@ def pe_row(
             up_out.next = up_in
 
     pes = [
-        pe(clock, reset, controls[c], lefts[c], above[c], below[c], controls[c + 1], lefts[c + 1], down[c], up[c], config,
-           probe)
+        pe(clock, reset, controls[c], lefts[c], above[c], below[c], controls[c + 1], lefts[c + 1], down[c], up[c],
+           config, probe)
         for c in range(cols)
     ]
     return merge, chains, pes

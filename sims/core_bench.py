@@ -80,7 +80,8 @@ class CoreRun:
         """Cycles from one LOAD_STATIONARY to where the next could be accepted, averaged over the run."""
         loads = [i for i, step in enumerate(self.steps) if step.function is Function.LOAD_STATIONARY]
         values = [i for i, step in enumerate(self.steps) if step.function is Function.ATTN_VALUE]
-        return float(np.mean([self.overlap[value] - self.issued[load] for load, value in zip(loads, values, strict=True)]))
+        periods = [self.overlap[value] - self.issued[load] for load, value in zip(loads, values, strict=True)]
+        return float(np.mean(periods))
 
 
 class CorePorts:
@@ -116,7 +117,8 @@ def core_bench(
 ) -> Any:
     """A core and its stimulus; give it a clock until StopSimulation, then read ``run``.
 
-    ``make_core(clock, ports)``, a block or a partial of one (MyHDL allows nothing between), gives the block that is tested: the MyHDL core, or converted Verilog behind its ports.
+    ``make_core(clock, ports)`` gives the block that is tested: the MyHDL core, or converted Verilog behind its ports.
+    It is a block or a partial of one: MyHDL allows no function between two blocks.
     """
     config = run.config
     ports = CorePorts(config) if ports is None else ports

@@ -15,7 +15,6 @@ from collections.abc import Callable
 
 from myhdl_fsa.arithmetic.formats import FloatFormat, RoundingMode
 
-
 LOCAL_WIDTH = "local_width"
 """the attribute of a function that tells the converter how many bits its int locals need, sign included"""
 
@@ -202,8 +201,8 @@ def rounder(
     ``out`` is at most as precise as ``add``. An exponent field <= 0 gives zero and one of all ones gives Inf, in every
     mode.
     """
-    m, exponent_max, sign_bit, fraction, nan = out.mantissa_bits, out.exponent_max, out.width - 1, out.mantissa_mask, out.nan
-    infinity = out.infinity
+    m, exponent_max, sign_bit, fraction = out.mantissa_bits, out.exponent_max, out.width - 1, out.mantissa_mask
+    nan, infinity = out.nan, out.infinity
     drop = fraction_bits(mul, add) + 2 - m
     low, half = (1 << drop) - 1, 1 << (drop - 1)
     bias_change = out.bias - add.bias - 2048
@@ -249,8 +248,8 @@ def rounder(
 
 def piece_finder(mul: FloatFormat, pieces: int) -> Callable[[int], int]:
     """The function ``find_piece(x)``: the piece of (-1, 0] that the fraction of x lies in, 0 next to zero."""
-    m, exponent_max, bias, fraction, hidden = mul.mantissa_bits, mul.exponent_max, mul.bias, mul.mantissa_mask, 1 << mul.mantissa_bits
-    exponent_bits = mul.exponent_bits
+    m, exponent_max, bias, exponent_bits = mul.mantissa_bits, mul.exponent_max, mul.bias, mul.exponent_bits
+    fraction, hidden = mul.mantissa_mask, 1 << m
     shift = m - pieces.bit_length() + 1
 
     def find_piece(x: int) -> int:
