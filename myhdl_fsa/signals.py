@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from myhdl import intbv
 from myhdl._Signal import _siglist, _Signal  # the simulator's list of signals to update
@@ -15,6 +15,9 @@ class BitSignal(_Signal):
     """A MyHDL bool signal with a direct setter and update; see ``UnsignedSignal``."""
 
     __slots__ = ("listeners",)
+    if TYPE_CHECKING:
+        _next: bool
+        _val: bool
 
     def __init__(self, value: bool) -> None:
         super().__init__(value)
@@ -24,7 +27,7 @@ class BitSignal(_Signal):
         """Takes the next value; True if that is a change. For ``sims.cycle_simulator``."""
         if self._next is self._val:
             return False
-        self._val = self._next
+        self._val = self._next  # type: ignore[misc]  # a slot of the base
         return True
 
     @property
@@ -41,7 +44,7 @@ class BitSignal(_Signal):
             raise ValueError(f"{value} does not fit a signal of 1 bit")
         value = bool(value)
         if value is not self._next:
-            self._next = value
+            self._next = value  # type: ignore[misc]
             _siglist.append(self)
 
     def _update(self) -> Any:
@@ -54,7 +57,7 @@ class BitSignal(_Signal):
         if edge:
             waiters.extend(edge)
             del edge[:]
-        self._val = after
+        self._val = after  # type: ignore[misc]
         if self._tracing:
             self._printVcd()
         return waiters
