@@ -97,18 +97,24 @@ def _verilator_engine(build_dir: Path | None = None) -> Engine:
     return VerilatorEngine(build_dir)
 
 
+def _icarus_engine(build_dir: Path | None = None) -> Engine:
+    from myhdl_fsa.sims.icarus_engine import IcarusEngine
+
+    return IcarusEngine(build_dir)
+
+
 # Each entry is called when its engine is wanted, so that an engine's imports cost nothing to who does not use it.
 ENGINES: dict[str, Callable[..., Engine]] = {
-    "myhdl": _myhdl_engine, "golden": GoldenEngine, "verilator": _verilator_engine,
+    "myhdl": _myhdl_engine, "golden": GoldenEngine, "verilator": _verilator_engine, "icarus": _icarus_engine,
 }
-BUILDING_ENGINES = ("verilator",)
+BUILDING_ENGINES = ("verilator", "icarus")
 """engines that build a program and keep it; each takes ``build_dir``, None for the user's cache folder"""
 FST_ENGINES = ("verilator",)
 """engines that write a waveform as FST when its name ends in .fst"""
 
 
 def engine(name: str, build_dir: Path | None = None) -> Engine:
-    """The engine of that name, building below ``build_dir`` if it builds. Raises ValueError that lists the known ones."""
+    """The engine of that name, building below ``build_dir`` if it builds. Raises ValueError listing the known ones."""
     if name not in ENGINES:
         raise ValueError(f"engine {name!r}: must be one of {', '.join(ENGINES)}")
     return ENGINES[name](build_dir) if name in BUILDING_ENGINES else ENGINES[name]()

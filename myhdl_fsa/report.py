@@ -111,8 +111,12 @@ def json_document(
     utilisation: float | None,
     bit_exact: bool | None,
     errors: Mapping[str, Errors],
+    lockstep: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """The JSON of a run, UTF-8. Errors carry the digits that are printed; one that is not finite is null."""
+    """The JSON of a run, UTF-8. Errors carry the digits that are printed; one that is not finite is null.
+
+    ``lockstep``, what a lockstep run found equal, is there when one was made.
+    """
 
     def number(value: np.float32) -> float | None:
         return float(str(value)) if math.isfinite(value) else None
@@ -130,6 +134,8 @@ def json_document(
         "bit_exact": bit_exact,
         "errors": {name: {key: number(value) for key, value in values.items()} for name, values in errors.items()},
     }
+    if lockstep is not None:
+        document["lockstep"] = dict(lockstep)
     return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
 
 

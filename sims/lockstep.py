@@ -28,7 +28,7 @@ from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, core_bench, watched_co
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.icarus_engine import execute, port_signals, tool
-from myhdl_fsa.sims.schedule import flash_attention
+from myhdl_fsa.sims.schedule import flash_attention, limit_message
 
 SIMULATORS = ("icarus", "verilator")
 
@@ -37,10 +37,15 @@ SIMULATORS = ("icarus", "verilator")
 class LockstepReport:
     """What was found equal."""
 
+    simulator: str
     cycles: int
     signals: int
     bits: int
     """of all signals together, each cycle"""
+
+    def __str__(self) -> str:
+        return (f"Lockstep: {self.signals} outputs and registers ({self.bits} bits) equal in myhdl and {self.simulator}"
+                f" in each of {self.cycles} cycles")
 
 
 class LockstepMismatch(RunError):
@@ -73,11 +78,13 @@ def lockstep(
     state = {**outputs, **registers}
     log.state.extend(state.values())
     CycleSimulator(bench).run()
+    if run.limit_reached:
+        raise RunError(limit_message(run.steps, len(run.issued), run.max_cycles))
 
     program = _program(simulator, config, inputs, outputs, list(registers), tools, build_dir)
     widths = [max(1, len(signal)) for signal in state.values()]
     _compare(program, log, list(state), widths, list(inputs.values()), simulator)
-    return LockstepReport(len(log.seen), len(state), sum(widths))
+    return LockstepReport(simulator, len(log.seen), len(state), sum(widths))
 
 
 @dataclass

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -18,6 +19,9 @@ from myhdl_fsa.config import RECIPROCALS, Config, ConfigError, preset
 from myhdl_fsa.engine import BUILDING_ENGINES, ENGINES, FST_ENGINES, EngineResult, RunError, engine
 from myhdl_fsa.files import OutputError, atomic_path, check_writable, is_device, write_atomic
 from myhdl_fsa.workload import DISTRIBUTIONS, Workload, WorkloadError, default_seq, generate, load
+
+if TYPE_CHECKING:
+    from myhdl_fsa.sims.lockstep import LockstepReport
 
 FILE = click.Path(path_type=Path)
 
@@ -39,6 +43,7 @@ class Options:
     causal: bool
     engine: str
     build_dir: Path | None
+    lockstep: str | None
     diff: bool
     diff_verbose: bool
     diff_only: bool
@@ -76,13 +81,16 @@ class Options:
 @click.option("--reciprocal", type=click.Choice(RECIPROCALS), help="Instead of the configuration's own.")
 @click.option("--causal", is_flag=True, help="Query i sees keys 0 to i.")
 @click.option("--engine", type=click.Choice(list(ENGINES)), default="myhdl",
-              help="The MyHDL simulation, the golden model alone, or the converted Verilog in Verilator.")
+              help="The MyHDL simulation, the golden model alone, or the converted Verilog in a simulator.")
 @click.option("--build-dir", type=FILE, metavar="DIR",
-              help="Keep what --engine verilator builds there.  [default: the user's cache folder]")
+              help="Keep what is built for the Verilog simulators there.  [default: the user's cache folder]")
+@click.option("--lockstep", type=click.Choice(("icarus", "verilator")),
+              help="First compare every output and register of the MyHDL model with the Verilog, every cycle.")
 @click.option("--diff", is_flag=True, help="Compare with the golden model, bit for bit.")
 @click.option("--diff-verbose", is_flag=True, help="And print every intermediate in hex and float.")
 @click.option("--diff-only", is_flag=True, help="Only the golden model, against torch.")
-@click.option("--vcd", type=FILE, metavar="FILE", help="Write the waveform of the simulation; Verilator's as FST to FILE.fst.")
+@click.option("--vcd", type=FILE, metavar="FILE",
+              help="Write the waveform of the simulation; Verilator's as FST to FILE.fst.")
 @click.option("--max-cycles", type=click.IntRange(1), metavar="CYCLES", help="Give up after that many.")
 @click.option("--json", type=FILE, metavar="FILE", help="Write figures and errors as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
@@ -120,7 +128,7 @@ def _check_options(options: Options) -> None:
         if options.compares:
             raise click.UsageError(f"--diff: {used_by} compares nothing: needs --engine myhdl, or use --diff-only")
     if options.build_dir is not None:
-        if options.engine_used not in BUILDING_ENGINES:
+        if options.engine_used not in BUILDING_ENGINES and options.lockstep is None:
             raise click.UsageError(f"--build-dir {options.build_dir}: --engine {options.engine_used} builds nothing: "
                                    f"needs --engine {' or '.join(BUILDING_ENGINES)}")
         if options.build_dir.exists() and not options.build_dir.is_dir():
@@ -172,6 +180,7 @@ def _workload(options: Options, config: Config) -> Workload:
 
 def _run(options: Options, config: Config, work: Workload) -> int:
     try:
+        stepped = None if options.lockstep is None else _lockstep(options, config, work)
         result = _attention(options, config, work)
         golden = engine("golden").attention(
             work.q, work.k, work.v, config, causal=options.causal, trace=options.diff_verbose
@@ -187,7 +196,7 @@ def _run(options: Options, config: Config, work: Workload) -> int:
     if result.cycles is not None:
         utilisation = metrics.utilisation(config, work.seq_q, work.seq_kv, result.cycles, options.causal)
 
-    lines: list[str] = []
+    lines: list[str] = [] if stepped is None else [str(stepped)]
     mismatch = None
     if golden is not None:
         errors["golden"] = metrics.error_metrics(metrics.to_float32(golden.output, config.acc), reference)
@@ -216,11 +225,21 @@ def _run(options: Options, config: Config, work: Workload) -> int:
         inner_iteration_cycles=result.inner_iteration_cycles,
         utilisation=utilisation,
         bit_exact=None if golden is None else mismatch is None,
+        lockstep=None if stepped is None else asdict(stepped),
         errors=errors,
     ))
     if mismatch is not None and options.quiet:
         raise click.ClickException(mismatch)
     return 0 if mismatch is None else 1
+
+
+def _lockstep(options: Options, config: Config, work: Workload) -> LockstepReport:
+    from myhdl_fsa.sims.lockstep import lockstep
+
+    return lockstep(
+        options.lockstep or "", work.q, work.k, work.v, config, causal=options.causal, build_dir=options.build_dir,
+        max_cycles=options.max_cycles,
+    )
 
 
 def _attention(options: Options, config: Config, work: Workload) -> EngineResult:
