@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from myhdl_fsa.config import Config
+from myhdl_fsa.convert.distinct import distinct_blocks
 from myhdl_fsa.convert.hierarchy import Design, Module, find
 from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core
 from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
@@ -20,8 +21,8 @@ TOPS = {"core": "core", "array": "systolic", "pe_row": "pe_row", "pe": "pe", "co
 
 
 def build_core(config: Config) -> Any:
-    """An elaborated ``core`` with fresh ports."""
-    with shared_analysis():
+    """A ``core`` with fresh ports, elaborated for conversion (not for simulation): each distinct block once."""
+    with shared_analysis(), distinct_blocks():
         return core(
             unsigned(1), unsigned(1), MatrixInstruction(config), SemaphoreRelease(), unsigned(1),
             ScratchpadWrite(config), AccumulatorReadPort(config), config,

@@ -117,7 +117,11 @@ class Design:
         MyHDL runs them once at time 0; a Verilog ``always @(...)`` waits for a change, which a register that starts at
         its reset value never gives.
         """
-        CycleSimulator(self.whole).start()
+        simulator = CycleSimulator(self.whole)
+        simulator.start()
+        # a block that was not elaborated gives what its twin gives
+        while self._answer(self.whole):
+            simulator.settle()
         for process in processes(self.whole):
             if isinstance(process, _AlwaysComb):
                 for name in process.outputs:
@@ -125,14 +129,29 @@ class Design:
                     for signal in driven if isinstance(driven, list) else [driven]:
                         signal._init = deepcopy(signal._val)
 
+    def _answer(self, block: Any) -> bool:
+        """Puts the twins' values on what unelaborated blocks drive; True if that changed anything."""
+        changed = False
+        for child in children(block):
+            if twin_of(child) is child:
+                changed |= self._answer(child)
+                continue
+            given, mirrored = ports(child), ports(twin_of(child))
+            for name in driven_ports(twin_of(child)):
+                if given[name]._val != mirrored[name]._val:
+                    given[name].next = mirrored[name]
+                    changed = True
+        return changed
+
     def _name_modules(self) -> None:
         """The function's name; where several modules share it, the integer parameters in which they differ."""
         variants: dict[str, dict[tuple[Any, ...], Any]] = {}
 
         def collect(block: Any) -> None:
-            variants.setdefault(block.func.__name__, {}).setdefault(identity(block), block)
-            for child in children(block):
-                collect(child)
+            found = variants.setdefault(block.func.__name__, {})
+            if found.setdefault(identity(block), block) is block:
+                for child in children(twin_of(block)):
+                    collect(child)
 
         for child in children(self.top):
             collect(child)
@@ -155,6 +174,7 @@ class Design:
         name = self._names[identity(block)]
         if name in self.modules:
             return self.modules[name]
+        block = twin_of(block)
         parts = [(child, self._convert(child)) for child in children(block)]
         module = _Converter(block, name, parts).convert()
         self.modules[name] = module
@@ -171,6 +191,31 @@ def find(block: Any, name: str) -> Any:
         except HierarchyError:
             continue
     raise HierarchyError(f"{block.func.__name__} holds no block called {name}")
+
+
+def twin_of(block: Any) -> Any:
+    """The block of the same module that was elaborated: the block itself, or see ``convert.distinct``."""
+    return getattr(block, "twin", block)
+
+
+def driven_ports(block: Any) -> list[str]:
+    """The ports that processes of an elaborated block, or of a block inside it, drive."""
+    driven: set[int] = set()
+
+    def collect(inside: Any) -> None:
+        for process in inside.subs:
+            if isinstance(process, _Instantiator):
+                for name in process.outputs:
+                    value = process.symdict[name]
+                    driven.update(id(signal) for signal in (value if isinstance(value, list) else [value]))
+        for child in children(inside):
+            if twin_of(child) is child:
+                collect(child)
+            else:
+                driven.update(id(ports(child)[name]) for name in driven_ports(twin_of(child)))
+
+    collect(block)
+    return [name for name, signal in ports(block).items() if id(signal) in driven]
 
 
 def children(block: Any) -> list[Any]:

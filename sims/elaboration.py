@@ -26,6 +26,9 @@ def _caller(frame: FrameType) -> tuple[str, dict[str, Any], bool]:
     return frame.f_code.co_name, {**frame.f_globals, **frame.f_locals}, in_block
 
 
+_CONSTRUCTORS = ("myhdl._block", "myhdl_fsa.convert.distinct")
+
+
 def _process_caller() -> Any:
     # 0: this function, 1: the decorator, 2: the block function
     name, symbols, in_block = _caller(sys._getframe(2))
@@ -33,9 +36,11 @@ def _process_caller() -> Any:
 
 
 def _block_caller() -> Any:
-    # 0: this function, 1: the block instance's constructor, 2: the block decorator, 3: the function that instantiates
-    frame = sys._getframe(3)
-    if frame.f_code.co_name == "<listcomp>" and frame.f_back is not None:
+    # above this function: the block instance's constructors and decorator, then the function that instantiates
+    frame = sys._getframe(1)
+    while frame.f_back is not None and (
+        frame.f_globals["__name__"] in _CONSTRUCTORS or frame.f_code.co_name == "<listcomp>"
+    ):
         frame = frame.f_back
     name, symbols, in_block = _caller(frame)
     return _block._CallInfo(name, in_block, symbols)

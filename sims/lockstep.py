@@ -20,7 +20,7 @@ from myhdl._always_comb import _AlwaysComb
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.design import build_core
-from myhdl_fsa.convert.hierarchy import Design, children, find
+from myhdl_fsa.convert.hierarchy import Design, children, find, twin_of
 from myhdl_fsa.engine import RunError
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest
@@ -124,7 +124,7 @@ def _registers(block_: Any, twin: Any, path: str, design: Design) -> Iterator[tu
                     yield from ((f"{path}.{module.driven[name]}[{i}]", signal) for i, signal in enumerate(driven))
                 else:
                     yield f"{path}.{module.driven[name]}", driven
-    for instance, child, other in zip(module.instances, children(block_), children(twin), strict=True):
+    for instance, child, other in zip(module.instances, children(block_), children(twin_of(twin)), strict=True):
         yield from _registers(child, other, f"{path}.{instance}", design)
 
 
