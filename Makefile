@@ -12,10 +12,10 @@ LINT_TREE := build/lint/myhdl_fsa
 SOURCES := myhdl_fsa convert sims tests $(wildcard benchmarks)
 PYTEST := $(BIN)/python -m pytest -n 2
 
-.PHONY: help install sim test test-slow lint bench clean hdl-tools
+.PHONY: help install sim test test-slow convert-check lint bench clean hdl-tools
 
 help: ## what there is to make
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
 install: $(INSTALLED) ## a virtual environment in .venv with the versions of constraints.txt
 
@@ -35,6 +35,16 @@ test: $(INSTALLED) hdl-tools lint ## lint, then every test that is not slow
 
 test-slow: $(INSTALLED) hdl-tools ## the slow tests alone
 	$(PYTEST) -m slow
+
+# The testbench needs no Python: the commands are those of the README.
+CONVERTED := build/convert-check
+convert-check: $(INSTALLED) hdl-tools ## the 4x4 machine as Verilog: lint, and its testbench in Icarus and Verilator
+	@rm -rf $(CONVERTED)
+	$(BIN)/fsa-convert --config FSA4X4Fp16Config --testbench --check --out $(CONVERTED)
+	cd $(CONVERTED) && iverilog -g2005 -o tb_core.vvp -s tb_core -f core.f tb_core.v && vvp -N tb_core.vvp
+	cd $(CONVERTED) && verilator --binary --timing -Wno-WIDTH -j 0 --top-module tb_core -f core.f tb_core.v >build.log \
+	  || { cat build.log; exit 1; }
+	cd $(CONVERTED) && obj_dir/Vtb_core
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check $(SOURCES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -29,15 +30,20 @@ def build_core(config: Config) -> Any:
         )
 
 
-def modules(config: Config, top: str = "core") -> dict[str, Module]:
-    """The modules of ``top`` (a key of ``TOPS``) and all it instantiates, by name, children first and ``top`` last.
-
-    Raises ValueError for an unknown top.
-    """
+def design(config: Config, top: str = "core") -> Design:
+    """The design of ``top``, a key of ``TOPS``, not converted yet. Raises ValueError for an unknown top."""
     if top not in TOPS:
         raise ValueError(f"top {top!r} is unknown: known are {', '.join(TOPS)}")
     built = build_core(config)
-    return Design(built, find(built, TOPS[top]), TOPS[top]).convert()
+    return Design(built, find(built, TOPS[top]), TOPS[top])
+
+
+def modules(config: Config, top: str = "core") -> dict[str, Module]:
+    """The modules of ``top`` (a key of ``TOPS``) and all it instantiates, by name, children first and ``top`` last.
+
+    Raises ValueError for an unknown top, HierarchyError and myhdl.ConversionError.
+    """
+    return design(config, top).convert()
 
 
 def verilog_modules(config: Config, top: str = "core") -> dict[str, str]:
@@ -53,4 +59,6 @@ def header(config: Config) -> str:
     except PackageNotFoundError:
         ours = "unknown"
     fields = ", ".join(f"{name}={value}" for name, value in config.to_dict().items() if name != "name")
-    return f"// myhdl-fsa {ours}\n// {config.name or 'unnamed configuration'}: {fields}\n"
+    # a name is any text: it must not end the comment's line
+    name = json.dumps(config.name)[1:-1] or "unnamed configuration"
+    return f"// myhdl-fsa {ours}\n// {name}: {fields}\n"

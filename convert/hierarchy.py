@@ -12,9 +12,11 @@ import keyword
 import re
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -54,7 +56,7 @@ class Module:
 def ports(block: Any) -> dict[str, Any]:
     """A block's signals by their Verilog port names; an interface's attribute ``x`` is ``<argument>_x``."""
     found: dict[str, Any] = {}
-    for name, value in inspect.signature(block.func).bind(*block.args, **block.kwargs).arguments.items():
+    for name, value in arguments(block).items():
         found.update(flatten(name, value))
     return found
 
@@ -75,8 +77,15 @@ def _signals(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def parameters(block: Any) -> dict[str, Any]:
     """A block's arguments that are not ports."""
-    bound = inspect.signature(block.func).bind(*block.args, **block.kwargs).arguments
-    return {name: value for name, value in bound.items() if not dict(_signals(name, value))}
+    return {name: value for name, value in arguments(block).items() if not flatten(name, value)}
+
+
+def arguments(block: Any) -> dict[str, Any]:
+    """What a block was instantiated with, by the names of its function's parameters."""
+    return _signature(block.func).bind(*block.args, **block.kwargs).arguments
+
+
+_signature = cache(inspect.signature)
 
 
 def identity(block: Any) -> tuple[Any, ...]:
@@ -102,14 +111,18 @@ class Design:
     def convert(self) -> dict[str, Module]:
         """Converts every distinct block once. Raises HierarchyError and myhdl.ConversionError."""
         self._settle()
-        self._name_modules()
+        self.name_modules()
         with patch.object(self.top.__class__, "_clear", lambda _: None):
             self._convert(self.top)
         return self.modules
 
     def module_of(self, block: Any) -> Module:
         """The module that a block of this design, or of one elaborated alike, was converted to."""
-        return self.modules[self._names[identity(block)]]
+        return self.modules[self.name_of(block)]
+
+    def name_of(self, block: Any) -> str:
+        """The name of a block's module; likewise."""
+        return self._names[identity(block)]
 
     def _settle(self) -> None:
         """Makes what the combinational processes give at the start the initial value of what they drive.
@@ -122,6 +135,7 @@ class Design:
         # a block that was not elaborated gives what its twin gives
         while self._answer(self.whole):
             simulator.settle()
+        self._check_starts(self.whole)
         for process in processes(self.whole):
             if isinstance(process, _AlwaysComb):
                 for name in process.outputs:
@@ -143,7 +157,24 @@ class Design:
                     changed = True
         return changed
 
-    def _name_modules(self) -> None:
+    def _check_starts(self, block: Any) -> None:
+        """Blocks of one module have to start alike: their combinational outputs' start values are in its text."""
+        inputs: dict[int, set[str]] = {}
+        for child in children(block):
+            twin = twin_of(child)
+            if twin is child:
+                self._check_starts(child)
+                continue
+            if id(twin) not in inputs:
+                inputs[id(twin)] = set(ports(twin)) - set(driven_ports(twin))
+            given, mirrored = ports(child), ports(twin)
+            for name in inputs[id(twin)]:
+                here, there = given[name]._val, mirrored[name]._val
+                if here != there:
+                    raise HierarchyError(f"{child.func.__name__}: port {name} starts at {there} in one instance and at "
+                                         f"{here} in another, which one module cannot hold")
+
+    def name_modules(self) -> None:
         """The function's name; where several modules share it, the integer parameters in which they differ."""
         variants: dict[str, dict[tuple[Any, ...], Any]] = {}
 
@@ -171,7 +202,7 @@ class Design:
                 self._names[key] = name
 
     def _convert(self, block: Any) -> Module:
-        name = self._names[identity(block)]
+        name = self.name_of(block)
         if name in self.modules:
             return self.modules[name]
         block = twin_of(block)
@@ -200,6 +231,12 @@ def twin_of(block: Any) -> Any:
 
 def driven_ports(block: Any) -> list[str]:
     """The ports that processes of an elaborated block, or of a block inside it, drive."""
+    if not hasattr(block, "driven_ports"):
+        block.driven_ports = _find_driven_ports(block)
+    return block.driven_ports
+
+
+def _find_driven_ports(block: Any) -> list[str]:
     driven: set[int] = set()
 
     def collect(inside: Any) -> None:
@@ -212,7 +249,8 @@ def driven_ports(block: Any) -> list[str]:
             if twin_of(child) is child:
                 collect(child)
             else:
-                driven.update(id(ports(child)[name]) for name in driven_ports(twin_of(child)))
+                given = ports(child)
+                driven.update(id(given[name]) for name in driven_ports(twin_of(child)))
 
     collect(block)
     return [name for name, signal in ports(block).items() if id(signal) in driven]
@@ -232,6 +270,10 @@ class _Converter:
         self.own = [sub for sub in block.subs if isinstance(sub, _Instantiator)]
         self.links: list[tuple[str, Module, dict[str, Any]]] = []
         """instance name, module, and the net at each port, by port"""
+        self.undriven: dict[str, Any] = {}
+        """nets that are read and driven by nobody, by name"""
+        self.undriven_lists: list[str] = []
+        """and the same of elements of lists of signals"""
         counts: dict[str, int] = {}
         for child, module in parts:
             index = counts.setdefault(module.name, 0)
@@ -248,8 +290,10 @@ class _Converter:
         text = polish(text, starts, self._local_width())
         body = text.rstrip().removesuffix("endmodule").rstrip("\n")
         instances = "".join(_instantiate(name, module, link, nets) for name, module, link in self.links)
+        text = self._tie_down(f"{body}\n\n{instances}endmodule\n")
+        check_names(self.name, text)
         return Module(
-            self.name, f"{body}\n\n{instances}endmodule\n", directions,
+            self.name, text, directions,
             tuple(dict.fromkeys(module.name for _, module, _ in self.links)),
             tuple(instance for instance, _, _ in self.links), self._driven(nets),
         )
@@ -308,6 +352,7 @@ class _Converter:
             for memory in memories:
                 for signal in memory.mem:
                     nets[id(signal)] = str(signal._name)
+            self._find_undriven(signals, memories)
             _CLEANUP(converter, signals, memories)
 
         subs, self.block.subs = self.block.subs, self.own
@@ -323,8 +368,40 @@ class _Converter:
 
     def _check(self, directions: dict[str, str]) -> None:
         for port in directions:
-            if port in VERILOG_KEYWORDS or keyword.iskeyword(port):
-                raise HierarchyError(f"{self.name}: port {port} is named like a keyword of Verilog")
+            if keyword.iskeyword(port):
+                raise HierarchyError(f"{self.name}: port {port} is named like a keyword of Python")
+
+    def _find_undriven(self, signals: Any, memories: Any) -> None:
+        """Notes what MyHDL and the children's marks say is read and driven by nobody."""
+        ports = {id(signal) for signal in self.ports.values()}
+        for signal in signals:
+            if signal._used and signal._read and not signal._driven and id(signal) not in ports:
+                self.undriven[str(signal._name)] = signal
+            elif signal._driven and getattr(signal, "constant", False):
+                raise HierarchyError(f"{self.name}: net {signal._name} is declared constant and driven")
+        for memory in memories:
+            # a process may drive any element of a list: MyHDL does not say which
+            if not memory._used or memory._driven == "reg":
+                continue
+            for signal in memory.mem:
+                if (memory._read or signal._read) and not signal._driven:
+                    self.undriven_lists.append(str(signal._name))
+
+    def _tie_down(self, text: str) -> str:
+        """Refuses a net that is read and driven by nobody, which MyHDL ties to its start value without a word.
+
+        One that is read in a folded branch only is no longer there. A signal that is declared constant is what it says.
+        """
+        for name in self.undriven_lists:
+            raise HierarchyError(f"{self.name}: net {name} is read and driven by nobody")
+        uses = Counter(re.findall(r"\w+", _COMMENT.sub("", text))) if self.undriven else {}
+        for name, signal in self.undriven.items():
+            if uses[name] == 2:  # its declaration, and MyHDL's assignment
+                text = re.sub(rf"^(?:wire [^\n]*\b|assign ){name}(?: = [^\n]*)?;\n", "", text, flags=re.MULTILINE)
+            elif not getattr(signal, "constant", False):
+                raise HierarchyError(f"{self.name}: net {name} is read and driven by nobody: drive it, or declare it "
+                                     "with signals.constant")
+        return text
 
     def _local_width(self) -> int:
         """Bits for the int locals: any signal the processes name and a sign, or what a function they call declares."""
@@ -341,6 +418,28 @@ class _Converter:
         return width
 
 
+def check_names(module: str, text: str) -> None:
+    """Raises HierarchyError for a name of a module's text that is a keyword, or that two things of the module share."""
+    seen: set[str] = set()
+    for match in _DECLARATION.finditer(_COMMENT.sub("", text)):
+        name = match["net"] or match["scope"] or match["instance"] or match["inner"]
+        if name in VERILOG_KEYWORDS:
+            raise HierarchyError(f"{module}: {name} is named like a keyword of Verilog")
+        if match["inner"] is None:
+            if name in seen:
+                raise HierarchyError(f"{module}: two of its nets, processes and instances are called {name}")
+            seen.add(name)
+
+
+_COMMENT = re.compile(r"//.*$", re.MULTILINE)
+_DECLARATION = re.compile(
+    # a port is an input, or an output that a reg or wire follows
+    r"^(?:input|reg|wire)(?: signed)?(?: \[\d+:0\])? (?P<net>\w+)"
+    r"|^(?:function [^;]*?|(?:always|initial) .*begin: |initial begin: |module )(?P<scope>\w+)(?:;| \($|$)"
+    r"|^(?!module )\w+ (?P<instance>\w+) \($"
+    r"|^ +(?:input|integer|reg)(?: signed)?(?: \[\d+:0\])? (?P<inner>\w+)",
+    re.MULTILINE,
+)
 _CLEANUP = _ToVerilogConvertor._cleanup
 _PORT = re.compile(r"^(input|output) (?:signed )?(?:\[\d+:0\] )?(\w+);$", re.MULTILINE)
 

@@ -16,6 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 from myhdl._always_comb import _AlwaysComb
+from myhdl._block import _Block
 from myhdl.conversion import _analyze
 
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator, processes
@@ -29,7 +30,10 @@ _OUTPUT_REGISTER = re.compile(r"^(output (?:\[\d+:0\] )?(\w+);\nreg (?:\[\d+:0\]
 _CONSTANT_IF = re.compile(r"^( *)if \(([01])\) begin$")
 _PROCESS_LOCALS = re.compile(r"^(always .*begin: \w+\n)((?: {4}(?:integer|reg) [^\n]*;\n)+)", re.MULTILINE)
 _LOCAL_NAME = re.compile(r"(\w+);$", re.MULTILINE)
-_LOOP_VARIABLE = re.compile(r"\bfor \((\w+)=")
+_LOOP_VARIABLE = re.compile(r"\bfor ?\((\w+)=")
+_COMBINATIONAL = re.compile(r"^always @\(([^() ]+(?:, [^() ]+)*)\)(.*?^end)$", re.MULTILINE | re.DOTALL)
+_SCOPE = re.compile(r"^(?:function .*?^endfunction|always .*?^end)$", re.MULTILINE | re.DOTALL)
+_PLAIN_LOCAL = re.compile(r"^ +(?:integer|reg(?: signed)?(?: \[\d+:0\])?) (\w+);\n", re.MULTILINE)
 
 
 def to_verilog(instance: Any, name: str, local_width: int = 32) -> str:
@@ -40,6 +44,7 @@ def to_verilog(instance: Any, name: str, local_width: int = 32) -> str:
     cannot convert.
     """
     _settle(instance)
+    _number(instance)
     with (
         tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(),
         patch.object(_analyze, "expandinterface", _expand_interface),
@@ -60,7 +65,24 @@ def polish(text: str, starts: dict[str, int], local_width: int) -> str:
     text = "\n".join(_fold(text.split("\n")))
     if local_width > 32:
         text = _widen(text, local_width)
-    return _PROCESS_LOCALS.sub(_initialise, text)
+    text = _COMBINATIONAL.sub(_sort_sensitivity, text)
+    text = _PROCESS_LOCALS.sub(_initialise, _SCOPE.sub(_drop_unused, text))
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE))
+
+
+def _sort_sensitivity(match: re.Match[str]) -> str:
+    """MyHDL keeps what a process reads in a set, whose order changes from run to run, and folded branches count."""
+    body = match[2]
+    names = [name for name in match[1].split(", ") if re.search(rf"\b{name.split('[')[0]}\b", body)]
+    natural = sorted(names, key=lambda name: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)])
+    return f"always @({', '.join(natural)}){body}" if natural else match[0]
+
+
+def _drop_unused(match: re.Match[str]) -> str:
+    """A process or function without the locals that only a folded branch named."""
+    text = match[0]
+    unused = {name for name in _PLAIN_LOCAL.findall(text) if len(re.findall(rf"\b{name}\b", text)) == 1}
+    return _PLAIN_LOCAL.sub(lambda local: "" if local[1] in unused else local[0], text)
 
 
 def _initialise(match: re.Match[str]) -> str:
@@ -76,6 +98,17 @@ def _expand_interface(visitor: Any, name: str, parameter: Any) -> None:
     """MyHDL looks for ports in the attributes of every parameter, and those of an enum's member lead back to it."""
     if not isinstance(parameter, Enum):
         _expand_any_interface(visitor, name, parameter)
+
+
+def _number(instance: Any) -> None:
+    """Numbers the blocks inside from 0 in each parent; MyHDL numbers all that the process ever made."""
+    counts: dict[str, int] = {}
+    for sub in instance.subs:
+        if isinstance(sub, _Block):
+            kind = sub.func.__name__
+            sub.name = f"{kind}{counts.setdefault(kind, 0)}"
+            counts[kind] += 1
+            _number(sub)
 
 
 def _settle(instance: Any) -> None:

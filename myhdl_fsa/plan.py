@@ -128,6 +128,8 @@ class ExecutionPlan:
                         if word.get(name, 0) & value if isinstance(entry, Flow) else word.get(name, 0):
                             raise ValueError(f"{self.name}: two entries drive {name} in cycle {cycle}")
                         word[name] = word.get(name, 0) | value
+            if word.get("read", 0) and word.get("use_constant", 0):
+                raise ValueError(f"{self.name}: a row and a constant want the scratchpad port in cycle {cycle}")
             yield PlanWord(**word)
 
 

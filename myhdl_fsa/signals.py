@@ -14,7 +14,7 @@ _NO_LISTENERS: dict[Callable[[], None], None] = {}
 class BitSignal(_Signal):
     """A MyHDL bool signal with a direct setter and update; see ``UnsignedSignal``."""
 
-    __slots__ = ("listeners",)
+    __slots__ = ("listeners", "constant")
     if TYPE_CHECKING:
         _next: bool
         _val: bool
@@ -22,6 +22,7 @@ class BitSignal(_Signal):
     def __init__(self, value: bool) -> None:
         super().__init__(value)
         self.listeners = _NO_LISTENERS
+        self.constant = False
 
     def commit(self) -> bool:
         """Takes the next value; True if that is a change. For ``sims.cycle_simulator``."""
@@ -71,11 +72,12 @@ class UnsignedSignal(_Signal):
     ValueError. Converts like any signal.
     """
 
-    __slots__ = ("listeners",)
+    __slots__ = ("listeners", "constant")
 
     def __init__(self, value: intbv) -> None:
         super().__init__(value)
         self.listeners = _NO_LISTENERS
+        self.constant = False
 
     def commit(self) -> bool:
         """Takes the next value; True if that is a change. For ``sims.cycle_simulator``."""
@@ -129,18 +131,28 @@ def unsigned(width: int, value: int = 0) -> Any:
     return BitSignal(bool(value)) if width == 1 else UnsignedSignal(intbv(value)[width:])
 
 
+def constant(width: int, value: int = 0) -> Any:
+    """A signal like ``unsigned``'s that nobody drives: it keeps ``value``. Conversion refuses other undriven nets."""
+    signal = unsigned(width, value)
+    signal.constant = True
+    return signal
+
+
 def address_width(rows: int) -> int:
     """Bits that address ``rows`` rows, at least 2 (a one-bit signal would be a bool)."""
     return max(2, (rows - 1).bit_length())
 
 
 class Lanes:
-    """``count`` signals of ``width`` bits side by side: one port of a block, ``lane0`` ... in its Verilog."""
+    """``count`` signals of ``width`` bits side by side: one port of a block, ``lane0`` ... in its Verilog.
 
-    def __init__(self, count: int, width: int) -> None:
+    ``make`` gives each signal: ``unsigned``, or ``constant`` for lanes that nobody drives.
+    """
+
+    def __init__(self, count: int, width: int, make: Callable[[int], Any] = unsigned) -> None:
         self.count = count
         for index in range(count):
-            setattr(self, f"lane{index}", unsigned(width))
+            setattr(self, f"lane{index}", make(width))
 
     def __getitem__(self, index: int) -> Any:
         return getattr(self, f"lane{range(self.count)[index]}")

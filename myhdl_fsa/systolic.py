@@ -10,7 +10,7 @@ from myhdl_fsa.comparator import comparator
 from myhdl_fsa.config import Config
 from myhdl_fsa.control import PE_CONTROL_WIDTH, Comparator
 from myhdl_fsa.pe import pe
-from myhdl_fsa.signals import Lanes, unsigned
+from myhdl_fsa.signals import Lanes, constant, unsigned
 
 
 @block
@@ -96,7 +96,7 @@ def systolic(
     rows, cols, elem, acc = config.rows, config.cols, config.elem, config.acc
     # down_paths[r] enters row r from above; up_paths[r] leaves row r upwards; +0 enters at the bottom
     down_paths = [Lanes(cols, acc.width) for _ in range(rows + 1)]
-    up_paths = [Lanes(cols, acc.width) for _ in range(rows + 1)]
+    up_paths = [*(Lanes(cols, acc.width) for _ in range(rows)), Lanes(cols, acc.width, constant)]
     parallel, down, up = (unsigned(PE_CONTROL_WIDTH) for _ in range(3))
     lefts = [unsigned(elem.width) for _ in range(rows)]
     down_chain = [down] + [unsigned(PE_CONTROL_WIDTH) for _ in range(rows)]

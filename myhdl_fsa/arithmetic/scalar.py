@@ -53,7 +53,7 @@ def multiply_adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Calla
     product_shift, addend_shift = k - 2 * ma, k - mc
     far = k + 3
     exponent_offset = bias_c - 2 * bias_a
-    below_16, below_8, below_4, below_2, below_1 = (1 << (k + 3 - s) for s in (16, 8, 4, 2, 1))
+    below_16, below_8, below_4, below_2, below_1 = (1 << max(0, k + 3 - s) for s in (16, 8, 4, 2, 1))
     wide = int(k + 2 >= 32)
     below_32 = 1 << (k + 3 - 32) if wide else 1
     # elaboration-time choices are ints, which the converter folds

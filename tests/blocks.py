@@ -1,0 +1,259 @@
+"""Every hardware block as a device under test, with fresh ports; and what a whole run puts on a block's ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from myhdl import always, block
+
+from myhdl_fsa import accumulator as accumulators
+from myhdl_fsa import comparator as comparators
+from myhdl_fsa import core as cores
+from myhdl_fsa import pe as pes
+from myhdl_fsa import ram as rams
+from myhdl_fsa import sequencer as sequencers
+from myhdl_fsa import skew as skews
+from myhdl_fsa import systolic as arrays
+from myhdl_fsa.arithmetic import divider as dividers
+from myhdl_fsa.arithmetic import newton as newtons
+from myhdl_fsa.arithmetic import units
+from myhdl_fsa.arithmetic.exp2 import Exp2
+from myhdl_fsa.arithmetic.formats import FloatFormat, RoundingMode
+from myhdl_fsa.arithmetic.scalar import local_width
+from myhdl_fsa.config import Config
+from myhdl_fsa.control import PE_CONTROL_WIDTH, Accumulator, Comparator
+from myhdl_fsa.convert import hierarchy
+from myhdl_fsa.convert.regression import Dut, flatten
+from myhdl_fsa.dataflows import plans
+from myhdl_fsa.sequencer import EDGE_WIDTH, MatrixControl, MatrixInstruction, SemaphoreRelease, hidden_width
+from myhdl_fsa.signals import Lanes, address_width, unsigned
+from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, core_bench, watched_core
+from myhdl_fsa.sims.cycle_simulator import CycleSimulator
+from myhdl_fsa.sims.elaboration import shared_analysis
+from myhdl_fsa.sims.schedule import flash_attention
+
+
+def dut(
+    name: str, make: Callable[..., Any], inputs: dict[str, int], outputs: dict[str, int], clocked: bool = True,
+    locals_: int = 32, **parameters: Any,
+) -> Dut:
+    """A block whose ports are plain signals of the widths given; ``locals_`` is ``Dut.local_width``."""
+    ins = {port: unsigned(bits) for port, bits in inputs.items()}
+    outs = {port: unsigned(bits) for port, bits in outputs.items()}
+    clock = {"clock": unsigned(1)} if clocked else {}
+    return Dut(name, make(**clock, **ins, **outs, **parameters), ins, outs, clock.get("clock"), locals_)
+
+
+def widest(config: Config) -> int:
+    """Bits that hold every int local of every block of the machine."""
+    words = config.rows * config.elem.width, config.cols * config.acc.width
+    return max(local_width(config.elem, config.acc), local_width(config.acc, config.acc), *(w + 1 for w in words))
+
+
+def tag(config: Config) -> str:
+    """What tells two configurations of one block apart in a module's name."""
+    return f"{config.elem}_{config.acc}_{config.rows}_{config.exp2_pieces}_{config.reciprocal}"
+
+
+# arithmetic
+
+
+def fma(mul: FloatFormat, add: FloatFormat, out: FloatFormat, mode: RoundingMode = RoundingMode.RNE) -> Dut:
+    return dut(f"fma_{mul}_{add}_{out}_{mode.name.lower()}", units.fma,
+               {"a": mul.width, "b": mul.width, "c": add.width}, {"result": out.width}, clocked=False,
+               locals_=local_width(mul, add), mul=mul, add=add, out=out, mode=mode)
+
+
+def exp2(unit: Exp2, out: FloatFormat) -> Dut:
+    return dut(f"exp2_{unit.mul}_{unit.add}_{out}_{unit.pieces}", units.exp2, {"x": unit.mul.width},
+               {"result": out.width}, clocked=False, locals_=local_width(unit.mul, unit.add), unit=unit, out=out)
+
+
+def convert(src: FloatFormat, dst: FloatFormat) -> Dut:
+    return dut(f"convert_{src}_{dst}", units.convert, {"x": src.width}, {"result": dst.width}, clocked=False,
+               locals_=src.width + 2, src=src, dst=dst)
+
+
+def divider(fmt: FloatFormat) -> Dut:
+    return dut(f"divider_{fmt}", dividers.divider, {"reset": 1, "active": 1, "x": fmt.width},
+               {"result": fmt.width, "done": 1}, locals_=fmt.width + 4, fmt=fmt)
+
+
+@block
+def newton_with_fma(
+    clock: Any, reset: Any, active: Any, x: Any, result: Any, done: Any, fmt: FloatFormat
+) -> Any:
+    """The Newton sequencer and the multiply-adder it borrows."""
+    a, b, c = (unsigned(fmt.width) for _ in range(3))
+    return (newtons.newton(clock, reset, active, x, result, a, b, c, done, fmt),
+            units.fma(a, b, c, result, fmt, fmt, fmt))
+
+
+def newton(fmt: FloatFormat) -> Dut:
+    return dut(f"newton_{fmt}", newton_with_fma, {"reset": 1, "active": 1, "x": fmt.width},
+               {"result": fmt.width, "done": 1}, locals_=local_width(fmt, fmt), fmt=fmt)
+
+
+# the array
+
+
+def pe(config: Config) -> Dut:
+    elem, acc = config.elem.width, config.acc.width
+    return dut(f"pe_{tag(config)}", pes.pe,
+               {"reset": 1, "control": PE_CONTROL_WIDTH, "left": elem, "above": acc, "below": acc},
+               {"control_out": PE_CONTROL_WIDTH, "right": elem, "down": acc, "up": acc},
+               locals_=local_width(config.elem, config.acc), config=config)
+
+
+def comparator(config: Config) -> Dut:
+    acc, hidden = config.acc.width, hidden_width(config)
+    return dut(f"comparator_{tag(config)}", comparators.comparator,
+               {"reset": 1, "command": Comparator.WIDTH, "hidden": hidden, "score": acc},
+               {"command_out": Comparator.WIDTH, "hidden_out": hidden, "down": acc},
+               locals_=local_width(config.acc, config.acc), config=config)
+
+
+def pe_row(config: Config) -> Dut:
+    w, elem, cols, acc = PE_CONTROL_WIDTH, config.elem.width, config.cols, config.acc.width
+    plain = {"reset": 1, "parallel": w, "down_in": w, "up_in": w, "left": elem}
+    ins = {port: unsigned(bits) for port, bits in plain.items()}
+    outs = {"down_out": unsigned(w), "up_out": unsigned(w)}
+    lanes = {port: Lanes(cols, acc) for port in ("above", "below", "down", "up")}
+    clock = unsigned(1)
+    instance = arrays.pe_row(clock=clock, **ins, **outs, **lanes, config=config)
+    for port, directed in (("above", ins), ("below", ins), ("down", outs), ("up", outs)):
+        directed.update(flatten(port, lanes[port]))
+    return Dut(f"pe_row_{tag(config)}", instance, ins, outs, clock, local_width(config.elem, config.acc))
+
+
+def systolic(config: Config) -> Dut:
+    return dut(f"systolic_{tag(config)}", arrays.systolic,
+               {"reset": 1, "command": Comparator.WIDTH, "hidden": hidden_width(config),
+                "pe_control": 3 * PE_CONTROL_WIDTH, "left": config.rows * config.elem.width},
+               {"bottom": config.cols * config.acc.width}, locals_=widest(config), config=config)
+
+
+# around the array
+
+
+def accumulator_unit(config: Config) -> Dut:
+    acc = config.acc.width
+    return dut(f"accumulator_unit_{tag(config)}", accumulators.accumulator_unit,
+               {"reset": 1, "command": Accumulator.WIDTH, "from_array": acc, "ram_word": acc}, {"result": acc},
+               locals_=local_width(config.acc, config.acc), config=config)
+
+
+def accumulator(config: Config) -> Dut:
+    row = config.cols * config.acc.width
+    return dut(f"accumulator_{tag(config)}", accumulators.accumulator,
+               {"reset": 1, "command": Accumulator.WIDTH, "from_array": row, "ram_row": row}, {"result_row": row},
+               locals_=widest(config), config=config)
+
+
+def input_skew(count: int, width: int) -> Dut:
+    flags = ("use_constant", "reverse_in", "delay", "reverse_out")
+    return dut(f"input_skew_{count}_{width}", skews.input_skew,
+               {"row": count * width, "constant": width, **dict.fromkeys(flags, 1)}, {"out": count * width},
+               locals_=count * width + 2, count=count, width=width)
+
+
+def output_skew(count: int, width: int) -> Dut:
+    return dut(f"output_skew_{count}_{width}", skews.output_skew, {"row": count * width}, {"out": count * width},
+               locals_=count * width + 2, count=count, width=width)
+
+
+def ram(rows: int, width: int) -> Dut:
+    address = address_width(rows)
+    return dut(f"ram_{rows}_{width}", rams.ram,
+               {"read": 1, "read_row": address, "write": 1, "write_row": address, "write_data": width},
+               {"read_data": width}, rows=rows)
+
+
+def left_edge(config: Config) -> Dut:
+    return dut(f"left_edge_{tag(config)}", cores.left_edge, {"reset": 1, "edges": EDGE_WIDTH, "skew": 3},
+               {"use_constant": 1, "constant": config.elem.width, "reverse_in": 1, "delay": 1, "reverse_out": 1},
+               config=config)
+
+
+# control
+
+
+def sequencer(config: Config) -> Dut:
+    instruction, control, release = MatrixInstruction(config), MatrixControl(config), SemaphoreRelease()
+    clock, reset, accept, busy = (unsigned(1) for _ in range(4))
+    instance = sequencers.sequencer(clock, reset, accept, instruction, control, release, busy, config, plans(config))
+    fields = flatten("instruction", instruction)
+    for handshake in ("instruction_valid", "instruction_ready"):
+        del fields[handshake]
+    return Dut(f"sequencer_{tag(config)}", instance, {"reset": reset, "accept": accept, **fields},
+               {"busy": busy, **flatten("control", control), **flatten("release", release)}, clock)
+
+
+def matrix_controller(config: Config) -> Dut:
+    instruction, control, release = MatrixInstruction(config), MatrixControl(config), SemaphoreRelease()
+    clock, reset, busy = (unsigned(1) for _ in range(3))
+    instance = sequencers.matrix_controller(clock, reset, instruction, control, release, busy, config, plans(config))
+    fields = flatten("instruction", instruction)
+    ready = fields.pop("instruction_ready")
+    return Dut(f"matrix_controller_{tag(config)}", instance, {"reset": reset, **fields},
+               {"instruction_ready": ready, "busy": busy, **flatten("control", control), **flatten("release", release)},
+               clock)
+
+
+def core(config: Config) -> Dut:
+    clock, reset, busy = (unsigned(1) for _ in range(3))
+    ports = (MatrixInstruction(config), SemaphoreRelease(), busy, cores.ScratchpadWrite(config),
+             cores.AccumulatorReadPort(config))
+    instance = cores.core(clock, reset, *ports, config)
+    return Dut(f"core_{tag(config)}", instance, *_core_ports(reset, *ports), clock, widest(config))
+
+
+def _core_ports(
+    reset: Any, instruction: Any, release: Any, busy: Any, write: Any, read: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    ins = {"reset": reset, **flatten("instruction", instruction), **flatten("scratchpad_write", write),
+           **flatten("accumulator_read", read)}
+    driven = ("instruction_ready", "accumulator_read_ready", "accumulator_read_data")
+    return ({port: signal for port, signal in ins.items() if port not in driven},
+            {"busy": busy, **flatten("release", release), **{port: ins[port] for port in driven}})
+
+
+# whole runs
+
+
+Recording = dict[str, list[int]]
+"""a value a cycle for each port"""
+
+
+def record_attention(
+    config: Config, q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool = False
+) -> tuple[CoreRun, Recording, Recording]:
+    """Attention on the core: the run, and what its ports and those of its array carried in every cycle."""
+    run = CoreRun(config, flash_attention(config, len(q) // config.cols, len(k) // config.rows, causal), q, k, v)
+    core_log: Recording = {}
+    array_log: Recording = {}
+    ports = CorePorts(config)
+
+    @block
+    def recorded(clock: Any) -> Any:
+        bench = core_bench(run, clock, partial(watched_core, run=run), ports)
+        ins, outs = _core_ports(*vars(ports).values())
+        array = hierarchy.ports(hierarchy.find(bench, "systolic"))
+        del array["clock"]
+        pairs = [(signal, log.setdefault(name, [])) for named, log in ((ins | outs, core_log), (array, array_log))
+                 for name, signal in named.items()]
+
+        @always(clock.posedge)
+        def watch() -> None:
+            for signal, values in pairs:
+                values.append(int(signal))
+
+        return watch, bench  # in this order it sees the cycle in which the bench stops
+
+    with shared_analysis():
+        instance = recorded(unsigned(1))
+    CycleSimulator(instance).run()
+    return run, core_log, array_log
