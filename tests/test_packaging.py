@@ -47,7 +47,7 @@ def test_a_wheel_holds_the_whole_package_and_nothing_else(wheel):
     for folder, installed in FOLDERS.items():
         for path in (ROOT / folder).rglob("*.py"):
             assert f"{installed}/{path.relative_to(ROOT / folder).as_posix()}" in names
-    assert not [name for name in names if name.startswith("myhdl_fsa/") and "test" in Path(name).name]
+    assert not [name for name in names if name.startswith("myhdl_fsa/") and re.match("test_|conftest", Path(name).name)]
 
 
 def test_metadata(wheel):
@@ -61,6 +61,7 @@ def test_metadata(wheel):
     required = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", metadata, re.M)
     assert set(required) == {"click", "myhdl", "numpy", "platformdirs", "rich", "torch"}
     assert "fsa-sim = myhdl_fsa.cli.sim:main" in commands
+    assert "fsa-convert = myhdl_fsa.cli.convert:main" in commands
 
 
 def test_an_installation_works_without_the_checkout(wheel, tmp_path):

