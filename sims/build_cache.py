@@ -87,7 +87,7 @@ class BuildCache:
         return self.find(entry) if entry and Path(entry).name == entry else None
 
     def get(self, entry: str, build: Callable[[Path], None], key: str | None = None) -> Path:
-        """The folder of ``entry``, filled by ``build(empty folder)`` unless it is complete; ``key`` will find it too."""
+        """The folder of ``entry``, filled by ``build(empty folder)`` unless complete; ``key`` will find it too."""
         folder = self.find(entry)
         if folder is None:
             with self._errors():
@@ -163,7 +163,8 @@ def run_tool(command: Sequence[str], folder: Path) -> str:
     Whatever ends the wait early, such as KeyboardInterrupt, ends the command and all it started.
     """
     # `make test` is no parent to this make
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,

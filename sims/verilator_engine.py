@@ -1,0 +1,238 @@
+"""The engine that runs the converted Verilog in Verilator: the same kernel, bits and cycles as the MyHDL simulation.
+
+The bench is C++ (``verilator/harness.cpp``); this module writes its schedule, builds it once per machine into the build
+cache, runs it and reads what it leaves.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import myhdl
+import numpy as np
+
+from myhdl_fsa.arithmetic.formats import Bits
+from myhdl_fsa.arithmetic.reciprocal import Reciprocal
+from myhdl_fsa.config import Config
+from myhdl_fsa.engine import EngineResult, RunError
+from myhdl_fsa.sequencer import MatrixInstruction
+from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require, run_tool
+from myhdl_fsa.sims.core_bench import RESET_CYCLES, CoreRun
+from myhdl_fsa.sims.core_engine import output_matrix
+from myhdl_fsa.sims.schedule import (
+    O_ROW,
+    STORE_SEMAPHORE,
+    Tile,
+    expected_cycles,
+    flash_attention,
+    limit_message,
+    scratchpad_row,
+    tile_loads,
+)
+from myhdl_fsa.sims.verilator_source import prepare
+
+HARNESS = Path(__file__).with_name("verilator") / "harness.cpp"
+OLDEST = (5, 6)
+"""the oldest version of Verilator that is known to work"""
+VERILATOR_FLAGS = (
+    "--cc", "--exe", "--build", "--top-module", "core", "--prefix", "Vcore", "-Mdir", "obj", "-o", "core",
+    "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "-Wno-style",
+    # a loop over the rows is unrolled for a delayed assignment in it; words of more than 128 bits stay loops
+    "--unroll-count", "256", "--expand-limit", "4",
+    "-MAKEFLAGS", "OPT_FAST=-O2 OPT_GLOBAL=-O2",
+)
+WAVEFORM_FLAGS: dict[str, tuple[str, ...]] = {
+    "": (),
+    ".vcd": ("--trace", "--trace-max-width", "0", "--trace-max-array", "0"),
+    ".fst": ("--trace-fst", "--trace-max-width", "0", "--trace-max-array", "0"),
+}
+"""per kind of waveform, what makes the build write it"""
+HIERARCHICAL_FROM = 16
+"""rows from which a group of rows of PEs is verilated once, as a hierarchical block: below, that builds no faster"""
+GROUP_ROWS = 8
+"""rows of such a group, at most; each block costs time in every cycle, and a larger one takes longer to build"""
+FLAT_WAVEFORM_TO = 32
+"""rows up to which a build with a waveform is not hierarchical: a waveform shows no signals inside such a block"""
+
+# The harness's Step, after the tile.
+_FIELDS = ("function", "wait_idle", "semaphore", "release", "release_value", "scratchpad_row", "scratchpad_stride",
+           "reverse_in", "reverse_out", "delay", "accumulator_row", "accumulator_stride", "zero", "causal")
+_NONE = (1 << 64) - 1
+
+
+class VerilatorEngine:
+    """Runs attention on the converted core, built with Verilator into ``build_dir`` (None: the user's cache folder)."""
+
+    name = "verilator"
+
+    def __init__(self, build_dir: Path | None = None) -> None:
+        self.build_dir = build_dir
+
+    def attention(
+        self, q: Bits, k: Bits, v: Bits, config: Config, *, causal: bool = False, trace: bool = False,
+        vcd: Path | None = None, max_cycles: int | None = None, progress: Callable[[int, int], None] | None = None,
+    ) -> EngineResult:
+        """Simulates the kernel on q [seq_q, d] and k, v [seq_kv, d] (elem bit patterns, whole tiles).
+
+        Intermediates stay inside the Verilog: ``trace`` adds nothing. ``progress`` is called with (cycles since the
+        first issue, expected cycles). ``vcd`` is written as FST when its name ends in .fst. Raises RunError at the
+        cycle limit, saying where the run stood, and when the simulation cannot be built.
+        """
+        tiles_q, tiles_kv = len(q) // config.cols, len(k) // config.rows
+        steps = flash_attention(config, tiles_q, tiles_kv, causal)
+        latency = Reciprocal(config.acc, config.reciprocal).latency
+        expected = expected_cycles(config, tiles_q, tiles_kv, causal, latency)
+        report = None if progress is None else lambda cycle: progress(min(cycle, expected), expected)
+        run = CoreRun(config, steps, q, k, v, max_cycles=max_cycles, progress=report)
+        simulate(run, vcd=vcd, build_dir=self.build_dir)
+        return EngineResult(
+            output=output_matrix(run), cycles=run.cycles, inner_iteration_cycles=run.inner_iteration_cycles(),
+        )
+
+
+def simulate(run: CoreRun, *, vcd: Path | None = None, build_dir: Path | None = None) -> None:
+    """Simulates ``run`` to its end. Raises RunError at its cycle limit, or when it cannot be built or run."""
+    kind = "" if vcd is None else ".fst" if vcd.suffix == ".fst" else ".vcd"
+    program = executable(run.config, waveform=kind, build_dir=build_dir)
+    try:
+        with tempfile.TemporaryDirectory(prefix="fsa-sim-") as folder:
+            schedule, result = Path(folder) / "schedule", Path(folder) / "result"
+            write_schedule(run, schedule)
+            waveform = [] if vcd is None else [os.path.abspath(vcd)]
+            _play([str(program), str(schedule), str(result), *waveform], run.progress)
+            read_result(run, result)
+    except OSError as error:
+        raise RunError(f"cannot simulate: {error.filename or folder}: {error.strerror or error}") from None
+    if run.limit_reached:
+        raise RunError(limit_message(run.steps, len(run.issued), run.max_cycles))
+
+
+def _play(command: list[str], progress: Callable[[int], None] | None) -> None:
+    """Runs the harness; each line it prints is a cycle count for ``progress``."""
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
+    ):
+        try:
+            for line in process.stdout or ():
+                if progress is not None and line.strip().isdigit():
+                    progress(int(line))
+            process.wait()
+        except BaseException:
+            process.kill()
+            raise
+        errors.seek(0)
+        said = errors.read().strip().splitlines()
+    if process.returncode:
+        why = said[-1] if said else f"exit status {process.returncode}"
+        raise RunError(f"the Verilator simulation failed: {why}")
+
+
+def executable(config: Config, *, waveform: str = "", build_dir: Path | None = None) -> Path:
+    """The bench around the core of ``config``, built unless the cache below ``build_dir`` has it.
+
+    ``waveform`` is a key of WAVEFORM_FLAGS. Raises RunError for a missing tool or a build that fails.
+    """
+    # the name is no part of the machine
+    config = config.replace(name="")
+    cache = BuildCache("verilator", build_dir)
+    tool = require("verilator", "apt-get install verilator")
+    rows = rows_in_a_block(config.rows, waveform != "")
+    flags = [*VERILATOR_FLAGS, *WAVEFORM_FLAGS[waveform], *(["--hierarchical"] if rows else [])]
+    built_with: list[str | bytes] = [HARNESS.read_bytes(), *flags, _version(tool), platform.machine()]
+    key = digest([*built_with, config.to_json(), package_digest(), myhdl.__version__, platform.python_version()])
+    folder = cache.find_by(key)
+    if folder is None:
+        # who finds its program in the cache has nothing to convert
+        from myhdl_fsa.convert.design import verilog_modules
+
+        sources = prepare(verilog_modules(config, "core"), "pe_row" if rows else None, rows)
+        name = f"{config.rows}x{config.cols}-{config.elem}-{digest([*built_with, *sources, *sources.values()])}"
+        folder = cache.get(name + waveform.replace(".", "-"), lambda place: _build(tool, sources, flags, place), key)
+    return folder / "core"
+
+
+def rows_in_a_block(rows: int, waveform: bool) -> int:
+    """How many rows of PEs make a hierarchical block in an array of ``rows``; 0 for none."""
+    if rows < HIERARCHICAL_FROM or (waveform and rows <= FLAT_WAVEFORM_TO):
+        return 0
+    return max(size for size in range(1, GROUP_ROWS + 1) if rows % size == 0 and 2 * size < rows)
+
+
+def _build(tool: str, sources: dict[str, str], flags: list[str], place: Path) -> None:
+    """Builds the bench in ``place`` and leaves only the program there."""
+    require("make", "apt-get install make")
+    require("g++", "apt-get install g++")
+    for name, text in sources.items():
+        (place / f"{name}.v").write_text(text)
+    shutil.copy(HARNESS, place / HARNESS.name)
+    jobs = str(len(os.sched_getaffinity(0)))
+    run_tool([tool, *flags, "-j", jobs, *(f"{name}.v" for name in sources), HARNESS.name], place)
+    (place / "obj" / "core").rename(place / "core")
+    shutil.rmtree(place / "obj")
+
+
+def _version(tool: str) -> str:
+    """What ``verilator --version`` says. Raises RunError for one that is too old."""
+    said = subprocess.run([tool, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    found = re.match(r"Verilator (\d+)\.(\d+)", said)
+    if found is None or (int(found[1]), int(found[2])) < OLDEST:
+        raise RunError(f"{said.splitlines()[0] if said else tool}: version 5.006 or later is needed: "
+                       "run `apt-get install verilator`")
+    return said
+
+
+def write_schedule(run: CoreRun, path: Path) -> None:
+    """Writes what the harness plays: ``run``'s steps, the order of its loads, and its tiles as scratchpad rows."""
+    config, steps = run.config, run.steps
+    loads = tile_loads(steps)
+    tiles: dict[Tile, int] = {}
+    for tile in (*loads, *(step.tile for step in steps if step.tile is not None)):
+        tiles.setdefault(tile, len(tiles))
+    row_words = _words(config.rows * config.elem.width)
+    head = [
+        row_words, _words(config.cols * config.acc.width), RESET_CYCLES, min(3, len(loads)), STORE_SEMAPHORE, O_ROW,
+        config.rows, _NONE if run.max_cycles is None else run.max_cycles, len(tiles), len(loads), len(steps),
+    ]
+    for tile in tiles:
+        head += [tile.semaphore, scratchpad_row(config, tile), config.rows]
+    head += [tiles[tile] for tile in loads]
+    signals = MatrixInstruction(config)
+    masks = {name: (1 << len(getattr(signals, name))) - 1 for name in _FIELDS}
+    for step in steps:
+        fields = {**step.fields, "function": int(step.function)}
+        if run.serial:
+            fields["wait_idle"] = 1
+        head.append(_NONE if step.tile is None else tiles[step.tile])
+        head += [fields.get(name, 0) & mask for name, mask in masks.items()]
+    with path.open("wb") as file:
+        file.write(np.array(head, np.uint64).tobytes())
+        for tile in tiles:
+            for row in run.tile_rows(tile):
+                file.write(row.to_bytes(4 * row_words, "little"))
+
+
+def read_result(run: CoreRun, path: Path) -> None:
+    """Fills ``run`` with what the harness wrote."""
+    data = path.read_bytes()
+    cycle, limit, finished, issued, overlap, idle, output = (int(word) for word in np.frombuffer(data, np.uint64, 7))
+    lists = np.frombuffer(data, np.uint64, issued + overlap + idle, 7 * 8).tolist()
+    run.cycle, run.limit_reached, run.finished = cycle, bool(limit), None if finished == _NONE else finished
+    run.issued, run.overlap, run.idle = lists[:issued], lists[issued:issued + overlap], lists[issued + overlap:]
+    start, size = (7 + len(lists)) * 8, 4 * _words(run.config.cols * run.config.acc.width)
+    rows = [int.from_bytes(data[at:at + size], "little") for at in range(start, start + 4 * output, size)]
+    run.output = [rows[at:at + run.config.rows] for at in range(0, len(rows), run.config.rows)]
+
+
+def _words(bits: int) -> int:
+    """32-bit words that hold so many bits."""
+    return (bits + 31) // 32
