@@ -172,13 +172,16 @@ def _build(tool: str, sources: dict[str, str], flags: list[str], place: Path) ->
     """Builds the bench in ``place`` and leaves only the program there."""
     require("make", "apt-get install make")
     require("g++", "apt-get install g++")
-    for name, text in sources.items():
-        (place / f"{name}.v").write_text(text)
-    shutil.copy(HARNESS, place / HARNESS.name)
-    jobs = str(len(os.sched_getaffinity(0)))
-    run_tool([tool, *flags, "-j", jobs, *(f"{name}.v" for name in sources), HARNESS.name], place)
-    (place / "obj" / "core").rename(place / "core")
-    shutil.rmtree(place / "obj")
+    # make takes no path with a space in it
+    plain = re.fullmatch(r"[\w./+-]+", str(place)) is not None
+    with tempfile.TemporaryDirectory(dir=place if plain else None, prefix="build-") as folder:
+        work = Path(folder)
+        for name, text in sources.items():
+            (work / f"{name}.v").write_text(text)
+        shutil.copy(HARNESS, work / HARNESS.name)
+        jobs = str(len(os.sched_getaffinity(0)))
+        run_tool([tool, *flags, "-j", jobs, *(f"{name}.v" for name in sources), HARNESS.name], work)
+        shutil.move(work / "obj" / "core", place / "core")
 
 
 def _version(tool: str) -> str:

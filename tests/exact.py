@@ -221,7 +221,8 @@ def reciprocal(x: int, fmt: Format, method: str) -> int:
     if kind == 2:
         return nan(fmt)
     if kind == 1:
-        return pack(sign, 0, 0, fmt)
+        # the last Newton step is FMA(r, s * 0, +0), which is +0 whatever the sign
+        return pack(sign if method == "division" else 0, 0, 0, fmt)
     if integer == 0:
         return infinity(sign, fmt)
     if method == "division":

@@ -43,7 +43,9 @@ class Reciprocal:
         return 2 * self.iterations + 1 if self.method == "newton" else self.iterations + 2
 
     def compute(self, x_bits: Any) -> Bits:
-        """Patterns in, patterns back, in the same shape and ``fmt.dtype``: 1/0 is Inf, 1/Inf is 0, signs kept.
+        """Patterns in, patterns back, in the same shape and ``fmt.dtype``: 1/0 is Inf of its sign, 1/Inf is 0.
+
+        ``division`` keeps the sign of a zero result; ``newton`` ends with FMA(r, s * 2**-e, +0), whose zero is +0.
 
         Raises TypeError for anything but unsigned arrays and ValueError for a pattern wider than the format.
         """
