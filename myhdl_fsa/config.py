@@ -30,8 +30,10 @@ class ConfigError(ValueError):
 class Config:
     """One machine. Raises ConfigError when a field is out of its range.
 
-    ``scratchpad_rows`` and ``accumulator_rows`` of 0 mean the published sizes: two Q, two K and two V tiles
-    (2*cols + 4*rows rows of ``rows`` elements) and one O tile plus the L row (rows + 1 rows of ``cols`` elements).
+    ``scratchpad_rows`` of 0 means the published size: two Q, two K and two V tiles (2*cols + 4*rows rows of ``rows``
+    elements). ``accumulator_rows`` of 0 means two O tiles plus the L row (2*rows + 1 rows of ``cols`` elements): the
+    published size has one O tile, which the next query tile overwrites while it is stored. ``beat_bytes`` of 0 means
+    the largest power of two, at most 32, that divides a row of both memories.
     """
 
     rows: int = 4
@@ -54,8 +56,12 @@ class Config:
     """DMA loads under way at once"""
     store_inflight: int = 8
     """DMA stores under way at once"""
+    port_inflight: int = 16
+    """rows under way at once on a memory port, in each direction"""
     memory_ports: int = 4
     """AXI4 ports"""
+    beat_bytes: int = 0
+    """bytes of an AXI4 data beat; 0 means the largest that fits, up to 32"""
     memory_base: int = 0x8000_0000
     """bytes"""
     memory_size: int = 0x1000_0000
@@ -69,7 +75,7 @@ class Config:
     accumulator_base: int = 0
     """bytes"""
     accumulator_rows: int = 0
-    """rows of ``cols`` acc values; 0 means the published size"""
+    """rows of ``cols`` acc values; 0 means two O tiles and the L row"""
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -78,6 +84,8 @@ class Config:
             object.__setattr__(self, "scratchpad_rows", _scratchpad_rows(self.rows, self.cols))
         if self.accumulator_rows == 0:
             object.__setattr__(self, "accumulator_rows", _accumulator_rows(self.rows))
+        if self.beat_bytes == 0:
+            object.__setattr__(self, "beat_bytes", _beat_bytes(self))
         self._check()
 
     def _check_types(self) -> None:
@@ -109,8 +117,8 @@ class Config:
         need(pieces <= most, "exp2_pieces", f"must be at most {most} for {self.elem}/{self.acc}")
         need(self.reciprocal in RECIPROCALS, "reciprocal", f"must be one of {', '.join(RECIPROCALS)}")
         need(self.dataflow in DATAFLOWS, "dataflow", f"must be one of {', '.join(DATAFLOWS)}")
-        for field in ("instruction_queue", "matrix_queue", "load_inflight", "store_inflight", "memory_ports",
-                      "memory_size", "memory_align"):
+        for field in ("instruction_queue", "matrix_queue", "load_inflight", "store_inflight", "port_inflight",
+                      "memory_ports", "beat_bytes", "memory_size", "memory_align"):
             need(getattr(self, field) >= 1, field, "must be at least 1")
         for field in ("memory_base", "scratchpad_base", "accumulator_base"):
             need(getattr(self, field) >= 0, field, "must not be negative")
@@ -122,12 +130,44 @@ class Config:
             need(getattr(self, field) <= 1 << 20, field, "must be at most 1048576: addresses are 20 bits")
 
     @property
+    def scratchpad_row_bytes(self) -> int:
+        """Bytes of a scratchpad row in memory."""
+        return self.rows * _bytes(self.elem)
+
+    @property
+    def accumulator_row_bytes(self) -> int:
+        """Bytes of an accumulator RAM row in memory."""
+        return self.cols * _bytes(self.acc)
+
+    def check_accelerator(self) -> None:
+        """Raises ConfigError for what the core can be and the accelerator around it cannot."""
+        def need(ok: bool, field: str, allowed: str) -> None:
+            if not ok:
+                raise ConfigError(f"configuration: {field} = {getattr(self, field)}: the accelerator needs {allowed}: "
+                                  "the bare core takes it (top core)")
+
+        for field in ("elem", "acc"):
+            need(getattr(self, field).width % 8 == 0, field, "a format of whole bytes")
+        ports = self.memory_ports
+        need(ports & (ports - 1) == 0 and ports <= 32, "memory_ports", "a power of two, at most 32")
+        need(self.accumulator_row_bytes < 1024, "cols", "accumulator rows of at most 1023 bytes, as in DMA words")
+        beat = self.beat_bytes
+        need(beat & (beat - 1) == 0 and beat <= 128, "beat_bytes", "a power of two from 1 to 128")
+        for row in (self.scratchpad_row_bytes, self.accumulator_row_bytes):
+            need(row % beat == 0 and row // beat <= 256, "beat_bytes", f"1 to 256 whole beats in a row of {row} bytes")
+        need(self.memory_align % beat == 0, "memory_align", f"a multiple of beat_bytes ({beat})")
+        need(self.memory_base % beat == 0, "memory_base", f"a multiple of beat_bytes ({beat})")
+        need(self.memory_base + self.memory_size <= 1 << 39, "memory_base", "memory that ends within 39 address bits")
+
+    @property
     def attention_scale(self) -> float:
         """``log2(e) / sqrt(d)`` in float64; rounded to elem or acc where it is used (spec section 2)."""
         return math.log2(math.e) / math.sqrt(self.rows)
 
     def replace(self, **changes: Any) -> Config:
-        """A copy with some fields changed, validated again. Memories of the published sizes follow rows and cols."""
+        """A copy with some fields changed, validated again. Sizes that follow from others go on following them."""
+        if self.beat_bytes == _beat_bytes(self):
+            changes.setdefault("beat_bytes", 0)
         if self.scratchpad_rows == _scratchpad_rows(self.rows, self.cols):
             changes.setdefault("scratchpad_rows", 0)
         if self.accumulator_rows == _accumulator_rows(self.rows):
@@ -146,9 +186,9 @@ class Config:
             "mem_size": self.memory_size,
             "mem_align": self.memory_align,
             "spad_base": self.scratchpad_base,
-            "spad_size": self.scratchpad_rows * self.rows * _bytes(self.elem),
+            "spad_size": self.scratchpad_rows * self.scratchpad_row_bytes,
             "acc_base": self.accumulator_base,
-            "acc_size": self.accumulator_rows * self.cols * _bytes(self.acc),
+            "acc_size": self.accumulator_rows * self.accumulator_row_bytes,
             **{ours: getattr(self, ours) for ours in _OUR_FIELDS},
         }
 
@@ -207,7 +247,7 @@ _PUBLISHED_PLAIN = {
     "acc_base": "accumulator_base",
 }
 _OUR_FIELDS = ("exp2_pieces", "reciprocal", "dataflow", "matrix_queue", "load_inflight", "store_inflight",
-               "memory_ports", "name")
+               "port_inflight", "memory_ports", "beat_bytes", "name")
 
 
 def _scratchpad_rows(rows: int, cols: int) -> int:
@@ -215,7 +255,11 @@ def _scratchpad_rows(rows: int, cols: int) -> int:
 
 
 def _accumulator_rows(rows: int) -> int:
-    return rows + 1
+    return 2 * rows + 1
+
+
+def _beat_bytes(config: Config) -> int:
+    return math.gcd(32, config.scratchpad_row_bytes, config.accumulator_row_bytes)
 
 
 def _bytes(fmt: FloatFormat) -> int:

@@ -30,7 +30,7 @@ def test_preset_fields_follow_the_name(name):
     assert (config.rows, config.cols, config.acc, config.name) == (n, n, FP32, name)
     assert config.elem == (BF16 if "Bf16" in name else FP16)
     assert config.memory_ports == MEMORY_PORTS[n]
-    assert (config.scratchpad_rows, config.accumulator_rows) == (6 * n, n + 1)
+    assert (config.scratchpad_rows, config.accumulator_rows) == (6 * n, 2 * n + 1)
     assert (config.reciprocal, config.exp2_pieces, config.dataflow) == ("newton", 8, "fsa")
 
 
@@ -53,7 +53,7 @@ def test_json_carries_the_published_fields():
     assert set(PUBLISHED_FIELDS) <= set(fields)
     assert (fields["sa_rows"], fields["sa_cols"], fields["inst_queue_size"]) == (16, 16, 256)
     assert (fields["e_type"], fields["a_type"]) == ("fp16", "fp32")
-    assert (fields["spad_size"], fields["acc_size"]) == (96 * 16 * 2, 17 * 16 * 4)
+    assert (fields["spad_size"], fields["acc_size"]) == (96 * 16 * 2, 33 * 16 * 4)
 
 
 def test_a_published_file_is_read():
@@ -64,9 +64,9 @@ def test_a_published_file_is_read():
 
 def test_published_sizes_follow_the_array():
     config = Config().replace(rows=8, cols=8)
-    assert (config.scratchpad_rows, config.accumulator_rows) == (48, 9)
+    assert (config.scratchpad_rows, config.accumulator_rows) == (48, 17)
     kept = Config(scratchpad_rows=100).replace(rows=8, cols=8)
-    assert (kept.scratchpad_rows, kept.accumulator_rows) == (100, 9)
+    assert (kept.scratchpad_rows, kept.accumulator_rows) == (100, 17)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""From DMA instructions to AXI4 bursts, scratchpad writes and accumulator RAM reads."""

@@ -1,0 +1,289 @@
+"""From words to instructions: collects them, checks them, and hands them to the matrix queue and the DMA."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from myhdl import always, always_comb, block
+
+from myhdl_fsa.config import Config
+from myhdl_fsa.dataflows import plans
+from myhdl_fsa.fifo import Stream
+from myhdl_fsa.isa import KIND, WORD_WIDTH, Dma, Fence, Kind, Matrix, Transfer
+from myhdl_fsa.plan import AccumulatorRead, ExecutionPlan, ScratchpadRead
+from myhdl_fsa.program import ErrorCode
+from myhdl_fsa.sequencer import FUNCTION_WIDTH
+from myhdl_fsa.signals import unsigned
+
+MATRIX_WIDTH = WORD_WIDTH * Matrix.WORDS
+NUMBER_WIDTH = 32
+DMA_WIDTH = WORD_WIDTH * Dma.WORDS + NUMBER_WIDTH
+"""a DMA instruction and its number in the program above it"""
+ERROR_WIDTH = 4
+
+
+class Fault:
+    """Why the device has to stop, and the number of the instruction that it is about."""
+
+    def __init__(self) -> None:
+        self.valid = unsigned(1)
+        self.code = unsigned(ERROR_WIDTH)
+        self.number = unsigned(NUMBER_WIDTH)
+
+
+def scratchpad_rows_read(plan: ExecutionPlan) -> int:
+    """Scratchpad rows that the instruction reads."""
+    return sum(e.repeat for e in plan.entries if isinstance(e, ScratchpadRead) and e.constant is None)
+
+
+def accumulator_rows_read(plan: ExecutionPlan) -> int:
+    """Accumulator RAM rows that the instruction reads."""
+    return sum(e.repeat for e in plan.entries if isinstance(e, AccumulatorRead))
+
+
+@block
+def matrix_check(bits: Any, valid: Any, bad: Any, code: Any, config: Config) -> Any:
+    """Whether a matrix instruction can run; combinational.
+
+    Ports
+        bits, valid  in   96 and 1  the instruction, if there is one
+        bad, code    out  1 and 4   it must not run, and why (``ErrorCode``)
+    """
+    layout = Matrix.LAYOUT
+    function_low, function_mask = layout["function"].low, (1 << FUNCTION_WIDTH) - 1
+    row_mask = (1 << layout["scratchpad_row"].width) - 1
+    stride_bits = layout["scratchpad_stride"].width
+    stride_mask, stride_sign, stride_size = (1 << stride_bits) - 1, 1 << (stride_bits - 1), 1 << stride_bits
+    scratchpad_low, scratchpad_stride_low = layout["scratchpad_row"].low, layout["scratchpad_stride"].low
+    accumulator_low, accumulator_stride_low = layout["accumulator_row"].low, layout["accumulator_stride"].low
+    by_function = {plan.function: plan for plan in plans(config)}
+    functions = range(1 << FUNCTION_WIDTH)
+    known = tuple(int(f in by_function) for f in functions)
+    reads = tuple(scratchpad_rows_read(by_function[f]) if f in by_function else 0 for f in functions)
+    accumulates = tuple(accumulator_rows_read(by_function[f]) if f in by_function else 0 for f in functions)
+    scratchpad_rows, accumulator_rows = config.scratchpad_rows, config.accumulator_rows
+    illegal, outside_scratchpad = int(ErrorCode.ILLEGAL_FUNCTION), int(ErrorCode.SCRATCHPAD_ROW)
+    outside_accumulator = int(ErrorCode.ACCUMULATOR_ROW)
+    is_known, count_read, count_accumulated = unsigned(2), unsigned(10), unsigned(10)
+
+    @always_comb
+    def look_up() -> None:
+        what = (int(bits) >> function_low) & function_mask
+        is_known.next = known[what]
+        count_read.next = reads[what]
+        count_accumulated.next = accumulates[what]
+
+    @always_comb
+    def judge() -> None:
+        word = int(bits)
+        row = (word >> scratchpad_low) & row_mask
+        stride = (word >> scratchpad_stride_low) & stride_mask
+        why = 0
+        if stride >= stride_sign:
+            stride = stride - stride_size
+        last = row + stride * (int(count_read) - 1)
+        if is_known == 0:
+            why = illegal
+        elif count_read != 0 and (row >= scratchpad_rows or last < 0 or last >= scratchpad_rows):
+            why = outside_scratchpad
+        else:
+            row = (word >> accumulator_low) & row_mask
+            stride = (word >> accumulator_stride_low) & stride_mask
+            if stride >= stride_sign:
+                stride = stride - stride_size
+            last = row + stride * (int(count_accumulated) - 1)
+            if count_accumulated != 0 and (row >= accumulator_rows or last < 0 or last >= accumulator_rows):
+                why = outside_accumulator
+        bad.next = bool(valid) and why != 0
+        code.next = why
+
+    return look_up, judge
+
+
+@block
+def dma_check(bits: Any, valid: Any, bad: Any, code: Any, config: Config) -> Any:
+    """Whether a DMA instruction can run; combinational.
+
+    Ports
+        bits, valid  in   128 and 1  the instruction, if there is one
+        bad, code    out  1 and 4    it must not run, and why (``ErrorCode``)
+    """
+    layout = Dma.LAYOUT
+    function_low, function_mask = layout["function"].low, (1 << layout["function"].width) - 1
+    rows_low, rows_mask = layout["rows"].low, (1 << layout["rows"].width) - 1
+    row_low, row_mask = layout["row"].low, (1 << layout["row"].width) - 1
+    stride_low, stride_bits = layout["stride"].low, layout["stride"].width
+    stride_mask, stride_sign, stride_size = (1 << stride_bits) - 1, 1 << (stride_bits - 1), 1 << stride_bits
+    accumulator_low = layout["accumulator"].low
+    address_low, memory_stride_low, size_low = layout["address"].low, layout["memory_stride"].low, layout["size"].low
+    size_mask, beat_mask = (1 << layout["size"].width) - 1, config.beat_bytes - 1
+    load, store = int(Transfer.LOAD), int(Transfer.STORE)
+    scratchpad_bytes, accumulator_bytes = config.scratchpad_row_bytes, config.accumulator_row_bytes
+    scratchpad_rows, accumulator_rows = config.scratchpad_rows, config.accumulator_rows
+    illegal, bad_size, misaligned = (
+        int(ErrorCode.ILLEGAL_FUNCTION), int(ErrorCode.ROW_SIZE), int(ErrorCode.MISALIGNED)
+    )
+    outside_scratchpad, outside_accumulator = int(ErrorCode.SCRATCHPAD_ROW), int(ErrorCode.ACCUMULATOR_ROW)
+
+    @always_comb
+    def judge() -> None:
+        word = int(bits)
+        what = (word >> function_low) & function_mask
+        rows = (word >> rows_low) & rows_mask
+        row = (word >> row_low) & row_mask
+        stride = (word >> stride_low) & stride_mask
+        size = (word >> size_low) & size_mask
+        to_accumulator = (word >> accumulator_low) & 1
+        why = 0
+        if stride >= stride_sign:
+            stride = stride - stride_size
+        last = row + stride * (rows - 1)
+        if what == load and to_accumulator == 0:
+            if size != scratchpad_bytes:
+                why = bad_size
+            elif (((word >> address_low) | (word >> memory_stride_low)) & beat_mask) != 0:
+                why = misaligned
+            elif rows != 0 and (row >= scratchpad_rows or last < 0 or last >= scratchpad_rows):
+                why = outside_scratchpad
+        elif what == store and to_accumulator == 1:
+            if size != accumulator_bytes:
+                why = bad_size
+            elif (((word >> address_low) | (word >> memory_stride_low)) & beat_mask) != 0:
+                why = misaligned
+            elif rows != 0 and (row >= accumulator_rows or last < 0 or last >= accumulator_rows):
+                why = outside_accumulator
+        else:
+            why = illegal
+        bad.next = bool(valid) and why != 0
+        code.next = why
+
+    return judge
+
+
+@block
+def decoder(
+    clock: Any, reset: Any, active: Any, restart: Any, words: Stream, matrix: Stream, dma: Stream,
+    matrix_idle: Any, dma_idle: Any, fault: Fault, fence: Any, stop: Any, number: Any, config: Config,
+) -> Any:
+    """One word a cycle; a fence waits at the head until what it names is idle.
+
+    Ports
+        active                 in   1    take words
+        restart                in   1    count instructions from 0
+        words                  in   Stream of 32
+        matrix, dma            out  Stream of 96 and of 160 (instruction and number), each checked
+        matrix_idle, dma_idle  in   1    nothing left in the matrix queue and unit, in the DMA and its queues
+        fault                  out  Fault, combinational: the instruction does not go on
+        fence, stop            out  1    a fence passes in this cycle; it is one with stop
+        number                 out  32   instructions decoded since ``restart``
+
+    Latency 1 cycle from an instruction's last word to its output. A matrix instruction that waits for room does not
+    hold back the words of a DMA instruction behind it, nor the other way round. Source: spec section 4.
+    """
+    matrix_bits, dma_bits = unsigned(MATRIX_WIDTH), unsigned(WORD_WIDTH * Dma.WORDS)
+    matrix_words, dma_words = unsigned(2), unsigned(3)
+    matrix_number, dma_number = unsigned(NUMBER_WIDTH), unsigned(NUMBER_WIDTH)
+    take_matrix, take_dma, take_fence, illegal = (unsigned(1) for _ in range(4))
+    matrix_full, dma_full, matrix_bad, dma_bad = (unsigned(1) for _ in range(4))
+    matrix_code, dma_code = unsigned(ERROR_WIDTH), unsigned(ERROR_WIDTH)
+    whole_matrix, whole_dma, word_width = Matrix.WORDS, Dma.WORDS, WORD_WIDTH
+    kind_low, is_fence, is_matrix, is_dma = KIND.low, int(Kind.FENCE), int(Kind.MATRIX), int(Kind.DMA)
+    wait_matrix, wait_dma = Fence.LAYOUT["matrix"].low, Fence.LAYOUT["dma"].low
+    stop_bit, number_low = Fence.LAYOUT["stop"].low, WORD_WIDTH * Dma.WORDS
+    illegal_type = int(ErrorCode.ILLEGAL_TYPE)
+    number_mask = (1 << NUMBER_WIDTH) - 1
+
+    checks = (
+        matrix_check(matrix_bits, matrix_full, matrix_bad, matrix_code, config),
+        dma_check(dma_bits, dma_full, dma_bad, dma_code, config),
+    )
+
+    @always_comb
+    def complete() -> None:
+        matrix_full.next = matrix_words == whole_matrix
+        dma_full.next = dma_words == whole_dma
+
+    @always_comb
+    def hand_on() -> None:
+        matrix.valid.next = matrix_words == whole_matrix and not matrix_bad
+        matrix.data.next = matrix_bits
+        dma.valid.next = dma_words == whole_dma and not dma_bad
+        dma.data.next = int(dma_bits) | (int(dma_number) << number_low)
+
+    @always_comb
+    def choose() -> None:
+        kind = int(words.data) >> kind_low
+        in_matrix = matrix_words != 0 and matrix_words != whole_matrix
+        in_dma = dma_words != 0 and dma_words != whole_dma
+        first = bool(words.valid) and bool(active) and not in_matrix and not in_dma
+        going_on = bool(words.valid) and bool(active)
+        matrix_free = matrix_words == 0 or (bool(matrix.ready) and not matrix_bad)
+        dma_free = dma_words == 0 or (bool(dma.ready) and not dma_bad)
+        quiet_matrix = bool(matrix_idle) and matrix_words == 0
+        quiet_dma = bool(dma_idle) and dma_words == 0
+        passes = (
+            (quiet_matrix or ((words.data >> wait_matrix) & 1) == 0)
+            and (quiet_dma or ((words.data >> wait_dma) & 1) == 0)
+        )
+        takes_matrix = (going_on and in_matrix) or (first and kind == is_matrix and matrix_free)
+        takes_dma = (going_on and in_dma) or (first and kind == is_dma and dma_free)
+        takes_fence = first and kind == is_fence and passes
+        take_matrix.next = takes_matrix
+        take_dma.next = takes_dma
+        take_fence.next = takes_fence
+        words.ready.next = takes_matrix or takes_dma or takes_fence
+        illegal.next = first and kind != is_fence and kind != is_matrix and kind != is_dma
+
+    @always_comb
+    def report() -> None:
+        fence.next = take_fence
+        stop.next = take_fence and ((words.data >> stop_bit) & 1) != 0
+        fault.valid.next = matrix_bad or dma_bad or illegal
+        # at most one of the two is new, and an illegal word comes after both
+        if matrix_bad:
+            fault.code.next = matrix_code
+            fault.number.next = matrix_number
+        elif dma_bad:
+            fault.code.next = dma_code
+            fault.number.next = dma_number
+        else:
+            fault.code.next = illegal_type
+            fault.number.next = number
+
+    @always(clock.posedge)
+    def collect() -> None:
+        held_matrix = int(matrix_words)
+        held_dma = int(dma_words)
+        if reset:
+            matrix_words.next = 0
+            dma_words.next = 0
+            number.next = 0
+        elif restart:
+            number.next = 0
+        else:
+            if matrix.valid and matrix.ready:
+                held_matrix = 0
+            if dma.valid and dma.ready:
+                held_dma = 0
+            if take_matrix:
+                if held_matrix == 0:
+                    matrix_bits.next = words.data
+                    matrix_number.next = number
+                    number.next = (int(number) + 1) & number_mask
+                else:
+                    matrix_bits.next = int(matrix_bits) | (int(words.data) << (word_width * held_matrix))
+                held_matrix = held_matrix + 1
+            if take_dma:
+                if held_dma == 0:
+                    dma_bits.next = words.data
+                    dma_number.next = number
+                    number.next = (int(number) + 1) & number_mask
+                else:
+                    dma_bits.next = int(dma_bits) | (int(words.data) << (word_width * held_dma))
+                held_dma = held_dma + 1
+            if take_fence:
+                number.next = (int(number) + 1) & number_mask
+            matrix_words.next = held_matrix
+            dma_words.next = held_dma
+
+    return checks, complete, hand_on, choose, report, collect

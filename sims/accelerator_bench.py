@@ -1,0 +1,124 @@
+"""The accelerator's test bench: a host in front, memory behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from myhdl import StopSimulation, always, block
+
+from myhdl_fsa.accelerator import accelerator
+from myhdl_fsa.axi import AxiLite, MemoryPorts
+from myhdl_fsa.config import Config
+from myhdl_fsa.program import Execution, Program, Timing
+from myhdl_fsa.signals import unsigned
+from myhdl_fsa.sims.host import Host, outcomes, script
+from myhdl_fsa.sims.memory import Memory, ReadPort, Stalls, WritePort
+from myhdl_fsa.sims.monitors import collisions
+
+RESET_CYCLES = 2
+PROGRESS_INTERVAL = 64
+"""cycles between two calls of ``progress``"""
+
+
+@dataclass
+class DeviceRun:
+    """What a run of the accelerator is given, and what it leaves behind."""
+
+    config: Config
+    programs: Sequence[Program]
+    timing: Timing = field(default_factory=Timing)
+    max_cycles: int | None = None
+    progress: Callable[[int], None] | None = None
+
+    cycle: int = 0
+    """cycles since the start, the reset's included"""
+    position: int = 0
+    """steps of the host's script that are done"""
+    results: list[int] = field(default_factory=list)
+    """what the host read"""
+    outputs: list[tuple[bytes, ...]] = field(default_factory=list)
+    """per program"""
+    limit_reached: bool = False
+
+    def __post_init__(self) -> None:
+        self.steps = script(self.programs, self.timing)
+
+    def executions(self) -> list[Execution]:
+        """What each program left."""
+        return [
+            Execution(o.state, o.error, o.error_instruction, o.counters, outputs, self.cycle)
+            for o, outputs in zip(outcomes(self.results), self.outputs, strict=True)
+        ]
+
+
+class DevicePorts:
+    """The signals at the accelerator's ports, but for the clock."""
+
+    def __init__(self, config: Config) -> None:
+        self.reset = unsigned(1, 1)
+        self.control = AxiLite()
+        self.memory = MemoryPorts(config)
+        self.interrupt = unsigned(1)
+
+
+@block
+def watched_accelerator(clock: Any, ports: DevicePorts, config: Config) -> Any:
+    """The MyHDL accelerator with the core's collision assertions."""
+    probe: dict[str, Any] = {}
+    device = accelerator(clock, ports.reset, ports.control, ports.memory, ports.interrupt, config, probe)
+    return device, collisions(clock, probe, config)
+
+
+@block
+def accelerator_bench(
+    run: DeviceRun, clock: Any, make_device: Callable[[Any, DevicePorts], Any], ports: DevicePorts | None = None
+) -> Any:
+    """A device between host and memory; give it a clock until StopSimulation, then read ``run``.
+
+    ``make_device(clock, ports)`` gives the block that is tested; it is a block or a partial of one.
+    """
+    config, timing = run.config, run.timing
+    ports = DevicePorts(config) if ports is None else ports
+    device = make_device(clock, ports)
+    memory = Memory(config)
+
+    def fill(number: int) -> None:
+        for address, data in run.programs[number].memory:
+            memory.write(address, data)
+
+    def save(number: int) -> None:
+        run.outputs.append(tuple(memory.read(region) for region in run.programs[number].outputs))
+
+    host = Host(ports.control, ports.interrupt, run.steps, timing.push_interval, fill, save)
+    channels = [
+        (Stalls(timing.stall_seed, index), ReadPort(memory, read, timing, config.beat_bytes),
+         WritePort(memory, write, timing, config.beat_bytes))
+        for index, (read, write) in enumerate(zip(ports.memory.reads, ports.memory.writes, strict=True))
+    ]
+
+    @always(clock.posedge)
+    def drive() -> None:
+        now = run.cycle
+        run.cycle = now + 1
+        if now < RESET_CYCLES:
+            ports.reset.next = now < RESET_CYCLES - 1
+            return
+        host.tick(now)
+        for stalls, read, write in channels:
+            word = stalls.next()
+            read.tick(now, word)
+            write.tick(now, word)
+        run.position = host.position
+        if run.progress is not None and now % PROGRESS_INTERVAL == 0:
+            run.progress(now)
+        if host.finished:
+            run.results = host.results
+            raise StopSimulation
+        if run.max_cycles is not None and now >= run.max_cycles:
+            run.limit_reached = True
+            raise StopSimulation
+
+    return device, drive
+
