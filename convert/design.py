@@ -6,6 +6,8 @@ import json
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from myhdl_fsa.accelerator import accelerator
+from myhdl_fsa.axi import AxiLite, MemoryPorts
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.distinct import distinct_blocks
 from myhdl_fsa.convert.hierarchy import Design, Module, find
@@ -14,11 +16,18 @@ from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.elaboration import shared_analysis
 
-TOPS = {"core": "core", "array": "systolic", "pe_row": "pe_row", "pe": "pe", "comparator": "comparator",
-        "accumulator": "accumulator", "accumulator_unit": "accumulator_unit", "controller": "matrix_controller",
+TOPS = {"accelerator": "accelerator", "core": "core", "array": "systolic", "pe_row": "pe_row", "pe": "pe",
+        "comparator": "comparator", "accumulator": "accumulator", "accumulator_unit": "accumulator_unit",
+        "controller": "matrix_controller",
         "sequencer": "sequencer", "input_skew": "input_skew", "output_skew": "output_skew", "left_edge": "left_edge",
-        "ram": "ram"}
+        "ram": "ram", "registers": "registers", "decoder": "decoder", "semaphores": "semaphores",
+        "matrix_issue": "matrix_issue", "dma": "dma_engine", "loads": "loads", "stores": "stores",
+        "load_port": "load_port", "store_port": "store_port"}
 """what can be converted by itself: name -> block"""
+DEFAULT_TOP = "accelerator"
+IN_CORE = ("core", "array", "pe_row", "pe", "comparator", "accumulator", "accumulator_unit", "controller", "sequencer",
+           "input_skew", "output_skew", "left_edge", "ram")
+"""those that the bare core holds, which more configurations can have"""
 
 
 def build_core(config: Config) -> Any:
@@ -30,15 +39,24 @@ def build_core(config: Config) -> Any:
         )
 
 
-def design(config: Config, top: str = "core") -> Design:
-    """The design of ``top``, a key of ``TOPS``, not converted yet. Raises ValueError for an unknown top."""
+def build_accelerator(config: Config) -> Any:
+    """An ``accelerator`` with fresh ports, likewise. Raises ConfigError where only the core can be built."""
+    with shared_analysis(), distinct_blocks():
+        return accelerator(unsigned(1), unsigned(1), AxiLite(), MemoryPorts(config), unsigned(1), config)
+
+
+def design(config: Config, top: str = DEFAULT_TOP) -> Design:
+    """The design of ``top``, a key of ``TOPS``, not converted yet.
+
+    Raises ValueError for an unknown top and ConfigError for one that the configuration cannot have.
+    """
     if top not in TOPS:
         raise ValueError(f"top {top!r} is unknown: known are {', '.join(TOPS)}")
-    built = build_core(config)
+    built = build_core(config) if top in IN_CORE else build_accelerator(config)
     return Design(built, find(built, TOPS[top]), TOPS[top])
 
 
-def modules(config: Config, top: str = "core") -> dict[str, Module]:
+def modules(config: Config, top: str = DEFAULT_TOP) -> dict[str, Module]:
     """The modules of ``top`` (a key of ``TOPS``) and all it instantiates, by name, children first and ``top`` last.
 
     Raises ValueError for an unknown top, HierarchyError and myhdl.ConversionError.
@@ -46,7 +64,7 @@ def modules(config: Config, top: str = "core") -> dict[str, Module]:
     return design(config, top).convert()
 
 
-def verilog_modules(config: Config, top: str = "core") -> dict[str, str]:
+def verilog_modules(config: Config, top: str = DEFAULT_TOP) -> dict[str, str]:
     """The text of ``modules``, each with a header that names configuration and version."""
     head = header(config)
     return {name: head + module.text for name, module in modules(config, top).items()}

@@ -89,7 +89,7 @@ class IcarusEngine:
         def build(folder: Path) -> None:
             from myhdl_fsa.convert.design import verilog_modules
 
-            for name, text in verilog_modules(config).items():
+            for name, text in verilog_modules(config, "core").items():
                 (folder / f"{name}.v").write_text(text)
             (folder / "cosimulation.v").write_text(joint(CorePorts(config)))
             sources = sorted(path.name for path in folder.glob("*.v"))

@@ -138,7 +138,7 @@ def _program(
     def build(folder: Path) -> None:
         from myhdl_fsa.convert.design import verilog_modules
 
-        for name, text in verilog_modules(config).items():
+        for name, text in verilog_modules(config, "core").items():
             (folder / f"{name}.v").write_text(text)
         (folder / "lockstep.v").write_text(_bench(inputs, outputs, registers))
         sources = sorted(path.name for path in folder.glob("*.v"))

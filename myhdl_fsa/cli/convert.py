@@ -80,7 +80,8 @@ def _list(context: click.Context, parameter: click.Parameter, wanted: bool) -> N
 @click.option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json",
               help="A published configuration, or a file of its fields.")
 @click.option("--reciprocal", type=click.Choice(RECIPROCALS), help="Instead of the configuration's own.")
-@click.option("--top", default="core", metavar="NAME", help="What to convert, with all it instantiates; see --list.")
+@click.option("--top", default="accelerator", metavar="NAME",
+              help="What to convert, with all it instantiates; see --list.")
 @click.option("--out", type=FILE, metavar="DIR", help="The folder to write to.  [default: build/<configuration>]")
 @click.option("--json", type=FILE, metavar="FILE",
               help="Write the configuration there too, with the published fields.")
