@@ -23,6 +23,13 @@ class Response(IntEnum):
     DECERR = 3
 
 
+MANAGER_DRIVES = frozenset((
+    "awid", "awaddr", "awlen", "awsize", "awburst", "awvalid", "wdata", "wstrb", "wlast", "wvalid", "bready",
+    "arid", "araddr", "arlen", "arsize", "arburst", "arvalid", "rready",
+))
+"""the signals that go from manager to subordinate; the others come back"""
+
+
 class AxiLite:
     """An AXI4-Lite port of 32-bit registers; addresses in bytes."""
 

@@ -9,8 +9,9 @@ from typing import Any
 from myhdl import StopSimulation, always, block
 
 from myhdl_fsa.accelerator import accelerator
-from myhdl_fsa.axi import AxiLite, MemoryPorts
+from myhdl_fsa.axi import MANAGER_DRIVES, AxiLite, MemoryPorts
 from myhdl_fsa.config import Config
+from myhdl_fsa.convert.hierarchy import flatten
 from myhdl_fsa.program import Execution, Program, Timing
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.host import Host, outcomes, script
@@ -61,6 +62,15 @@ class DevicePorts:
         self.control = AxiLite()
         self.memory = MemoryPorts(config)
         self.interrupt = unsigned(1)
+
+    def split(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The device's inputs (without the clock) and outputs, by their Verilog names."""
+        control, memory = flatten("control", self.control), flatten("memory", self.memory)
+        inputs = {"reset": self.reset}
+        inputs.update((name, s) for name, s in control.items() if name.rpartition("_")[2] in MANAGER_DRIVES)
+        inputs.update((name, s) for name, s in memory.items() if name.rpartition("_")[2] not in MANAGER_DRIVES)
+        outputs = {name: s for name, s in (*control.items(), *memory.items()) if name not in inputs}
+        return inputs, {**outputs, "interrupt": self.interrupt}
 
 
 @block

@@ -12,6 +12,7 @@ from myhdl import StopSimulation, always, block
 
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
+from myhdl_fsa.convert.hierarchy import flatten
 from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core
 from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
@@ -94,6 +95,14 @@ class CorePorts:
         self.busy = unsigned(1)
         self.scratchpad_write = ScratchpadWrite(config)
         self.accumulator_read = AccumulatorReadPort(config)
+
+    def split(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The core's inputs (without the clock) and outputs, by their Verilog names."""
+        answers = ("instruction_ready", "accumulator_read_ready", "accumulator_read_data")
+        driven = ("reset", "instruction", "scratchpad_write", "accumulator_read")
+        every = {n: s for name, port in vars(self).items() for n, s in flatten(name, port).items()}
+        inputs = {name: signal for name, signal in every.items() if name.startswith(driven) and name not in answers}
+        return inputs, {name: signal for name, signal in every.items() if name not in inputs}
 
 
 @block

@@ -14,61 +14,48 @@ from typing import Any
 import myhdl
 from myhdl import Cosimulation, block
 
-from myhdl_fsa.arithmetic.formats import Bits
-from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.config import Config
-from myhdl_fsa.convert.hierarchy import flatten
-from myhdl_fsa.engine import EngineResult, RunError
+from myhdl_fsa.engine import RunError
 from myhdl_fsa.signals import unsigned
+from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator_bench
 from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest
 from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, core_bench
-from myhdl_fsa.sims.core_engine import output_matrix
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.event_driven import clocked, event_driven
-from myhdl_fsa.sims.schedule import expected_cycles, flash_attention, limit_message
+from myhdl_fsa.sims.hardware_engine import HardwareEngine
 
 INSTALL = "apt-get install iverilog g++ make"
 
 
-class IcarusEngine:
-    """Runs attention on the converted core in Icarus; ``build_dir`` replaces the user's cache folder."""
+class IcarusEngine(HardwareEngine):
+    """Runs the converted Verilog in Icarus; ``build_dir`` replaces the user's cache folder."""
 
     name = "icarus"
 
     def __init__(self, build_dir: Path | None = None) -> None:
         self._cache = BuildCache("icarus", build_dir)
 
-    def attention(
-        self, q: Bits, k: Bits, v: Bits, config: Config, *, causal: bool = False, trace: bool = False,
-        vcd: Path | None = None, max_cycles: int | None = None, progress: Callable[[int, int], None] | None = None,
-    ) -> EngineResult:
-        """Co-simulates the kernel on q [seq_q, d] and k, v [seq_kv, d] (elem bit patterns, whole tiles).
+    def simulate_core(self, run: CoreRun, *, trace: bool = False, vcd: Path | None = None) -> None:
+        """Co-simulates; ``trace`` gives no intermediates, because only ports are seen. ``vcd`` is Icarus's."""
+        self._simulate(core_bench, run, "core", CorePorts(run.config), vcd)
 
-        ``trace`` gives no intermediates: only ports are seen. ``vcd`` is written by Icarus. Raises RunError at the
-        cycle limit and when a tool is missing.
-        """
+    def simulate_device(self, run: DeviceRun, *, vcd: Path | None = None) -> None:
+        """Likewise."""
+        self._simulate(accelerator_bench, run, "accelerator", DevicePorts(run.config), vcd)
+
+    def _simulate(
+        self, bench: Callable[..., Any], run: Any, top: str, ports: CorePorts | DevicePorts, vcd: Path | None
+    ) -> None:
         tools = [tool("iverilog"), tool("vvp"), tool("iverilog-vpi")]
-        tiles_q, tiles_kv = len(q) // config.cols, len(k) // config.rows
-        steps = flash_attention(config, tiles_q, tiles_kv, causal)
-        latency = Reciprocal(config.acc, config.reciprocal).latency
-        expected = expected_cycles(config, tiles_q, tiles_kv, causal, latency)
-        report = None if progress is None else lambda cycle: progress(min(cycle, expected), expected)
-        run = CoreRun(config, steps, q, k, v, max_cycles=max_cycles, progress=report)
-
         vpi = self._vpi(tools)
-        program = self._program(config, tools)
+        program = self._program(run.config, top, ports, tools)
         command = [tools[1], "-M", str(vpi.parent), "-m", vpi.stem, str(program)]
         if vcd is not None:
             command.append(f"+vcd={vcd}")
         clock = unsigned(1)
         with shared_analysis():
-            bench = clocked(core_bench, clock, run, clock, partial(cosimulated_core, command=command))
-        event_driven(bench)
-        if run.limit_reached:
-            raise RunError(limit_message(run.steps, len(run.issued), run.max_cycles))
-        return EngineResult(
-            output=output_matrix(run), cycles=run.cycles, inner_iteration_cycles=run.inner_iteration_cycles()
-        )
+            inside = clocked(bench, clock, run, clock, partial(cosimulated, command=command))
+        event_driven(inside)
 
     def _vpi(self, tools: Sequence[str]) -> Path:
         """MyHDL's VPI module, built from the sources that the installed MyHDL brings."""
@@ -82,20 +69,20 @@ class IcarusEngine:
 
         return self._cache.get(key, build) / "myhdl.vpi"
 
-    def _program(self, config: Config, tools: Sequence[str]) -> Path:
-        """The compiled core and the module that joins it to MyHDL."""
-        key = digest(["core", package_digest(), repr(config), *tools])
+    def _program(self, config: Config, top: str, ports: CorePorts | DevicePorts, tools: Sequence[str]) -> Path:
+        """The compiled Verilog and the module that joins it to MyHDL."""
+        key = digest([top, package_digest(), repr(config), *tools])
 
         def build(folder: Path) -> None:
             from myhdl_fsa.convert.design import verilog_modules
 
-            for name, text in verilog_modules(config, "core").items():
+            for name, text in verilog_modules(config, top).items():
                 (folder / f"{name}.v").write_text(text)
-            (folder / "cosimulation.v").write_text(joint(CorePorts(config)))
+            (folder / "cosimulation.v").write_text(joint(top, ports))
             sources = sorted(path.name for path in folder.glob("*.v"))
-            execute([tools[0], "-g2005", "-s", "cosimulation", "-o", "core.vvp", *sources], folder)
+            execute([tools[0], "-g2005", "-s", "cosimulation", "-o", "top.vvp", *sources], folder)
 
-        return self._cache.get(key, build) / "core.vvp"
+        return self._cache.get(key, build) / "top.vvp"
 
 
 def tool(name: str) -> str:
@@ -124,33 +111,19 @@ def vpi_source() -> Path:
     raise RunError("MyHDL's co-simulation sources are missing: run `pip install --force-reinstall myhdl`")
 
 
-DRIVEN = ("reset", "instruction", "scratchpad_write", "accumulator_read")
-"""ports whose signals the bench drives, but for the two that answer"""
-ANSWERS = ("instruction_ready", "accumulator_read_ready", "accumulator_read_data")
-
-
-def port_signals(ports: CorePorts) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The core's inputs (without the clock) and outputs, by their Verilog names."""
-    every: dict[str, Any] = {}
-    for name, port in vars(ports).items():
-        every.update(flatten(name, port))
-    inputs = {name: signal for name, signal in every.items() if name.startswith(DRIVEN) and name not in ANSWERS}
-    return inputs, {name: signal for name, signal in every.items() if name not in inputs}
-
-
-def joint(ports: CorePorts) -> str:
-    """The Verilog module that hands the core's ports to MyHDL."""
-    inputs, outputs = port_signals(ports)
+def joint(top: str, ports: CorePorts | DevicePorts) -> str:
+    """The Verilog module that hands the ports of ``top`` to MyHDL."""
+    inputs, outputs = ports.split()
     inputs = {"clock": unsigned(1), **inputs}
     lines = ["`timescale 1ns/10ps", "module cosimulation;"]
     lines += [f"  reg [{max(1, len(s)) - 1}:0] {name};" for name, s in inputs.items()]
     lines += [f"  wire [{max(1, len(s)) - 1}:0] {name};" for name, s in outputs.items()]
     connections = ", ".join(f".{name}({name})" for name in (*inputs, *outputs))
     lines += [
-        f"  core core_0 ({connections});",
+        f"  {top} {top}_0 ({connections});",
         "  reg [8*4096-1:0] vcd;",
         "  initial begin",
-        '    if ($value$plusargs("vcd=%s", vcd)) begin $dumpfile(vcd); $dumpvars(0, core_0); end',
+        '    if ($value$plusargs("vcd=%s", vcd)) begin $dumpfile(vcd); $dumpvars(0, ' + top + '_0); end',
         f"    $from_myhdl({', '.join(inputs)});",
         f"    $to_myhdl({', '.join(outputs)});",
         "  end",
@@ -160,9 +133,9 @@ def joint(ports: CorePorts) -> str:
 
 
 @block
-def cosimulated_core(clock: Any, ports: CorePorts, command: Sequence[str]) -> Any:
-    """The converted core in a process of its own, behind the MyHDL core's ports; ``command`` starts it."""
-    inputs, outputs = port_signals(ports)
+def cosimulated(clock: Any, ports: CorePorts | DevicePorts, command: Sequence[str]) -> Any:
+    """The converted Verilog in a process of its own, behind the MyHDL block's ports; ``command`` starts it."""
+    inputs, outputs = ports.split()
     # Icarus announces a waveform on standard output, which is the caller's
     silenced = ["sh", "-c", 'exec "$@" >/dev/null', "sh", *command]
     return Cosimulation(silenced, clock=clock, **inputs, **outputs)

@@ -1,13 +1,14 @@
-"""Lockstep: the MyHDL core and its converted Verilog on the same stimulus, every output and register, every cycle.
+"""Lockstep: the MyHDL model and its converted Verilog on the same stimulus, every output and register, every cycle.
 
-The MyHDL run records the core's inputs, and the value of every output and every register and memory word of the
-hierarchy. A Verilog bench applies the inputs and writes the same values out, which are compared cycle by cycle.
+The MyHDL run records the inputs, and the value of every output and every register and memory word of the hierarchy. A
+Verilog bench applies the inputs and writes the same values out, which are compared cycle by cycle.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,15 +20,18 @@ from myhdl._always_comb import _AlwaysComb
 
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
-from myhdl_fsa.convert.design import build_core
+from myhdl_fsa.convert.design import build_accelerator, build_core
 from myhdl_fsa.convert.hierarchy import Design, children, find, twin_of
 from myhdl_fsa.engine import RunError
+from myhdl_fsa.program import Program, Timing
 from myhdl_fsa.signals import unsigned
+from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator_bench, watched_accelerator
 from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest
 from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
-from myhdl_fsa.sims.icarus_engine import execute, port_signals, tool
+from myhdl_fsa.sims.hardware_engine import device_limit_message
+from myhdl_fsa.sims.icarus_engine import execute, tool
 from myhdl_fsa.sims.schedule import flash_attention, limit_message
 
 SIMULATORS = ("icarus", "verilator")
@@ -56,56 +60,102 @@ def lockstep(
     simulator: str, q: Bits, k: Bits, v: Bits, config: Config, *, causal: bool = False, build_dir: Path | None = None,
     max_cycles: int | None = None,
 ) -> LockstepReport:
-    """Runs attention on q [seq_q, d] and k, v [seq_kv, d] (elem bits) in MyHDL and in ``simulator``, and compares.
+    """Runs attention on q [seq_q, d] and k, v [seq_kv, d] (elem bits) on the bare core, in MyHDL and in ``simulator``.
 
-    Raises LockstepMismatch at the first difference, and RunError when a tool is missing.
+    Raises LockstepMismatch at the first difference, and RunError at the cycle limit and when a tool is missing.
     """
+    steps = flash_attention(config, len(q) // config.cols, len(k) // config.rows, causal)
+    run = CoreRun(config, steps, q, k, v, max_cycles=max_cycles)
+    report = _compare_runs(simulator, config, "core", core_bench, run, partial(watched_core, run=run),
+                           CorePorts(config), build_core(config), build_dir)
+    if run.limit_reached:
+        raise RunError(limit_message(run.steps, len(run.issued), run.max_cycles))
+    return report
+
+
+def device_lockstep(
+    simulator: str, programs: Sequence[Program], config: Config, *, timing: Timing | None = None,
+    build_dir: Path | None = None, max_cycles: int | None = None,
+) -> LockstepReport:
+    """Runs programs one after the other on the whole device, in MyHDL and in ``simulator``. Raises likewise."""
+    run = DeviceRun(config, programs, timing or Timing(), max_cycles=max_cycles)
+    report = _compare_runs(simulator, config, "accelerator", accelerator_bench, run,
+                           partial(watched_accelerator, config=config), DevicePorts(config),
+                           build_accelerator(config), build_dir)
+    if run.limit_reached:
+        raise RunError(device_limit_message(run))
+    return report
+
+
+def _compare_runs(
+    simulator: str, config: Config, top: str, make_bench: Callable[..., Any], run: Any, make: Callable[..., Any],
+    ports: CorePorts | DevicePorts, built: Any, build_dir: Path | None,
+) -> LockstepReport:
+    """The MyHDL run of ``top`` in its bench, then the Verilog on the recorded inputs."""
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator {simulator!r}: must be one of {', '.join(SIMULATORS)}")
     tools = [tool("iverilog"), tool("vvp")] if simulator == "icarus" else [tool("verilator"), tool("make"), tool("g++")]
-    steps = flash_attention(config, len(q) // config.cols, len(k) // config.rows, causal)
-    run = CoreRun(config, steps, q, k, v, max_cycles=max_cycles)
-    ports = CorePorts(config)
-    inputs, outputs = port_signals(ports)
-    log = _Log(list(inputs.values()), [])
+    inputs, outputs = ports.split()
     clock = unsigned(1)
-    with shared_analysis():
-        bench = core_bench(run, clock, partial(_logged_core, run=run, log=log), ports)
-    built = build_core(config)
-    design = Design(built, built, "core")
-    design.convert()
-    registers = dict(_registers(find(bench, "core"), built, "core_0", design))
-    state = {**outputs, **registers}
-    log.state.extend(state.values())
-    CycleSimulator(bench).run()
-    if run.limit_reached:
-        raise RunError(limit_message(run.steps, len(run.issued), run.max_cycles))
+    with tempfile.TemporaryDirectory(prefix="fsa-lockstep-") as name:
+        folder = Path(name)
+        log = _Log(list(inputs.values()), folder)
+        with shared_analysis():
+            bench = make_bench(run, clock, partial(_logged, make=make, log=log), ports)
+        design = Design(built, built, top)
+        design.convert()
+        registers = dict(_registers(find(bench, top), built, f"{top}_0", design))
+        state = {**outputs, **registers}
+        with log.recording(list(state.values())):
+            CycleSimulator(bench).run()
+        program = _program(simulator, config, top, inputs, outputs, list(registers), tools, build_dir)
+        execute(program, folder)
+        _compare(folder, log, [signal.removeprefix(f"{top}_0.") for signal in state], simulator)
+    return LockstepReport(simulator, log.cycles, len(state), sum(map(_width, state.values())))
 
-    program = _program(simulator, config, inputs, outputs, list(registers), tools, build_dir)
-    widths = [max(1, len(signal)) for signal in state.values()]
-    _compare(program, log, list(state), widths, list(inputs.values()), simulator)
-    return LockstepReport(simulator, len(log.seen), len(state), sum(widths))
+
+def _width(signal: Any) -> int:
+    return max(1, len(signal))
 
 
-@dataclass
 class _Log:
-    inputs: list[Any]
-    state: list[Any]
-    applied: list[list[int]] = None  # type: ignore[assignment]
-    seen: list[list[int]] = None  # type: ignore[assignment]
+    """What the MyHDL run applies and shows, a line a cycle, as Verilog's %h has it: files, because runs are long."""
 
-    def __post_init__(self) -> None:
-        self.applied, self.seen = [], []
+    def __init__(self, inputs: list[Any], folder: Path) -> None:
+        self.cycles = 0
+        self._inputs, self._folder = inputs, folder
+        self._state: list[Any] = []
+
+    @contextmanager
+    def recording(self, state: list[Any]) -> Iterator[None]:
+        """``record`` works inside; ``state`` is what it notes."""
+        self._state, self._form = state, " ".join(f"%0{(_width(s) + 3) // 4}x" for s in state) + "\n"
+        inputs, seen = self._folder / "inputs.hex", self._folder / "seen.txt"
+        with inputs.open("w") as self._applied, seen.open("w") as self._seen:
+            yield
+
+    def record(self) -> None:
+        """Notes a cycle."""
+        word = 0
+        for signal in self._inputs:
+            word = word << _width(signal) | int(signal)
+        self._applied.write(f"{word:x}\n")
+        self._seen.write(self._form % tuple(map(int, self._state)))
+        self.cycles += 1
+
+    def seen(self) -> Iterator[str]:
+        """The state's lines."""
+        with (self._folder / "seen.txt").open() as file:
+            yield from file
 
 
 @block
-def _logged_core(clock: Any, ports: CorePorts, run: CoreRun, log: _Log) -> Any:
-    inside = watched_core(clock, ports, run)
+def _logged(clock: Any, ports: Any, make: Callable[..., Any], log: _Log) -> Any:
+    inside = make(clock, ports)
 
     @always(clock.posedge)
     def record() -> None:
-        log.applied.append([int(signal) for signal in log.inputs])
-        log.seen.append([int(signal) for signal in log.state])
+        log.record()
 
     return inside, record
 
@@ -129,18 +179,18 @@ def _registers(block_: Any, twin: Any, path: str, design: Design) -> Iterator[tu
 
 
 def _program(
-    simulator: str, config: Config, inputs: dict[str, Any], outputs: dict[str, Any], registers: Sequence[str],
+    simulator: str, config: Config, top: str, inputs: dict[str, Any], outputs: dict[str, Any], registers: Sequence[str],
     tools: Sequence[str], build_dir: Path | None,
 ) -> list[str]:
     """The command that applies ``inputs.hex`` in its working folder and writes ``state.txt``."""
-    key = digest(["lockstep", simulator, package_digest(), repr(config), *tools])
+    key = digest(["lockstep", top, simulator, package_digest(), repr(config), *tools])
 
     def build(folder: Path) -> None:
         from myhdl_fsa.convert.design import verilog_modules
 
-        for name, text in verilog_modules(config, "core").items():
+        for name, text in verilog_modules(config, top).items():
             (folder / f"{name}.v").write_text(text)
-        (folder / "lockstep.v").write_text(_bench(inputs, outputs, registers))
+        (folder / "lockstep.v").write_text(_bench(top, inputs, outputs, registers))
         sources = sorted(path.name for path in folder.glob("*.v"))
         if simulator == "icarus":
             execute([tools[0], "-g2005", "-s", "lockstep", "-o", "lockstep.vvp", *sources], folder)
@@ -154,7 +204,7 @@ def _program(
     return [str(folder / "obj_dir" / "Vlockstep")]
 
 
-def _bench(inputs: dict[str, Any], outputs: dict[str, Any], registers: Sequence[str]) -> str:
+def _bench(top: str, inputs: dict[str, Any], outputs: dict[str, Any], registers: Sequence[str]) -> str:
     """Inputs change just after a rising edge; outputs and registers are written out just before the next."""
     width = sum(max(1, len(signal)) for signal in inputs.values())
     connections = ", ".join(f".{name}({name})" for name in ("clock", *inputs, *outputs))
@@ -166,7 +216,7 @@ def _bench(inputs: dict[str, Any], outputs: dict[str, Any], registers: Sequence[
         "  reg clock = 0;",
         *(f"  reg [{max(1, len(s)) - 1}:0] {name} = {int(s._init)};" for name, s in inputs.items()),
         *(f"  wire [{max(1, len(s)) - 1}:0] {name};" for name, s in outputs.items()),
-        f"  core core_0 ({connections});",
+        f"  {top} {top}_0 ({connections});",
         f"  reg [{width - 1}:0] word;",
         "  integer source, sink, got;",
         "  initial begin",
@@ -175,7 +225,8 @@ def _bench(inputs: dict[str, Any], outputs: dict[str, Any], registers: Sequence[
         "    while (got == 1) begin",
         f"      {{{', '.join(inputs)}}} = word;",
         "      #4;",
-        *(f'      $fwrite(sink, "{"%h " * len(chunk)}", {", ".join(chunk)});' for chunk in chunks),
+        *(f'      $fwrite(sink, "{" " if index else ""}{" ".join(["%h"] * len(chunk))}", {", ".join(chunk)});'
+          for index, chunk in enumerate(chunks)),
         '      $fwrite(sink, "\\n");',
         "      #1 clock = 1; #5 clock = 0;",
         '      got = $fscanf(source, "%h", word);',
@@ -187,26 +238,15 @@ def _bench(inputs: dict[str, Any], outputs: dict[str, Any], registers: Sequence[
     ]) + "\n"
 
 
-def _compare(
-    program: list[str], log: _Log, names: list[str], widths: list[int], inputs: list[Any], simulator: str
-) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with (folder / "inputs.hex").open("w") as file:
-            for values in log.applied:
-                word = 0
-                for signal, value in zip(inputs, values, strict=True):
-                    word = (word << max(1, len(signal))) | value
-                file.write(f"{word:x}\n")
-        execute(program, folder)
-        with (folder / "state.txt").open() as file:
-            for cycle, expected in enumerate(log.seen):
-                found = file.readline().split()
-                if len(found) != len(names):
-                    raise RunError(f"{simulator} ended in cycle {cycle} of {len(log.seen)}")
-                for signal, width, ours, theirs in zip(names, widths, expected, found, strict=True):
-                    if theirs.lstrip("0") != (f"{ours:x}" if ours else ""):
-                        raise LockstepMismatch(
-                            f"cycle {cycle}: {signal.removeprefix('core_0.')}: myhdl {ours:0{(width + 3) // 4}x}, "
-                            f"{simulator} {theirs}"
-                        )
+def _compare(folder: Path, log: _Log, names: list[str], simulator: str) -> None:
+    with (folder / "state.txt").open() as file:
+        for cycle, expected in enumerate(log.seen()):
+            found = file.readline()
+            if found == expected:
+                continue
+            theirs = found.split()
+            if len(theirs) != len(names):
+                raise RunError(f"{simulator} ended in cycle {cycle} of {log.cycles}")
+            for signal, ours, other in zip(names, expected.split(), theirs, strict=True):
+                if ours != other:
+                    raise LockstepMismatch(f"cycle {cycle}: {signal}: myhdl {ours}, {simulator} {other}")

@@ -1,0 +1,101 @@
+"""What the engines that simulate the hardware share: the bare core for ``attention``, the device for ``execute``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from myhdl_fsa.arithmetic.formats import Bits
+from myhdl_fsa.arithmetic.reciprocal import Reciprocal
+from myhdl_fsa.config import Config
+from myhdl_fsa.engine import EngineResult, RunError
+from myhdl_fsa.program import Execution, Program, Timing
+from myhdl_fsa.sims.accelerator_bench import DeviceRun
+from myhdl_fsa.sims.core_bench import CoreRun
+from myhdl_fsa.sims.host import Action
+from myhdl_fsa.sims.schedule import expected_cycles, flash_attention, limit_message
+
+
+class HardwareEngine(ABC):
+    """An engine with a clock. A subclass says how a run of the core and one of the device are simulated."""
+
+    name = ""
+
+    @abstractmethod
+    def simulate_core(self, run: CoreRun, *, trace: bool = False, vcd: Path | None = None) -> None:
+        """Simulates ``run`` to its end or its limit, which is noted in it. Raises RunError when that is impossible."""
+
+    @abstractmethod
+    def simulate_device(self, run: DeviceRun, *, vcd: Path | None = None) -> None:
+        """Likewise."""
+
+    def attention(
+        self, q: Bits, k: Bits, v: Bits, config: Config, *, causal: bool = False, trace: bool = False,
+        vcd: Path | None = None, max_cycles: int | None = None, progress: Callable[[int, int], None] | None = None,
+    ) -> EngineResult:
+        """Runs the kernel on the bare core: q [seq_q, d] and k, v [seq_kv, d], elem bit patterns, whole tiles.
+
+        ``trace`` adds the intermediates where the engine sees inside. ``progress`` is called with (cycles since the
+        first issue, expected cycles). Raises RunError at the cycle limit, saying where the run stood.
+        """
+        tiles_q, tiles_kv = len(q) // config.cols, len(k) // config.rows
+        steps = flash_attention(config, tiles_q, tiles_kv, causal)
+        latency = Reciprocal(config.acc, config.reciprocal).latency
+        expected = expected_cycles(config, tiles_q, tiles_kv, causal, latency)
+        report = None if progress is None else lambda cycle: progress(min(cycle, expected), expected)
+        run = CoreRun(config, steps, q, k, v, max_cycles=max_cycles, progress=report)
+        self.simulate_core(run, trace=trace, vcd=vcd)
+        if run.limit_reached:
+            raise RunError(limit_message(run.steps, len(run.issued), run.max_cycles))
+        return EngineResult(
+            output=output_matrix(run), cycles=run.cycles, inner_iteration_cycles=run.inner_iteration_cycles(),
+            trace=run.trace,
+        )
+
+    def execute(
+        self, program: Program, config: Config, *, timing: Timing | None = None, vcd: Path | None = None,
+        max_cycles: int | None = None, progress: Callable[[int], None] | None = None,
+    ) -> Execution:
+        """Runs one program on the whole device. As ``execute_all``."""
+        return self.execute_all(
+            [program], config, timing=timing, vcd=vcd, max_cycles=max_cycles, progress=progress
+        )[0]
+
+    def execute_all(
+        self, programs: Sequence[Program], config: Config, *, timing: Timing | None = None, vcd: Path | None = None,
+        max_cycles: int | None = None, progress: Callable[[int], None] | None = None,
+    ) -> list[Execution]:
+        """Runs programs one after the other on one device, reset by software in between.
+
+        ``timing`` says how host and memory behave (None: at full speed). ``progress`` is called with the cycle. Raises
+        RunError at the cycle limit, saying where the run stood.
+        """
+        run = DeviceRun(config, programs, timing or Timing(), max_cycles=max_cycles, progress=progress)
+        self.simulate_device(run, vcd=vcd)
+        if run.limit_reached:
+            raise RunError(device_limit_message(run))
+        return run.executions()
+
+
+def output_matrix(run: CoreRun) -> Bits:
+    """The packed O^T rows as acc bits [seq_q, d]."""
+    config = run.config
+    width, mask = config.acc.width, (1 << config.acc.width) - 1
+    tiles = [
+        [[row >> (c * width) & mask for row in rows] for c in range(config.cols)]
+        for rows in run.output
+    ]
+    return np.array(tiles, dtype=config.acc.dtype).reshape(-1, config.rows)
+
+
+def device_limit_message(run: DeviceRun) -> str:
+    """What to say of a run that reached its cycle limit."""
+    pushed = sum(step.action is Action.PUSH for step in run.steps[:run.position])
+    pushes = sum(step.action is Action.PUSH for step in run.steps)
+    doing = run.steps[min(run.position, len(run.steps) - 1)].action
+    where = {Action.PUSH: "pushing words", Action.WAIT: "waiting for the device to finish"}
+    return (f"cycle limit {run.max_cycles} reached with {pushed} of {pushes} instruction words pushed, "
+            f"{where.get(doing, 'accessing registers')}")
