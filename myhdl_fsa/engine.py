@@ -9,6 +9,7 @@ from typing import Protocol
 
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
+from myhdl_fsa.program import Counters, Execution, Program, Timing
 
 Progress = Callable[[int, int], None]
 """called now and then with (cycle, expected cycles)"""
@@ -26,6 +27,8 @@ class EngineResult:
     """cycles an inner iteration takes; None where there is no clock"""
     trace: dict[str, Bits] = field(default_factory=dict)
     """intermediates by the golden model's names and in its shapes; empty unless asked for"""
+    counters: Counters | None = None
+    """of a run on the whole device"""
 
 
 class RunError(Exception):
@@ -33,7 +36,7 @@ class RunError(Exception):
 
 
 class Engine(Protocol):
-    """Something that computes attention."""
+    """Something that computes attention, on the bare core or on the whole device, and runs programs."""
 
     name: str
 
@@ -54,6 +57,41 @@ class Engine(Protocol):
 
         ``vcd`` is a file for the waveform, ending in .vcd (or .fst, for an engine of ``FST_ENGINES``); it is whole when
         this returns or raises RunError.
+        """
+        ...
+
+
+    def device_attention(
+        self,
+        q: Bits,
+        k: Bits,
+        v: Bits,
+        config: Config,
+        *,
+        causal: bool = False,
+        timing: Timing | None = None,
+        trace: bool = False,
+        vcd: Path | None = None,
+        max_cycles: int | None = None,
+        progress: Progress | None = None,
+    ) -> EngineResult:
+        """The same through instructions, DMA and memory; ``cycles`` is then the execution time. Raises RunError."""
+        ...
+
+    def execute(
+        self,
+        program: Program,
+        config: Config,
+        *,
+        timing: Timing | None = None,
+        vcd: Path | None = None,
+        max_cycles: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Execution:
+        """Runs a program on the whole device.
+
+        ``timing`` says how host and memory behave (None: at full speed). ``progress`` is called with the cycle. Raises
+        RunError for a run that does not end; one that ends in an error state is an Execution that says so.
         """
         ...
 
@@ -83,6 +121,39 @@ class GoldenEngine:
             output, intermediates = golden.attention(q, k, v, config, causal=causal, trace=True)
             return EngineResult(output, None, None, intermediates)
         return EngineResult(golden.attention(q, k, v, config, causal=causal), None, None)
+
+
+    def device_attention(
+        self,
+        q: Bits,
+        k: Bits,
+        v: Bits,
+        config: Config,
+        *,
+        causal: bool = False,
+        timing: Timing | None = None,
+        trace: bool = False,
+        vcd: Path | None = None,
+        max_cycles: int | None = None,
+        progress: Progress | None = None,
+    ) -> EngineResult:
+        """As ``attention``: without a clock the device gives the same."""
+        return self.attention(q, k, v, config, causal=causal, trace=trace)
+
+    def execute(
+        self,
+        program: Program,
+        config: Config,
+        *,
+        timing: Timing | None = None,
+        vcd: Path | None = None,
+        max_cycles: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Execution:
+        """Interprets the program, as ``golden_device.execute``; has no counters, waveform or progress to give."""
+        from myhdl_fsa import golden_device
+
+        return golden_device.execute(program, config)
 
 
 def _myhdl_engine() -> Engine:

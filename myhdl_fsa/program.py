@@ -125,3 +125,9 @@ class Execution:
     """what ``Program.outputs`` hold, in their order"""
     cycles: int | None = None
     """cycles of the whole run, host's accesses included; None where there is no clock"""
+
+
+def error_message(execution: Execution) -> str:
+    """Why the device stopped."""
+    return (f"the device stopped with error {execution.error.value} ({execution.error.name.lower().replace('_', ' ')}) "
+            f"at instruction {execution.error_instruction}")

@@ -17,6 +17,7 @@ from myhdl_fsa.arithmetic.formats import Bits, FloatFormat
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import Progress
 from myhdl_fsa.metrics import Errors, to_float32
+from myhdl_fsa.program import Execution
 
 ELEM_TRACE = ("S_elem", "X1", "X2", "P")
 """intermediates in the elem format; every other one is in the acc format"""
@@ -112,10 +113,11 @@ def json_document(
     bit_exact: bool | None,
     errors: Mapping[str, Errors],
     lockstep: Mapping[str, Any] | None = None,
+    counters: Mapping[str, int] | None = None,
 ) -> bytes:
     """The JSON of a run, UTF-8. Errors carry the digits that are printed; one that is not finite is null.
 
-    ``lockstep``, what a lockstep run found equal, is there when one was made.
+    ``lockstep``, what a lockstep run found equal, is there when one was made; ``counters``, when the device ran.
     """
 
     def number(value: np.float32) -> float | None:
@@ -134,8 +136,31 @@ def json_document(
         "bit_exact": bit_exact,
         "errors": {name: {key: number(value) for key, value in values.items()} for name, values in errors.items()},
     }
+    if counters is not None:
+        document["counters"] = dict(counters)
     if lockstep is not None:
         document["lockstep"] = dict(lockstep)
+    return _json(document)
+
+
+def program_document(
+    *, config: Config, engine: str, execution: Execution, lockstep: Mapping[str, Any] | None = None
+) -> bytes:
+    """The JSON of a program's run, UTF-8: how it ended, and its counters where there is a clock."""
+    document: dict[str, Any] = {
+        "config": config.to_dict(),
+        "engine": engine,
+        "state": execution.state.name.lower(),
+        "error": execution.error.name.lower(),
+        "error_instruction": execution.error_instruction,
+        "counters": None if execution.counters is None else execution.counters.to_dict(),
+    }
+    if lockstep is not None:
+        document["lockstep"] = dict(lockstep)
+    return _json(document)
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
     return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
 
 

@@ -14,9 +14,10 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.convert.hierarchy import flatten
 from myhdl_fsa.program import Execution, Program, Timing
 from myhdl_fsa.signals import unsigned
+from myhdl_fsa.sims.core_bench import CoreRun
 from myhdl_fsa.sims.host import Host, outcomes, script
 from myhdl_fsa.sims.memory import Memory, ReadPort, Stalls, WritePort
-from myhdl_fsa.sims.monitors import collisions
+from myhdl_fsa.sims.monitors import collisions, intermediates
 
 RESET_CYCLES = 2
 PROGRESS_INTERVAL = 64
@@ -32,6 +33,8 @@ class DeviceRun:
     timing: Timing = field(default_factory=Timing)
     max_cycles: int | None = None
     progress: Callable[[int], None] | None = None
+    watched: CoreRun | None = None
+    """where an engine that sees inside puts intermediates: a run of the core whose matrix instructions are the same"""
 
     cycle: int = 0
     """cycles since the start, the reset's included"""
@@ -74,11 +77,14 @@ class DevicePorts:
 
 
 @block
-def watched_accelerator(clock: Any, ports: DevicePorts, config: Config) -> Any:
-    """The MyHDL accelerator with the core's collision assertions."""
+def watched_accelerator(clock: Any, ports: DevicePorts, config: Config, watched: CoreRun | None = None) -> Any:
+    """The MyHDL accelerator with the core's collision assertions; intermediates go to ``watched``'s trace."""
     probe: dict[str, Any] = {}
     device = accelerator(clock, ports.reset, ports.control, ports.memory, ports.interrupt, config, probe)
-    return device, collisions(clock, probe, config)
+    parts = [device, collisions(clock, probe, config)]
+    if watched is not None:
+        parts.append(intermediates(clock, probe, config, watched))
+    return parts
 
 
 @block

@@ -12,7 +12,8 @@ from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import EngineResult, RunError
-from myhdl_fsa.program import Execution, Program, Timing
+from myhdl_fsa.kernel.flash_attention import attention_kernel, attention_output
+from myhdl_fsa.program import Execution, Program, Region, State, Timing, error_message
 from myhdl_fsa.sims.accelerator_bench import DeviceRun
 from myhdl_fsa.sims.core_bench import CoreRun
 from myhdl_fsa.sims.host import Action
@@ -55,6 +56,33 @@ class HardwareEngine(ABC):
             trace=run.trace,
         )
 
+    def device_attention(
+        self, q: Bits, k: Bits, v: Bits, config: Config, *, causal: bool = False, timing: Timing | None = None,
+        trace: bool = False, vcd: Path | None = None, max_cycles: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> EngineResult:
+        """Runs the kernel's instructions on the whole device; arguments as for ``attention`` and ``execute_all``.
+
+        ``cycles`` is the execution time. Raises RunError too when the device stops with an error.
+        """
+        tiles_q, tiles_kv = len(q) // config.cols, len(k) // config.rows
+        latency = Reciprocal(config.acc, config.reciprocal).latency
+        expected = expected_cycles(config, tiles_q, tiles_kv, causal, latency)
+        kernel = attention_kernel(q, k, v, config, causal)
+        watched = CoreRun(config, flash_attention(config, tiles_q, tiles_kv, causal), q, k, v) if trace else None
+        run = DeviceRun(
+            config, [kernel.program()], timing or Timing(), max_cycles=max_cycles, watched=watched,
+            progress=None if progress is None else lambda cycle: progress(min(cycle, expected), expected),
+        )
+        (execution,) = self._executions(run, vcd)
+        if execution.state is not State.DONE:
+            raise RunError(error_message(execution))
+        return EngineResult(
+            output=attention_output(kernel, execution),
+            cycles=None if execution.counters is None else execution.counters.execution_time,
+            inner_iteration_cycles=None, trace={} if watched is None else watched.trace, counters=execution.counters,
+        )
+
     def execute(
         self, program: Program, config: Config, *, timing: Timing | None = None, vcd: Path | None = None,
         max_cycles: int | None = None, progress: Callable[[int], None] | None = None,
@@ -74,6 +102,11 @@ class HardwareEngine(ABC):
         RunError at the cycle limit, saying where the run stood.
         """
         run = DeviceRun(config, programs, timing or Timing(), max_cycles=max_cycles, progress=progress)
+        return self._executions(run, vcd)
+
+    def _executions(self, run: DeviceRun, vcd: Path | None) -> list[Execution]:
+        for program in run.programs:
+            check_memory(program, run.config)
         self.simulate_device(run, vcd=vcd)
         if run.limit_reached:
             raise RunError(device_limit_message(run))
@@ -89,6 +122,15 @@ def output_matrix(run: CoreRun) -> Bits:
         for rows in run.output
     ]
     return np.array(tiles, dtype=config.acc.dtype).reshape(-1, config.rows)
+
+
+def check_memory(program: Program, config: Config) -> None:
+    """Raises RunError for memory contents or outputs that are outside the configuration's memory."""
+    base, end = config.memory_base, config.memory_base + config.memory_size
+    regions = (*(Region(address, len(data)) for address, data in program.memory), *program.outputs)
+    for region in regions:
+        if region.address < base or region.address + region.size > end:
+            raise RunError(f"{region.size} bytes at {region.address:#x}: memory is from {base:#x} to {end - 1:#x}")
 
 
 def device_limit_message(run: DeviceRun) -> str:

@@ -42,11 +42,11 @@ HARNESS = Path(__file__).with_name("verilator") / "harness.cpp"
 OLDEST = (5, 6)
 """the oldest version of Verilator that is known to work"""
 VERILATOR_FLAGS = (
-    "--cc", "--exe", "--build", "--top-module", "core", "--prefix", "Vcore", "-Mdir", "obj", "-o", "core",
+    "--cc", "--exe", "--build", "-Mdir", "obj",
     "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "-Wno-style",
     # a loop over the rows is unrolled for a delayed assignment in it; words of more than 128 bits stay loops
     "--unroll-count", "256", "--expand-limit", "4",
-    "-MAKEFLAGS", "OPT_FAST=-O2 OPT_GLOBAL=-O2",
+    "-MAKEFLAGS", "OPT_FAST=-O2 OPT_GLOBAL=-O1",
 )
 WAVEFORM_FLAGS: dict[str, tuple[str, ...]] = {
     "": (),
@@ -54,12 +54,10 @@ WAVEFORM_FLAGS: dict[str, tuple[str, ...]] = {
     ".fst": ("--trace-fst", "--trace-max-width", "0", "--trace-max-array", "0"),
 }
 """per kind of waveform, what makes the build write it"""
-HIERARCHICAL_FROM = 16
-"""rows from which a group of rows of PEs is verilated once, as a hierarchical block: below, that builds no faster"""
-GROUP_ROWS = 8
-"""rows of such a group, at most; each block costs time in every cycle, and a larger one takes longer to build"""
-FLAT_WAVEFORM_TO = 32
-"""rows up to which a build with a waveform is not hierarchical: a waveform shows no signals inside such a block"""
+CHAIN = ("pe_row", "pe")
+"""the module whose instances become a loop, and that of the instances: most of any machine"""
+PLAIN_WAVEFORM_TO = 8
+"""rows up to which a build with a waveform has no such loops: its signals are those of the modules, but it builds slowly"""
 
 # The harness's Step, after the tile.
 _FIELDS = ("function", "wait_idle", "semaphore", "release", "release_value", "scratchpad_row", "scratchpad_stride",
@@ -137,51 +135,51 @@ def _play(command: list[str], progress: Callable[[int], None] | None) -> None:
         raise RunError(f"the Verilator simulation failed: {why}")
 
 
-def executable(config: Config, *, waveform: str = "", build_dir: Path | None = None) -> Path:
-    """The bench around the core of ``config``, built unless the cache below ``build_dir`` has it.
+def executable(
+    config: Config, *, waveform: str = "", build_dir: Path | None = None, top: str = "core", harness: Path = HARNESS,
+) -> Path:
+    """The bench ``harness`` around the module ``top`` of ``config``, built unless the cache below ``build_dir`` has it.
 
-    ``waveform`` is a key of WAVEFORM_FLAGS. Raises RunError for a missing tool or a build that fails.
+    The harness includes V<top>.h. ``waveform`` is a key of WAVEFORM_FLAGS. Raises RunError for a missing tool or a
+    build that fails.
     """
     # the name is no part of the machine
     config = config.replace(name="")
     cache = BuildCache("verilator", build_dir)
     tool = require("verilator", "apt-get install verilator")
-    rows = rows_in_a_block(config.rows, waveform != "")
-    flags = [*VERILATOR_FLAGS, *WAVEFORM_FLAGS[waveform], *(["--hierarchical"] if rows else [])]
-    built_with: list[str | bytes] = [HARNESS.read_bytes(), *flags, _version(tool), platform.machine()]
+    flags = [*VERILATOR_FLAGS, "--top-module", top, "--prefix", f"V{top}", "-o", top, *WAVEFORM_FLAGS[waveform]]
+    built_with: list[str | bytes] = [harness.read_bytes(), *flags, _version(tool), platform.machine()]
     key = digest([*built_with, config.to_json(), package_digest(), myhdl.__version__, platform.python_version()])
     folder = cache.find_by(key)
     if folder is None:
         # who finds its program in the cache has nothing to convert
         from myhdl_fsa.convert.design import verilog_modules
 
-        sources = prepare(verilog_modules(config, "core"), "pe_row" if rows else None, rows)
+        plain = waveform != "" and config.rows <= PLAIN_WAVEFORM_TO
+        sources = prepare(verilog_modules(config, top), None if plain else CHAIN)
         name = f"{config.rows}x{config.cols}-{config.elem}-{digest([*built_with, *sources, *sources.values()])}"
-        folder = cache.get(name + waveform.replace(".", "-"), lambda place: _build(tool, sources, flags, place), key)
-    return folder / "core"
+        if top != "core":
+            name = f"{top}-{name}"
+        folder = cache.get(
+            name + waveform.replace(".", "-"), lambda place: _build(tool, sources, harness, flags, place / top), key
+        )
+    return folder / top
 
 
-def rows_in_a_block(rows: int, waveform: bool) -> int:
-    """How many rows of PEs make a hierarchical block in an array of ``rows``; 0 for none."""
-    if rows < HIERARCHICAL_FROM or (waveform and rows <= FLAT_WAVEFORM_TO):
-        return 0
-    return max(size for size in range(1, GROUP_ROWS + 1) if rows % size == 0 and 2 * size < rows)
-
-
-def _build(tool: str, sources: dict[str, str], flags: list[str], place: Path) -> None:
-    """Builds the bench in ``place`` and leaves only the program there."""
+def _build(tool: str, sources: dict[str, str], harness: Path, flags: list[str], program: Path) -> None:
+    """Builds ``program``, named as in ``flags``, and leaves nothing else in its folder."""
     require("make", "apt-get install make")
     require("g++", "apt-get install g++")
     # make takes no path with a space in it
-    plain = re.fullmatch(r"[\w./+-]+", str(place)) is not None
-    with tempfile.TemporaryDirectory(dir=place if plain else None, prefix="build-") as folder:
+    plain = re.fullmatch(r"[\w./+-]+", str(program.parent)) is not None
+    with tempfile.TemporaryDirectory(dir=program.parent if plain else None, prefix="build-") as folder:
         work = Path(folder)
         for name, text in sources.items():
             (work / f"{name}.v").write_text(text)
-        shutil.copy(HARNESS, work / HARNESS.name)
+        shutil.copy(harness, work / harness.name)
         jobs = str(len(os.sched_getaffinity(0)))
-        run_tool([tool, *flags, "-j", jobs, *(f"{name}.v" for name in sources), HARNESS.name], work)
-        shutil.move(work / "obj" / "core", place / "core")
+        run_tool([tool, *flags, "-j", jobs, *(f"{name}.v" for name in sources), harness.name], work)
+        shutil.move(work / "obj" / program.name, program)
 
 
 def _version(tool: str) -> str:

@@ -3,27 +3,33 @@
 The behaviour is the converter's, bit for bit; only the text changes:
 
 - A function is inlined into every instance of its module, hundreds of times for the PEs' multiply-adder. Moved out of
-  the modules, once, it stays one C++ function. Verilator can do that for results of up to 64 bits.
+  the modules, once, it stays one C++ function. Verilator can do that for results of up to 64 bits; a function with a
+  longer one becomes a task.
+- The locals around a multiply-adder are all as wide as its unrounded result. Those of 64 bits stay out of Verilator's
+  slow arithmetic on arrays of words.
 - A lane of a packed word is taken and put by shifts as wide as the word, so that all of them cost the square of it.
   They become part selects.
-- Instances of a module that follow each other are grouped into a module of their own, marked as a hierarchical block:
-  it is verilated once for all groups. What passes its border is copied, and each block costs time in every cycle, so
-  the lanes of a port become one vector, and a group holds several instances.
+- A row of PEs is a chain of instances, each of which becomes C++ code of its own. A process that loops over them is
+  compiled once a row, and the lanes of the row's ports become one vector.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 
 SHARED = "shared_functions"
 """the file of the functions that were moved out of the modules"""
 LONGEST_RESULT = 64
-"""bits of the widest result of a function that Verilator can leave a function"""
+"""bits of the widest result of a function that Verilator can leave a function; also of a C++ integer"""
+_PACKED = 16
+"""bits of an unrounded result below its magnitude"""
 _WIDE = 64
 """bits from which the shifts of a word are worth rewriting"""
 
 _FUNCTION = re.compile(r"^function (signed \[(\d+):0\]|integer) (\w+);\n(.*?^endfunction\n)", re.MULTILINE | re.DOTALL)
 _PORT = re.compile(r"^(input|output) (?:\[(\d+):0\] )?(\w+);$", re.MULTILINE)
+_REGISTER = re.compile(r"^reg (?:\[(\d+):0\] )?(\w+) = (.*);$", re.MULTILINE)
 _CONNECTION = re.compile(r"^    \.(\w+)\((.*)\),?$", re.MULTILINE)
 _DECLARATION = re.compile(
     r"^ *(?:input |output )?(?:reg |wire )?(?:signed )?\[(\d+):0\] (\w+)(?: \[0:[^\]]*\])?(?: = [^;]*)?;$", re.MULTILINE
@@ -42,34 +48,58 @@ _LANE = re.compile(r"\b(\w+)_lane(\d+)\b")
 _SELECTED = re.compile(r" \+: (\d+)\]$")
 
 
-def prepare(modules: dict[str, str], block: str | None = None, size: int = 1) -> dict[str, str]:
+def prepare(modules: dict[str, str], chain: tuple[str, str] | None = None) -> dict[str, str]:
     """Files by name, without suffix and in the order to read them, from module texts by name.
 
-    Every ``size`` instances of the module ``block`` become a hierarchical block. Raises ValueError when the groups are
-    not alike.
+    ``chain`` names a module and the one whose instances in it become a loop. Raises ValueError for a module
+    that is no such chain.
     """
     shared: dict[str, str] = {}
     files = {name: _select(_share(text, shared)) for name, text in modules.items()}
-    if block is not None:
-        files[block] = _pack_ports(files[block])
-        ports = _ports(files[block])
-        for name, text in list(files.items()):
-            if f"\n{block} " in text:
-                files[name], files[f"{block}_group"] = _group(_pack_connections(text, block), block, ports, size)
+    if chain is not None and set(chain) <= set(files):
+        parent, leaf = chain
+        files[parent] = _loop(files[parent], leaf, files.pop(leaf))
+        files = {name: _pack_connections(text, parent) for name, text in files.items()}
     return {SHARED: "\n".join(shared.values()), **files} if shared else files
 
 
 def _share(text: str, shared: dict[str, str]) -> str:
-    """Moves the functions of a module to ``shared``, by name; another function of a name stays where it is."""
+    """Moves the functions of a module to ``shared``, by name; one whose name is taken is called otherwise."""
+    text = _narrow(text)
+    for function in list(_FUNCTION.finditer(text)):
+        result, high, name, rest = function.groups()
+        without = text.replace(function[0], "")
+        is_task = int(high or 31) >= LONGEST_RESULT
+        call = rf"\b(\w+) = {name}\(" if is_task else rf"\b{name}\("
+        if len(re.findall(call, without)) != len(re.findall(rf"\b{name}\b", without)):
+            # used otherwise than can be replaced
+            continue
+        for tried in itertools.count():
+            alias = name + "_" * tried
+            if is_task:
+                moved = f"task automatic {alias}; /*verilator no_inline_task*/\n    output {result} {alias}_result;\n"
+                moved += re.sub(rf"\b{name} = ", f"{alias}_result = ", rest).replace("endfunction", "endtask")
+            else:
+                moved = f"function automatic {result} {alias}; /*verilator no_inline_task*/\n"
+                moved += re.sub(rf"\b{name} = ", f"{alias} = ", rest)
+            if shared.setdefault(alias, moved) == moved:
+                break
+        text = re.sub(call, rf"{alias}(\1, " if is_task else f"{alias}(", without)
+    return text
 
-    def move(match: re.Match[str]) -> str:
-        result, high, name, rest = match.groups()
-        if int(high or 31) >= LONGEST_RESULT:
-            return match[0]
-        moved = f"function automatic {result} {name}; /*verilator no_inline_task*/\n{rest}"
-        return "" if shared.setdefault(name, moved) == moved else match[0]
 
-    return _FUNCTION.sub(move, text)
+def _narrow(text: str) -> str:
+    """The locals of 64 bits in a module that multiplies and adds, where its unrounded result alone is wider.
+
+    That result is a magnitude with ``_PACKED`` bits below it; no other value has more bits than the magnitude.
+    """
+    packed = re.search(rf"^    reg signed \[(\d+):0\] raw;\n(?:.*\n)*? *raw = \(+magnitude << {_PACKED}\)", text,
+                       re.MULTILINE)
+    if packed is None or not LONGEST_RESULT <= int(packed[1]) < LONGEST_RESULT + _PACKED:
+        return text
+    unrounded = "|".join(["raw", *re.findall(r"^    (\w+) = raw;$", text, re.MULTILINE)])
+    return re.sub(rf"^((?:function| *input| *reg) signed )\[{packed[1]}:0\] (?!(?:{unrounded});)",
+                  rf"\1[{LONGEST_RESULT - 1}:0] ", text, flags=re.MULTILINE)
 
 
 def _select(text: str) -> str:
@@ -106,27 +136,111 @@ def _select(text: str) -> str:
     return _MERGE.sub(merge, _PUT.sub(put, _TAKE.sub(take, text)))
 
 
+def _loop(text: str, leaf: str, leaf_text: str) -> str:
+    """The module with its chain of instances of ``leaf``, one clocked process each, as one process with a loop.
+
+    Instance i takes what all of them take, lane i of a port, or an output of instance i - 1; it drives lane i of a
+    port, instance i + 1, or nothing. From the last to the first, no instance sees the new state of another.
+    """
+    instances = [dict(_CONNECTION.findall(found)) for found in _instances(leaf).findall(text)]
+    text = re.sub(rf"^wire (?:\[.*\] )?{leaf}_\d+_\w+;\n", "", _instances(leaf).sub("", text), flags=re.MULTILINE)
+    text = _pack_ports(text)
+    process = re.findall(r"^always @\(posedge clock\) begin: \w+\n((?:    (?:reg|integer) .*\n)*)((?:    .*\n)*)end$",
+                         leaf_text, re.MULTILINE)
+    if len(process) != 1 or len(re.findall(r"^(?:always|assign|function) ", leaf_text, re.MULTILINE)) != 1:
+        raise ValueError(f"{leaf} is not one clocked process")
+    locals_, body = process[0]
+    count, ports, registers = len(instances), _ports(leaf_text), _REGISTER.findall(leaf_text)
+
+    read, written, enter = _places(leaf, ports, instances)
+    arrays, start, now = "", "", ""
+    for high, name, value in registers:
+        if written.get(name, "").endswith("<="):
+            if value != "0":
+                raise ValueError(f"{name} of {leaf} does not start at 0")
+            continue
+        vector = f"[{high}:0] " if high else ""
+        written.setdefault(name, f"{leaf}_{name}[at] =")
+        read[name] = f"{name}_now"
+        arrays += f"reg {vector}{leaf}_{name} [0:{count}];\n"
+        start += f"    {leaf}_{name}[at] = {value};\n"
+        if re.search(rf"\b{name}\b(?! <= )", body):
+            locals_ += f"    reg {vector}{name}_now;\n"
+            now += f"    {name}_now = {written[name].removesuffix(' =')};\n"
+
+    def rename(match: re.Match[str]) -> str:
+        before, name, low, assigned = match.groups()
+        if before is not None and assigned and name in written:
+            return f"{before}{written[name]} "
+        place = read.get(name, name)
+        if low:
+            place = re.sub(r"\+: \d+\]$", f"+: {low}]", place) if "+:" in place else f"{place}[{low}-1:0]"
+        return f"{before or ''}{place}{assigned or ''}"
+
+    body = re.sub(r"(^ *|: )?(?<!')\b([A-Za-z_]\w*)(?:\[(\d+)-1:0\])?( <= )?", rename, body, flags=re.MULTILINE)
+    # Verilator unrolls a loop between constants
+    loop = f"""\
+{arrays}integer {leaf}_last = {count - 1};
+
+initial begin: start_{leaf}
+    integer at;
+    for (at = 0; at <= {count}; at = at + 1) begin
+{start}    end
+end
+
+always @(posedge clock) begin: every_{leaf}
+    integer at;
+{locals_}{enter}    for (at = {leaf}_last; at >= 0; at = at - 1) begin
+{now}{body}    end
+end
+
+endmodule"""
+    if re.search(rf"_lane\d|\b{leaf}_\d|\+: \d+\]\[|_now\[[^\]]*\] <= [^)]*;", text + loop):
+        raise ValueError(f"the instances of {leaf} are not a chain")
+    return text.replace("endmodule", loop)
+
+
+def _places(
+    leaf: str, ports: dict[str, tuple[str, int]], instances: list[dict[str, str]]
+) -> tuple[dict[str, str], dict[str, str], str]:
+    """For the loop over ``instances``: what is read for a port, how it is assigned, and what enters the chains."""
+    read = {name: name for name in ports}
+    written: dict[str, str] = {}
+    enter = ""
+    for port, (direction, width) in ports.items():
+        nets = [instance[port] for instance in instances]
+        vector = nets[0].removesuffix("_lane0")
+        before = [name for name in ports if nets[1:] == [instance[name] for instance in instances[:-1]]]
+        if nets == [f"{vector}_lane{lane}" for lane in range(len(instances))]:
+            read[port] = f"{vector}[(at * {width}) +: {width}]"
+            if direction == "output":
+                written[port] = f"{read[port]} <="
+        elif direction == "input" and len(set(nets)) == 1:
+            read[port] = nets[0]
+        elif direction == "input" and before:
+            # of one element more: what enters the chain comes first
+            read[port], written[before[0]] = f"{leaf}_{before[0]}[at]", f"{leaf}_{before[0]}[at + 1] ="
+            enter += f"    {leaf}_{before[0]}[0] = {nets[0]};\n"
+        elif direction == "input":
+            raise ValueError(f"{port} of {leaf} is not connected as in a chain")
+    return read, written, enter
+
+
 def _pack_ports(text: str) -> str:
-    """The module with ports ``x_lane0`` ... as one vector ``x``, lane 0 in the low bits."""
-    head, body = text.split(");\n", 1)
-    lanes = _lanes(head)
-    head = re.sub(r",\n( *\w+_lane[1-9]\d*)(?=,?\n)", "", head)
-    head = re.sub(r"\b(\w+)_lane0\b", r"\1", head)
-    for name, count in lanes.items():
-        width = int(_found(rf"^(?:in|out)put \[(\d+):0\] {name}_lane0;$", body)[1]) + 1
-        is_input = _found(rf"^(in|out)put \[\d+:0\] {name}_lane0;$", body)[1] == "in"
-        # the lanes stay as wires, for the body to use
-        body = re.sub(rf"^input (\[\d+:0\] {name}_lane\d+;)$", r"wire \1", body, flags=re.MULTILINE)
-        body = re.sub(rf"^output \[\d+:0\] {name}_lane\d+;\n", "", body, flags=re.MULTILINE)
-        vector = f"[{count * width - 1}:0] {name};\n"
-        if is_input:
-            joins = "".join(
-                f"assign {name}_lane{lane} = {name}[{lane * width} +: {width}];\n" for lane in range(count)
-            )
-        else:
-            joins = f"assign {name} = {_concatenation([f'{name}_lane{lane}' for lane in range(count)])};\n"
-        body = f"{'input' if is_input else 'output'} {vector}{body}".replace("\nendmodule", f"\n{joins}\nendmodule", 1)
-    return f"{head});\n{body}"
+    """The module with ports ``x_lane0`` ... as one vector ``x``, lane 0 in the low bits; an output is a register."""
+    lanes: dict[str, int] = {}
+    for name, lane in re.findall(r"^(?:in|out)put .* (\w+)_lane(\d+);$", text, re.MULTILINE):
+        lanes[name] = max(lanes.get(name, 0), int(lane) + 1)
+
+    def declare(match: re.Match[str]) -> str:
+        direction, high, name = match.groups()
+        vector = f"[{lanes[name] * (int(high) + 1) - 1}:0] {name}"
+        return f"{direction} {vector};\n" if direction == "input" else f"output reg {vector} = 0;\n"
+
+    text = re.sub(r",\n *\w+_lane[1-9]\d*(?=,?\n)", "", text)
+    text = re.sub(r"^( *\w+)_lane0(?=,?\n)", r"\1", text, flags=re.MULTILINE)
+    text = re.sub(r"^(?:wire .*_lane\d+|(?:in|out)put .*_lane[1-9]\d*);\n", "", text, flags=re.MULTILINE)
+    return re.sub(r"^(input|output) \[(\d+):0\] (\w+)_lane0;\n", declare, text, flags=re.MULTILINE)
 
 
 def _pack_connections(text: str, module: str) -> str:
@@ -148,16 +262,26 @@ def _pack_connections(text: str, module: str) -> str:
         return packed.replace("),\n);", ")\n);")
 
     text = re.sub(rf"^{module} \w+ \(\n.*?^\);$", connect, text, flags=re.MULTILINE | re.DOTALL)
-    for high, name in re.findall(r"^wire \[(\d+):0\] (\w+)_lane0;$", text, re.MULTILINE):
-        width = int(high) + 1
-        declared = rf"^wire \[{high}:0\] {name}_lane\d+;\n"
-        count = len(re.findall(declared, text, re.MULTILINE))
-        text = re.sub(declared, f"wire [{count * width - 1}:0] {name};\n", text, count=1, flags=re.MULTILINE)
-        text = re.sub(declared, "", text, flags=re.MULTILINE)
-        text = text.replace(_concatenation([f"{name}_lane{lane}" for lane in range(count)]), name)
-        for lane in range(count):
-            text = re.sub(rf"\b{name}_lane{lane}\b", f"{name}[{lane * width} +: {width}]", text)
-    return text
+    declared = r"^wire \[(\d+):0\] (\w+)_lane(\d+);\n"
+    widths: dict[str, list[int]] = {}
+    for high, name, _ in re.findall(declared, text, re.MULTILINE):
+        widths.setdefault(name, []).append(int(high) + 1)
+
+    def declare(match: re.Match[str]) -> str:
+        return "" if match[3] != "0" else f"wire [{sum(widths[match[2]]) - 1}:0] {match[2]};\n"
+
+    def join(match: re.Match[str]) -> str:
+        name = match[1]
+        whole = _concatenation([f"{name}_lane{lane}" for lane in range(len(widths.get(name, [])))])
+        return name if match[0] == whole else match[0]
+
+    def take(match: re.Match[str]) -> str:
+        name, lane = match[1], int(match[2])
+        return f"{name}[{lane * widths[name][0]} +: {widths[name][0]}]" if name in widths else match[0]
+
+    # a few passes over the text, which is megabytes long for a large array
+    text = re.sub(declared, declare, text, flags=re.MULTILINE)
+    return _LANE.sub(take, re.sub(r"\{(\w+)_lane\d+(?:, \w+)*\}", join, text))
 
 
 def _ports(text: str) -> dict[str, tuple[str, int]]:
@@ -165,84 +289,14 @@ def _ports(text: str) -> dict[str, tuple[str, int]]:
     return {name: (direction, int(high or 0) + 1) for direction, high, name in _PORT.findall(text)}
 
 
-def _group(text: str, module: str, ports: dict[str, tuple[str, int]], size: int) -> tuple[str, str]:
-    """The module with every ``size`` instances of ``module`` replaced by one of a group, and the group's text."""
-    found = list(re.finditer(rf"^{module} (\w+) \(\n.*?^\);$", text, re.MULTILINE | re.DOTALL))
-    groups = [found[at:at + size] for at in range(0, len(found), size)]
-    if len(found) % size:
-        raise ValueError(f"{len(found)} instances of {module} do not make groups of {size}")
-    connections = [[dict(_CONNECTION.findall(match[0])) for match in group] for group in groups]
-    rest = re.sub(rf"^(?:wire \[?.*;|{module} \w+ \(\n(?:.*\n)*?\);)$", "", text, flags=re.MULTILINE)
-    # an output leaves the group if that of any group is used elsewhere
-    leaving = set()
-    for index, group in enumerate(connections):
-        elsewhere = [rest, *(net for at, other in enumerate(connections) if at != index
-                             for instance in other for port, net in instance.items() if ports[port][0] == "input")]
-        used = set(re.findall(r"\w+", " ".join(elsewhere)))
-        for position, instance in enumerate(group):
-            for port, net in instance.items():
-                if ports[port][0] == "output" and used & set(re.findall(r"[A-Za-z_]\w*", net)):
-                    leaving.add((position, port))
-
-    texts = set()
-    for number, (matches, group) in enumerate(zip(groups, connections, strict=True)):
-        inside, outside = _group_module(module, group, ports, leaving)
-        texts.add(inside)
-        lines = ",\n".join(f"    .{name}({net})" for name, net in outside.items())
-        text = text.replace(matches[0][0], f"{module}_group {module}_group_{number} (\n{lines}\n);", 1)
-        for match in matches[1:]:
-            text = text.replace(f"{match[0]}\n", "", 1)
-    if len(texts) != 1:
-        raise ValueError(f"groups of {size} of {module} are not alike")
-    return text, texts.pop()
-
-
-def _group_module(
-    module: str, group: list[dict[str, str]], ports: dict[str, tuple[str, int]], leaving: set[tuple[int, str]]
-) -> tuple[str, dict[str, str]]:
-    """The module of one group, and what its ports are connected to."""
-    driven = {
-        net: f"{port}_{position}" for position, instance in enumerate(group) for port, net in instance.items()
-        if ports[port][0] == "output"
-    }
-    names: dict[str, str] = {}
-    outside: dict[str, str] = {}
-    declarations, instances = [], []
-    for position, instance in enumerate(group):
-        lines = []
-        for port, net in instance.items():
-            direction, width = ports[port]
-            name = driven.get(net) or names.setdefault(net, f"{port}_{position}")
-            if f"{port}_{position}" == name:
-                outer = direction == "input" or (position, port) in leaving
-                vector = f" [{width - 1}:0]" if width > 1 else ""
-                declarations.append(f"{direction if outer else 'wire'}{vector} {name};")
-                if outer:
-                    outside[name] = net
-            lines.append(f"    .{port}({name})")
-        instances.append(f"{module} {module}_{position} (\n" + ",\n".join(lines) + "\n);")
-    head = f"module {module}_group ({', '.join(outside)}); /*verilator hier_block*/"
-    return "\n".join([head, *declarations, *instances, "endmodule", ""]), outside
-
-
-def _lanes(head: str) -> dict[str, int]:
-    """How many lanes each port of lanes has."""
-    lanes: dict[str, int] = {}
-    for name, lane in _LANE.findall(head):
-        lanes[name] = max(lanes.get(name, 0), int(lane) + 1)
-    return lanes
+def _instances(module: str) -> re.Pattern[str]:
+    """The instances of a module; the group is what they are connected to."""
+    return re.compile(rf"^{module} \w+ \(\n(.*?)^\);\n\n?", re.MULTILINE | re.DOTALL)
 
 
 def _concatenation(lanes: list[str]) -> str:
     """Lane 0 in the low bits."""
     return f"{{{', '.join(reversed(lanes))}}}"
-
-
-def _found(pattern: str, text: str) -> re.Match[str]:
-    match = re.search(pattern, text, re.MULTILINE)
-    if match is None:
-        raise ValueError(f"no {pattern} in a module that has lanes")
-    return match
 
 
 def _is_memory(element: str, text: str) -> bool:

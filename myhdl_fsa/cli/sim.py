@@ -1,4 +1,4 @@
-"""``fsa-sim``: attention on the simulated array, measured against torch and the golden model."""
+"""``fsa-sim``: attention on the simulated machine, measured against torch and the golden model; or any program."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import os
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,30 @@ from myhdl_fsa import metrics, report
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.cli import OneLineCommand
 from myhdl_fsa.cli.common import CONTEXT, DEFAULT_CONFIG, FILE, check_output, load_config, write_output
-from myhdl_fsa.config import RECIPROCALS, Config
+from myhdl_fsa.cli.device import (
+    Bandwidth,
+    Dump,
+    DumpType,
+    Latency,
+    Load,
+    LoadType,
+    counter_lines,
+    published_counters,
+    read_program,
+    timing_of,
+)
+from myhdl_fsa.config import RECIPROCALS, Config, ConfigError
 from myhdl_fsa.engine import BUILDING_ENGINES, ENGINES, FST_ENGINES, EngineResult, RunError, engine
 from myhdl_fsa.files import atomic_path, is_device
+from myhdl_fsa.program import Program, State, Timing, error_message
 from myhdl_fsa.workload import DISTRIBUTIONS, Workload, WorkloadError, default_seq, generate, load
 
+TOPS = ("accelerator", "core")
+MAX_FINDINGS = 10
+"""of the checker, printed at most"""
+
 if TYPE_CHECKING:
+    from myhdl_fsa.kernel.context import Kernel
     from myhdl_fsa.sims.lockstep import LockstepReport
 
 
@@ -47,6 +66,15 @@ class Options:
     diff_verbose: bool
     diff_only: bool
     vcd: Path | None
+    top: str
+    mem_latency: tuple[int, int] | None
+    mem_bandwidth: tuple[Fraction, Fraction] | None
+    mem_stall: int | None
+    push_interval: int | None
+    dump_asm: Path | None
+    program: Path | None
+    load: tuple[Load, ...]
+    dump: tuple[Dump, ...]
     max_cycles: int | None
     json: Path | None
     quiet: bool
@@ -55,6 +83,11 @@ class Options:
     def engine_used(self) -> str:
         """The engine that runs: --diff-only leaves the hardware out."""
         return "golden" if self.diff_only else self.engine
+
+    @property
+    def timing(self) -> Timing:
+        """How memory and host behave."""
+        return timing_of(self.mem_latency, self.mem_bandwidth, self.mem_stall, self.push_interval or 1)
 
     @property
     def compares(self) -> bool:
@@ -87,6 +120,20 @@ class Options:
 @click.option("--diff-only", is_flag=True, help="Only the golden model, against torch.")
 @click.option("--vcd", type=FILE, metavar="FILE",
               help="Write the waveform of the simulation; Verilator's as FST to FILE.fst.")
+@click.option("--top", type=click.Choice(TOPS), default="accelerator",
+              help="Simulate the whole device: instructions, DMA and AXI4 memory; or the bare core, fed directly.")
+@click.option("--mem-latency", type=Latency(), help="Cycles from a burst's address to its data, and from its data to "
+              "the response.  [default: 1]")
+@click.option("--mem-bandwidth", type=Bandwidth(), help="Beats a cycle on each memory port.  [default: 1]")
+@click.option("--mem-stall", type=click.IntRange(0, 2**32 - 1), metavar="SEED",
+              help="Random back-pressure on every memory channel.")
+@click.option("--push-interval", type=click.IntRange(1, 1_000_000), metavar="CYCLES",
+              help="Cycles from one instruction word to the next, at least.  [default: 1]")
+@click.option("--dump-asm", type=FILE, metavar="FILE", help="Write the program as text.")
+@click.option("--program", type=FILE, metavar="FILE.bin",
+              help="Run these little-endian instruction words instead of attention.")
+@click.option("--load", type=LoadType(), multiple=True, help="Memory before --program; repeatable.")
+@click.option("--dump", type=DumpType(), multiple=True, help="Memory after --program, to a file; repeatable.")
 @click.option("--max-cycles", type=click.IntRange(1), metavar="CYCLES", help="Give up after that many.")
 @click.option("--json", type=FILE, metavar="FILE", help="Write figures and errors as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
@@ -96,6 +143,13 @@ def main(**given: object) -> int:
     options = Options(**given)  # type: ignore[arg-type]
     config = load_config(options.config, options.reciprocal)
     _check_options(options)
+    if options.top != "core":
+        try:
+            config.check_accelerator()
+        except ConfigError as error:
+            raise click.UsageError(f"--config {options.config}: {error}") from None
+    if options.program is not None:
+        return _run_program(options, config, read_program(options.program, options.load, options.dump, config))
     work = _workload(options, config)
     return _run(options, config, work)
 
@@ -107,6 +161,7 @@ def _check_options(options: Options) -> None:
             raise click.UsageError(f"--vcd {options.vcd}: {used_by} has no waveform: needs --engine myhdl")
         if options.compares:
             raise click.UsageError(f"--diff: {used_by} compares nothing: needs --engine myhdl, or use --diff-only")
+    _check_device_options(options)
     if options.build_dir is not None:
         if options.engine_used not in BUILDING_ENGINES and options.lockstep is None:
             raise click.UsageError(f"--build-dir {options.build_dir}: --engine {options.engine_used} builds nothing: "
@@ -117,20 +172,87 @@ def _check_options(options: Options) -> None:
         raise click.UsageError(f"--vcd {options.vcd}: --engine {options.engine_used} writes no FST: "
                                f"needs --engine {' or '.join(FST_ENGINES)}, or a name that ends in .vcd")
     taken: dict[str, str] = {}
-    for option in ("q", "k", "v", "config"):
+    for option in ("q", "k", "v", "config", "program"):
         path = getattr(options, option)
         if path is not None:
             taken[os.path.realpath(path)] = f"--{option}"
-    for option in ("out", "json", "vcd"):
-        path = getattr(options, option)
+    taken.update((os.path.realpath(load.path), "--load") for load in options.load)
+    outputs = [(f"--{name.replace('_', '-')}", getattr(options, name)) for name in ("out", "json", "vcd", "dump_asm")]
+    outputs += [("--dump", dump.path) for dump in options.dump]
+    for option, path in outputs:
         if path is None:
             continue
-        check_output(f"--{option}", path, regular=option == "vcd")
+        check_output(option, path, regular=option == "--vcd")
         if is_device(path):
             continue
-        other = taken.setdefault(os.path.realpath(path), f"--{option}")
-        if other != f"--{option}":
-            raise click.UsageError(f"--{option} {path}: is the file of {other} too: must be another")
+        place = os.path.realpath(path)
+        if place in taken:
+            raise click.UsageError(f"{option} {path}: is the file of {taken[place]} too: must be another")
+        taken[place] = option
+
+
+def _check_device_options(options: Options) -> None:
+    """Raises click.UsageError for an option that the others leave without a meaning."""
+    pace = {"--mem-latency": options.mem_latency, "--mem-bandwidth": options.mem_bandwidth,
+            "--mem-stall": options.mem_stall, "--push-interval": options.push_interval}
+    for option, value in {**pace, "--dump-asm": options.dump_asm, "--program": options.program}.items():
+        if value is not None and options.top == "core":
+            raise click.UsageError(f"{option}: --top core has no instructions and no memory: needs --top accelerator")
+    for option, value in pace.items():
+        if value is not None and options.engine_used == "golden":
+            used_by = "--diff-only" if options.diff_only else "--engine golden"
+            raise click.UsageError(f"{option}: {used_by} has no clock: needs --engine myhdl, verilator or icarus")
+    if options.program is None:
+        for option, given in (("--load", options.load), ("--dump", options.dump)):
+            if given:
+                raise click.UsageError(f"{option}: needs --program")
+        return
+    attention = {"--seq-q": options.seq_q, "--seq-kv": options.seq_kv, "--q": options.q, "--k": options.k,
+                 "--v": options.v, "--out": options.out, "--causal": options.causal or None,
+                 "--diff": options.diff or None, "--diff-verbose": options.diff_verbose or None,
+                 "--diff-only": options.diff_only or None}
+    for option, value in attention.items():
+        if value is not None:
+            raise click.UsageError(f"{option}: is about attention: cannot go with --program {options.program}")
+
+
+def _run_program(options: Options, config: Config, program: Program) -> int:
+    from myhdl_fsa.kernel.assembly import disassemble
+    from myhdl_fsa.kernel.checker import check
+
+    write_output("--dump-asm", options.dump_asm, disassemble(program.words).encode())
+    findings = check(program.words, config)
+    for finding in findings[:MAX_FINDINGS]:
+        click.echo(f"fsa-sim: warning: {finding}", err=True)
+    if len(findings) > MAX_FINDINGS:
+        click.echo(f"fsa-sim: warning: and {len(findings) - MAX_FINDINGS} more like these", err=True)
+    try:
+        stepped = None
+        if options.lockstep is not None:
+            from myhdl_fsa.sims.lockstep import device_lockstep
+
+            stepped = device_lockstep(options.lockstep, [program], config, timing=options.timing,
+                                      build_dir=options.build_dir, max_cycles=options.max_cycles)
+        with ExitStack() as stack:
+            execution = engine(options.engine_used, options.build_dir).execute(
+                program, config, timing=options.timing, vcd=_waveform(options, stack), max_cycles=options.max_cycles,
+            )
+    except RunError as error:
+        raise click.ClickException(str(error)) from None
+    for dump, data in zip(options.dump, execution.outputs, strict=True):
+        write_output("--dump", dump.path, data)
+    write_output("--json", options.json, report.program_document(
+        config=config, engine=options.engine_used, execution=execution,
+        lockstep=None if stepped is None else asdict(stepped),
+    ))
+    if not options.quiet:
+        for line in [] if stepped is None else [str(stepped)]:
+            click.echo(line)
+        for line in counter_lines(execution):
+            click.echo(line)
+    if execution.state is not State.DONE:
+        raise click.ClickException(error_message(execution))
+    return 0
 
 
 def _workload(options: Options, config: Config) -> Workload:
@@ -181,6 +303,8 @@ def _run(options: Options, config: Config, work: Workload) -> int:
         mismatch = None if comparison.first is None else verdict
     if result.cycles is not None and utilisation is not None:
         lines += report.cycle_lines(result.cycles, result.inner_iteration_cycles, utilisation)
+    if result.counters is not None:
+        lines += published_counters(result.counters.to_dict())
 
     if not options.quiet:
         if options.diff_verbose:
@@ -201,6 +325,7 @@ def _run(options: Options, config: Config, work: Workload) -> int:
         utilisation=utilisation,
         bit_exact=None if golden is None else mismatch is None,
         lockstep=None if stepped is None else asdict(stepped),
+        counters=None if result.counters is None else result.counters.to_dict(),
         errors=errors,
     ))
     if mismatch is not None and options.quiet:
@@ -209,32 +334,57 @@ def _run(options: Options, config: Config, work: Workload) -> int:
 
 
 def _lockstep(options: Options, config: Config, work: Workload) -> LockstepReport:
-    from myhdl_fsa.sims.lockstep import lockstep
+    from myhdl_fsa.sims.lockstep import device_lockstep, lockstep
 
-    return lockstep(
-        options.lockstep or "", work.q, work.k, work.v, config, causal=options.causal, build_dir=options.build_dir,
-        max_cycles=options.max_cycles,
-    )
+    wanted = options.lockstep or ""
+    if options.top == "core":
+        return lockstep(wanted, work.q, work.k, work.v, config, causal=options.causal, build_dir=options.build_dir,
+                        max_cycles=options.max_cycles)
+    program = _kernel(options, config, work).program()
+    return device_lockstep(wanted, [program], config, timing=options.timing, build_dir=options.build_dir,
+                           max_cycles=options.max_cycles)
+
+
+def _kernel(options: Options, config: Config, work: Workload) -> Kernel:
+    """Attention as a program. Raises click.ClickException for tensors that memory does not hold."""
+    from myhdl_fsa.kernel.errors import KernelError
+    from myhdl_fsa.kernel.flash_attention import attention_kernel
+
+    try:
+        return attention_kernel(work.q, work.k, work.v, config, options.causal)
+    except KernelError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _waveform(options: Options, stack: ExitStack) -> Path | None:
+    """Where to write the waveform, renamed to its place at the end of ``stack``."""
+    if options.vcd is None:
+        return None
+    # A run that reached its cycle limit leaves a waveform of every cycle before it, which is worth having.
+    suffix = ".fst" if options.vcd.suffix == ".fst" else ".vcd"
+    return stack.enter_context(atomic_path(options.vcd, suffix, keep=(RunError,)))
 
 
 def _attention(options: Options, config: Config, work: Workload) -> EngineResult:
+    machine = engine(options.engine_used, options.build_dir)
+    if options.dump_asm is not None:
+        from myhdl_fsa.kernel.assembly import disassemble
+
+        text = disassemble(_kernel(options, config, work).words)
+        write_output("--dump-asm", options.dump_asm, text.encode())
+    if options.top != "core" and options.engine_used != "golden":
+        _kernel(options, config, work)  # says what does not fit
     with ExitStack() as stack:
-        vcd = None
-        if options.vcd is not None:
-            # A run that reached its cycle limit leaves a waveform of every cycle before it, which is worth having.
-            suffix = ".fst" if options.vcd.suffix == ".fst" else ".vcd"
-            vcd = stack.enter_context(atomic_path(options.vcd, suffix, keep=(RunError,)))
+        vcd = _waveform(options, stack)
         progress = stack.enter_context(report.progress_bar(not options.quiet))
-        return engine(options.engine_used, options.build_dir).attention(
-            work.q,
-            work.k,
-            work.v,
-            config,
-            causal=options.causal,
-            trace=options.diff_verbose,
-            vcd=vcd,
-            max_cycles=options.max_cycles,
-            progress=progress,
+        if options.top == "core":
+            return machine.attention(
+                work.q, work.k, work.v, config, causal=options.causal, trace=options.diff_verbose, vcd=vcd,
+                max_cycles=options.max_cycles, progress=progress,
+            )
+        return machine.device_attention(
+            work.q, work.k, work.v, config, causal=options.causal, timing=options.timing, trace=options.diff_verbose,
+            vcd=vcd, max_cycles=options.max_cycles, progress=progress,
         )
 
 

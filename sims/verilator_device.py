@@ -1,0 +1,117 @@
+"""Runs the converted accelerator in Verilator: the same counters, outputs and cycles as ``accelerator_bench``.
+
+The bench is C++ (``verilator/accelerator.cpp``, ``host.h`` and ``memory.h``); this module writes what it plays, has it
+built around the device into the build cache, runs it and reads what it leaves.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from myhdl_fsa.config import Config
+from myhdl_fsa.engine import RunError
+from myhdl_fsa.program import Region
+from myhdl_fsa.sims.accelerator_bench import RESET_CYCLES, DeviceRun
+from myhdl_fsa.sims.memory import Memory
+from myhdl_fsa.sims.verilator_engine import _NONE, _play, executable
+
+SOURCES = Path(__file__).with_name("verilator")
+TOP = "accelerator"
+HARNESS = f"{TOP}.cpp"
+_HEAD_WORDS = 5
+_WORD_BYTES = 8
+
+
+def simulate(run: DeviceRun, *, vcd: Path | None = None, build_dir: Path | None = None) -> None:
+    """Simulates ``run`` to its end or its cycle limit, which ``run`` then says.
+
+    The programs' memory and outputs must be inside the device's memory (ValueError); ``vcd`` is written as FST when
+    its name ends in .fst. Raises RunError when the device cannot be built or run.
+    """
+    memory = Memory(run.config)
+    for program in run.programs:
+        for region in (*(Region(address, len(data)) for address, data in program.memory), *program.outputs):
+            memory.read(region)
+    kind = "" if vcd is None else ".fst" if vcd.suffix == ".fst" else ".vcd"
+    program_file = device_executable(run.config, waveform=kind, build_dir=build_dir)
+    try:
+        with tempfile.TemporaryDirectory(prefix="fsa-sim-") as folder:
+            played, result = Path(folder) / "run", Path(folder) / "result"
+            write_run(run, played)
+            waveform = [] if vcd is None else [os.path.abspath(vcd)]
+            _play([str(program_file), str(played), str(result), *waveform], run.progress)
+            read_result(run, result)
+    except OSError as error:
+        raise RunError(f"cannot simulate: {error.filename or folder}: {error.strerror or error}") from None
+
+
+def device_executable(config: Config, *, waveform: str = "", build_dir: Path | None = None) -> Path:
+    """The bench around the accelerator of ``config``, as ``verilator_engine.executable`` has it for the core."""
+    config.check_accelerator()
+    with tempfile.TemporaryDirectory(prefix="fsa-harness-") as folder:
+        harness = Path(folder) / HARNESS
+        harness.write_text(harness_text(config))
+        return executable(config, waveform=waveform, build_dir=build_dir, top=TOP, harness=harness)
+
+
+def harness_text(config: Config) -> str:
+    """The bench's C++ in one file, its headers inside: so the build cache knows them all, and copies one file."""
+    ports = " ".join(f"PORT({port})" for port in range(config.memory_ports))
+    generated = f"#define MEMORY_PORTS(PORT) {ports}\n#define BEAT_BYTES {config.beat_bytes}\n"
+    texts = {"ports.h": generated, **{path.name: path.read_text() for path in SOURCES.glob("*.h")}}
+    lines = []
+    for number, line in enumerate((SOURCES / HARNESS).read_text().splitlines(), 1):
+        included = re.match(r'#include "([^"]+)"', line)
+        if included is not None and included[1] in texts:
+            text = texts[included[1]].replace("#pragma once\n", "\n")
+            # the compiler's messages go on naming the files as they are here
+            lines.append(f'#line 1 "{included[1]}"\n{text}#line {number + 1} "{HARNESS}"')
+        else:
+            lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def write_run(run: DeviceRun, path: Path) -> None:
+    """Writes what the bench plays: the memory's ways, the programs' stretches of memory, and the host's script."""
+    config, timing = run.config, run.timing
+    words = [
+        config.memory_base, config.memory_size, RESET_CYCLES, _NONE if run.max_cycles is None else run.max_cycles,
+        _NONE if timing.stall_seed is None else timing.stall_seed, timing.push_interval, timing.read_latency,
+        timing.write_latency, *timing.read_bandwidth.as_integer_ratio(), *timing.write_bandwidth.as_integer_ratio(),
+        len(run.programs), len(run.steps),
+    ]
+    for program in run.programs:
+        words += [len(program.memory), len(program.outputs)]
+        for address, data in program.memory:
+            words += [address, len(data)]
+        for region in program.outputs:
+            words += [region.address, region.size]
+    for step in run.steps:
+        words += [int(step.action), int(step.address), int(step.value)]
+    with path.open("wb") as file:
+        file.write(np.array(words, np.uint64).tobytes())
+        for program in run.programs:
+            for _, data in program.memory:
+                file.write(data)
+
+
+def read_result(run: DeviceRun, path: Path) -> None:
+    """Fills ``run`` with what the bench wrote."""
+    data = path.read_bytes()
+    cycle, position, limit, results, saves = (int(word) for word in np.frombuffer(data, np.uint64, _HEAD_WORDS))
+    lists = np.frombuffer(data, np.uint64, results + saves, _HEAD_WORDS * _WORD_BYTES).tolist()
+    run.cycle, run.position, run.limit_reached = cycle, position, bool(limit)
+    if not limit:
+        run.results = lists[:results]
+    at = (_HEAD_WORDS + len(lists)) * _WORD_BYTES
+    for number in lists[results:]:
+        outputs = []
+        for region in run.programs[number].outputs:
+            outputs.append(data[at:at + region.size])
+            at += region.size
+        run.outputs.append(tuple(outputs))
