@@ -18,20 +18,17 @@ from pathlib import Path
 import myhdl
 import numpy as np
 
-from myhdl_fsa.arithmetic.formats import Bits
-from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.config import Config
-from myhdl_fsa.engine import EngineResult, RunError
+from myhdl_fsa.engine import RunError
 from myhdl_fsa.sequencer import MatrixInstruction
+from myhdl_fsa.sims.accelerator_bench import DeviceRun
 from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require, run_tool
 from myhdl_fsa.sims.core_bench import RESET_CYCLES, CoreRun
-from myhdl_fsa.sims.core_engine import output_matrix
+from myhdl_fsa.sims.hardware_engine import HardwareEngine
 from myhdl_fsa.sims.schedule import (
     O_ROW,
     STORE_SEMAPHORE,
     Tile,
-    expected_cycles,
-    flash_attention,
     limit_message,
     scratchpad_row,
     tile_loads,
@@ -57,7 +54,7 @@ WAVEFORM_FLAGS: dict[str, tuple[str, ...]] = {
 CHAIN = ("pe_row", "pe")
 """the module whose instances become a loop, and that of the instances: most of any machine"""
 PLAIN_WAVEFORM_TO = 8
-"""rows up to which a build with a waveform has no such loops: its signals are those of the modules, but it builds slowly"""
+"""rows up to which a build with a waveform has no such loops: its signals are the modules', but it builds slowly"""
 
 # The harness's Step, after the tile.
 _FIELDS = ("function", "wait_idle", "semaphore", "release", "release_value", "scratchpad_row", "scratchpad_stride",
@@ -65,38 +62,33 @@ _FIELDS = ("function", "wait_idle", "semaphore", "release", "release_value", "sc
 _NONE = (1 << 64) - 1
 
 
-class VerilatorEngine:
-    """Runs attention on the converted core, built with Verilator into ``build_dir`` (None: the user's cache folder)."""
+class VerilatorEngine(HardwareEngine):
+    """Runs the converted Verilog, built with Verilator into ``build_dir`` (None: the user's cache folder)."""
 
     name = "verilator"
 
     def __init__(self, build_dir: Path | None = None) -> None:
         self.build_dir = build_dir
 
-    def attention(
-        self, q: Bits, k: Bits, v: Bits, config: Config, *, causal: bool = False, trace: bool = False,
-        vcd: Path | None = None, max_cycles: int | None = None, progress: Callable[[int, int], None] | None = None,
-    ) -> EngineResult:
-        """Simulates the kernel on q [seq_q, d] and k, v [seq_kv, d] (elem bit patterns, whole tiles).
+    def simulate_core(self, run: CoreRun, *, trace: bool = False, vcd: Path | None = None) -> None:
+        """Intermediates stay inside the Verilog: ``trace`` adds nothing. ``vcd`` is FST when its name ends in .fst."""
+        _simulate(run, vcd, self.build_dir)
 
-        Intermediates stay inside the Verilog: ``trace`` adds nothing. ``progress`` is called with (cycles since the
-        first issue, expected cycles). ``vcd`` is written as FST when its name ends in .fst. Raises RunError at the
-        cycle limit, saying where the run stood, and when the simulation cannot be built.
-        """
-        tiles_q, tiles_kv = len(q) // config.cols, len(k) // config.rows
-        steps = flash_attention(config, tiles_q, tiles_kv, causal)
-        latency = Reciprocal(config.acc, config.reciprocal).latency
-        expected = expected_cycles(config, tiles_q, tiles_kv, causal, latency)
-        report = None if progress is None else lambda cycle: progress(min(cycle, expected), expected)
-        run = CoreRun(config, steps, q, k, v, max_cycles=max_cycles, progress=report)
-        simulate(run, vcd=vcd, build_dir=self.build_dir)
-        return EngineResult(
-            output=output_matrix(run), cycles=run.cycles, inner_iteration_cycles=run.inner_iteration_cycles(),
-        )
+    def simulate_device(self, run: DeviceRun, *, vcd: Path | None = None) -> None:
+        """Likewise."""
+        from myhdl_fsa.sims import verilator_device
+
+        verilator_device.simulate(run, vcd=vcd, build_dir=self.build_dir)
 
 
 def simulate(run: CoreRun, *, vcd: Path | None = None, build_dir: Path | None = None) -> None:
     """Simulates ``run`` to its end. Raises RunError at its cycle limit, or when it cannot be built or run."""
+    _simulate(run, vcd, build_dir)
+    if run.limit_reached:
+        raise RunError(limit_message(run.steps, len(run.issued), run.max_cycles))
+
+
+def _simulate(run: CoreRun, vcd: Path | None, build_dir: Path | None) -> None:
     kind = "" if vcd is None else ".fst" if vcd.suffix == ".fst" else ".vcd"
     program = executable(run.config, waveform=kind, build_dir=build_dir)
     try:
@@ -108,8 +100,6 @@ def simulate(run: CoreRun, *, vcd: Path | None = None, build_dir: Path | None = 
             read_result(run, result)
     except OSError as error:
         raise RunError(f"cannot simulate: {error.filename or folder}: {error.strerror or error}") from None
-    if run.limit_reached:
-        raise RunError(limit_message(run.steps, len(run.issued), run.max_cycles))
 
 
 def _play(command: list[str], progress: Callable[[int], None] | None) -> None:
@@ -138,16 +128,16 @@ def _play(command: list[str], progress: Callable[[int], None] | None) -> None:
 def executable(
     config: Config, *, waveform: str = "", build_dir: Path | None = None, top: str = "core", harness: Path = HARNESS,
 ) -> Path:
-    """The bench ``harness`` around the module ``top`` of ``config``, built unless the cache below ``build_dir`` has it.
+    """The bench ``harness`` around a ``top`` of ``config``, built unless the cache below ``build_dir`` has it.
 
-    The harness includes V<top>.h. ``waveform`` is a key of WAVEFORM_FLAGS. Raises RunError for a missing tool or a
-    build that fails.
+    ``top`` is one of fsa-convert's, and the harness includes V<top>.h. ``waveform`` is a key of WAVEFORM_FLAGS. Raises
+    RunError for a missing tool or a build that fails.
     """
     # the name is no part of the machine
     config = config.replace(name="")
     cache = BuildCache("verilator", build_dir)
     tool = require("verilator", "apt-get install verilator")
-    flags = [*VERILATOR_FLAGS, "--top-module", top, "--prefix", f"V{top}", "-o", top, *WAVEFORM_FLAGS[waveform]]
+    flags = [*VERILATOR_FLAGS, "--prefix", f"V{top}", "-o", top, *WAVEFORM_FLAGS[waveform]]
     built_with: list[str | bytes] = [harness.read_bytes(), *flags, _version(tool), platform.machine()]
     key = digest([*built_with, config.to_json(), package_digest(), myhdl.__version__, platform.python_version()])
     folder = cache.find_by(key)
@@ -178,7 +168,9 @@ def _build(tool: str, sources: dict[str, str], harness: Path, flags: list[str], 
             (work / f"{name}.v").write_text(text)
         shutil.copy(harness, work / harness.name)
         jobs = str(len(os.sched_getaffinity(0)))
-        run_tool([tool, *flags, "-j", jobs, *(f"{name}.v" for name in sources), harness.name], work)
+        # a module comes after those that it instantiates
+        top = ["--top-module", list(sources)[-1]]
+        run_tool([tool, *flags, *top, "-j", jobs, *(f"{name}.v" for name in sources), harness.name], work)
         shutil.move(work / "obj" / program.name, program)
 
 

@@ -184,10 +184,10 @@ def counted(monkeypatch, own):
     program = (own[1] / "core").read_bytes()
     built = []
 
-    def build(tool, sources, flags, place):
+    def build(tool, sources, harness, flags, place):
         built.append(place)
-        (place / "core").write_bytes(program)
-        (place / "core").chmod(0o755)
+        place.write_bytes(program)
+        place.chmod(0o755)
 
     monkeypatch.setattr(verilator_engine, "_build", build)
     return built
@@ -230,6 +230,24 @@ def test_a_damaged_build_is_built_again(own, counted, damage):
         assert VerilatorEngine(root).attention(q, k, v, FOUR).cycles == 65
     assert len(counted) == 1
     assert not list((root / "verilator").glob(".building-*"))
+
+
+def test_another_top_and_harness_are_another_build(own, monkeypatch):
+    root, folder = own
+    built = []
+
+    def build(tool, sources, harness, flags, place):
+        built.append((list(sources)[-1], harness.name, {*flags} & {"array", "Varray", "core", "Vcore"}))
+        place.touch()
+
+    monkeypatch.setattr(verilator_engine, "_build", build)
+    (root / "bench.cpp").write_text("#include \"Varray.h\"\n")
+    programs = [executable(FOUR, build_dir=root, top="array", harness=root / "bench.cpp") for _ in range(2)]
+    assert programs[0] == programs[1]
+    assert programs[0].name == "array"
+    programs.append(executable(FOUR, build_dir=root, harness=root / "bench.cpp"))
+    assert len({folder, programs[0].parent, programs[2].parent}) == 3
+    assert built == [("systolic", "bench.cpp", {"array", "Varray"}), ("core", "bench.cpp", {"core", "Vcore"})]
 
 
 @pytest.mark.parametrize("text", ["", "../elsewhere\n", "nothing\n", "\x00"])
@@ -289,13 +307,13 @@ def test_two_builds_at_once(own):
 
         root = Path(sys.argv[1])
 
-        def build(tool, sources, flags, place):
+        def build(tool, sources, harness, flags, place):
             (root / f"building-{sys.argv[2]}").touch()
             for _ in range(600):
                 if len(list(root.glob("building-*"))) == 2:
                     break
                 time.sleep(0.05)
-            shutil.copy(root / "program", place / "core")
+            shutil.copy(root / "program", place)
 
         verilator_engine._build = build
         program = verilator_engine.executable(Config(rows=4, cols=4), build_dir=root)
@@ -370,10 +388,17 @@ def test_wide_shifts_become_selects_and_functions_are_shared():
             too_wide = x;
         end
         endfunction
+        function signed [45:0] {name}_only;
+            input signed [45:0] x;
+        begin
+            {name}_only = x;
+        end
+        endfunction
         always @(left) begin: enter
             reg signed [128:0] word;
             integer c;
             for (c=0; c<4; c=c+1) begin
+                word = too_wide((word + 1));
                 lanes[c] = ($signed(word >>> (c * 32)) & 33'hffffffff);
                 odd[c] = ($signed(word >>> (c * 32)) & 5);
                 word = ($signed({{1'b0, word}}) | (lanes[c] << (c * 32)));
@@ -384,11 +409,13 @@ def test_wide_shifts_become_selects_and_functions_are_shared():
     """)
     files = prepare({name: module.format(name=name) for name in ("a", "b")})
     assert list(files) == [SHARED, "a", "b"]
-    assert files[SHARED].count("endfunction") == 1
+    assert files[SHARED].count("endfunction") == 3
     assert "function automatic signed [45:0] twice; /*verilator no_inline_task*/" in files[SHARED]
+    # Verilator has no C++ function for a long result
+    assert files[SHARED].count("task automatic too_wide; /*verilator no_inline_task*/\n    output signed [68:0]") == 1
     for name in ("a", "b"):
         assert "twice" not in files[name]
-        assert "function signed [68:0] too_wide;" in files[name]
+        assert "too_wide(word, (word + 1));" in files[name]
         assert "lanes[c] = word[(c * 32) +: 32];" in files[name]
         assert "odd[c] = ($signed(word >>> (c * 32)) & 5);" in files[name]
         assert "word[(c * 32) +: 32] = (word[(c * 32) +: 32] | lanes[c]);" in files[name]
@@ -397,17 +424,52 @@ def test_wide_shifts_become_selects_and_functions_are_shared():
     assert not any("hier_block" in text for text in files.values())
 
 
-def test_rows_are_grouped_into_hierarchical_blocks():
-    config = Config(rows=4, cols=4)
-    modules = design.verilog_modules(config)
-    files = prepare(modules, "pe_row", 2)
-    assert "); /*verilator hier_block*/" in files["pe_row_group"]
-    assert files["pe_row_group"].count("\npe_row pe_row_") == 2
-    assert files["systolic"].count("\npe_row_group pe_row_group_") == 2
-    # lanes are packed inside and out
-    assert "_lane" not in files["systolic"]
-    with pytest.raises(ValueError, match="4 instances of pe_row do not make groups of 3"):
-        prepare(modules, "pe_row", 3)
+def test_functions_of_one_name_stay_apart():
+    function = "function signed [45:0] f;\n    input signed [45:0] x;\nbegin\n    f = (x + {});\nend\nendfunction\n"
+    files = prepare({name: function.format(name) + f"always @(x)\n    y{name} = f(x);\n" for name in "121"[:2]})
+    assert "f = (x + 1);" in files[SHARED]
+    assert "f_ = (x + 2);" in files[SHARED]
+    assert "y1 = f(x);" in files["1"]
+    assert "y2 = f_(x);" in files["2"]
+
+
+def test_only_the_unrounded_result_is_wider_than_64_bits():
+    files = prepare(design.verilog_modules(FOUR))
+    wide = {name: set(re.findall(r"signed \[68:0\] (\w+)", text)) for name, text in files.items()}
+    assert wide["comparator"] == wide["accumulator_unit"] == {"raw"}
+    assert wide[SHARED] == {"raw", "multiply_add_fp32_fp32_result", "multiply_add_exp2_fp32_fp32_result"}
+
+
+def test_a_row_of_pes_becomes_a_loop():
+    modules = design.verilog_modules(FOUR)
+    files = prepare(modules, ("pe_row", "pe"))
+    assert "pe" not in files
+    row = files["pe_row"]
+    assert not re.search(r"^pe \w+ \($", row, re.MULTILINE)
+    assert "input [127:0] above;" in row
+    assert "output reg [127:0] down = 0;" in row
+    assert "down[(at * 32) +: 32] <= above[(at * 32) +: 32];" in row
+    assert "pe_register[at] = above[(at * 32) +: 16];" in row
+    assert "pe_right[at + 1] = register_now;" in row
+    # lanes are packed outside, too
+    assert "pe_row_0_down_lane" not in files["systolic"]
+
+
+@pytest.mark.parametrize(("module", "old", "new"), [
+    ("pe_row", ".control(pe_1_control_out)", ".control(pe_3_control_out)"),
+    ("pe_row", ".above(above_lane2)", ".above(above_lane1)"),
+    ("pe_row", "assign enter = (", "assign enter = (pe_2_control_out | "),
+    ("pe", "above[16-1:0]", "above[3]"),
+    ("pe", "exp2_done <= 0;", "exp2_done[0:0] <= 0;"),
+    ("pe", "reg [31:0] down = 0;", "reg [31:0] down = 1;"),
+    ("pe", "endmodule", "assign other = left;\n\nendmodule"),
+])
+def test_what_is_no_chain_is_refused(module, old, new):
+    modules = design.verilog_modules(FOUR)
+    assert modules[module].count(old) == 1
+    modules[module] = modules[module].replace(old, new)
+    with pytest.raises(ValueError, match="pe "):
+        prepare(modules, ("pe_row", "pe"))
 
 
 # ---- the command
