@@ -86,21 +86,21 @@ def _query_block(
     for start in range(0, kv_tiles, width):
         stop = min(start + width, kv_tiles)
         k_by_step = np.ascontiguousarray(k[start * n : stop * n].T)[:, :, None]
-        score = _fold(k_by_step, q_by_step, config).reshape(stop - start, n, len(q))
+        score = fold(k_by_step, q_by_step, config).reshape(stop - start, n, len(q))
         tiles = _part(steps, slice(None), range(start, stop), n)
         if tiles is not None:
             _record(tiles, "S", score, acc)
         # the first query a key tile meets; the ones before it skip the tile
         begin = [0] * (stop - start) if first is None else [max(0, t - first) * n for t in range(start, stop)]
         if first is not None:
-            _mask(score, range(start - first, stop - first))
-        old, new = _running_max(score, running)
+            mask_later(score, range(start - first, stop - first))
+        old, new = running_max(score, running)
         running = new[-1]
         v_tiles = v[start * n : stop * n].reshape(stop - start, n, n)
         v_by_step = np.concatenate([v_tiles, np.ones((stop - start, n, 1))], axis=2).transpose(1, 0, 2)[..., None]
-        rescale = _rescale(old, new, config, tiles)
-        weights = _weights(score, new, config, tiles)
-        partial = _fold(v_by_step, weights.transpose(1, 0, 2)[:, :, None, :], config)
+        rescale = rescale_factor(old, new, config, tiles)
+        weights = exp_weights(score, new, config, tiles)
+        partial = fold(v_by_step, weights.transpose(1, 0, 2)[:, :, None, :], config)
         history = np.zeros(partial.shape) if tiles is not None else None
         for tile, column in enumerate(begin):
             seen = total[:, column:]
@@ -141,7 +141,7 @@ def _exponents(values: Floats) -> tuple[int, int]:
     return int(np.frexp(magnitude.min())[1]) - 1, int(np.frexp(magnitude.max())[1]) - 1
 
 
-def _fold(left: Floats, right: Floats, config: Config) -> Floats:
+def fold(left: Floats, right: Floats, config: Config) -> Floats:
     """Folds FMA(left[step], right[step], total) over the first axis from its last element down to 0, from +0."""
     shape = np.broadcast_shapes(left.shape[1:], right.shape[1:])
     backwards = range(len(left) - 1, -1, -1)
@@ -160,7 +160,7 @@ def _fold(left: Floats, right: Floats, config: Config) -> Floats:
     return exact
 
 
-def _mask(score: Floats, offsets: range) -> None:
+def mask_later(score: Floats, offsets: range) -> None:
     """Replaces by -Inf what lies after the query on the tiles of the diagonal, in place."""
     n = score.shape[1]
     later = np.tri(n, k=-1, dtype=bool)
@@ -169,7 +169,7 @@ def _mask(score: Floats, offsets: range) -> None:
             score[tile, :, offset * n : (offset + 1) * n][later] = -np.inf
 
 
-def _running_max(score: Floats, running: Values) -> tuple[Values, Values]:
+def running_max(score: Floats, running: Values) -> tuple[Values, Values]:
     """The maximum before and after each tile, [tiles, queries], going on from ``running``."""
     tops = np.concatenate([running[None], score.max(axis=1)])
     maxima = np.maximum.accumulate(tops)
@@ -183,7 +183,7 @@ def _running_max(score: Floats, running: Values) -> tuple[Values, Values]:
     return maxima[:-1], maxima[1:]
 
 
-def _rescale(old: Values, new: Values, config: Config, tiles: dict[str, Bits] | None) -> Values:
+def rescale_factor(old: Values, new: Values, config: Config, tiles: dict[str, Bits] | None = None) -> Values:
     """What the old sums are multiplied by, in the accumulator: 2**((m_old - m_new) * scale)."""
     acc = config.acc
     delta = add_values(old, -new, acc)
@@ -195,7 +195,7 @@ def _rescale(old: Values, new: Values, config: Config, tiles: dict[str, Bits] | 
     return rescale
 
 
-def _weights(score: Floats, top: Values, config: Config, tiles: dict[str, Bits] | None) -> Floats:
+def exp_weights(score: Floats, top: Values, config: Config, tiles: dict[str, Bits] | None = None) -> Floats:
     """P = 2**((S - m) * scale) in the processing elements, [tiles, keys, queries]."""
     elem = config.elem
     unit, scale = Exp2(elem, config.acc, config.exp2_pieces), _scale(config, elem)

@@ -1,0 +1,7 @@
+"""The one exception of the kernel API."""
+
+from __future__ import annotations
+
+
+class KernelError(ValueError):
+    """A kernel that cannot be written this way; the message is one line saying what is wrong and what is allowed."""

@@ -1,0 +1,227 @@
+"""What one instruction touches and why the decoder would refuse it, in the order in which the hardware looks.
+
+Source: spec section 4; the row counts come from the execution plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from myhdl_fsa.config import Config
+from myhdl_fsa.dataflows import plans
+from myhdl_fsa.dataflows.fsa import Function
+from myhdl_fsa.isa import (
+    KIND,
+    KINDS,
+    MEMORY_ADDRESS_WIDTH,
+    Dma,
+    Instruction,
+    InstructionError,
+    Matrix,
+    Transfer,
+    decode,
+)
+from myhdl_fsa.plan import AccumulatorRead, ScratchpadRead
+from myhdl_fsa.program import ErrorCode
+
+Rows = npt.NDArray[np.int64]
+"""row numbers, in the order in which they are used"""
+NO_ROWS: Rows = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Illegal:
+    """Words that are no instruction."""
+
+    message: str
+    code: ErrorCode | None = ErrorCode.ILLEGAL_TYPE
+    """None for an instruction whose last words are missing: the device waits for them"""
+    part: Instruction | None = None
+    """such an instruction, as far as it goes"""
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """Rows that a matrix function reads."""
+
+    scratchpad: int
+    accumulator: int
+
+
+@lru_cache(maxsize=64)
+def row_counts(config: Config) -> dict[int, RowCounts]:
+    """By function; a function that is not there has no plan."""
+    return {
+        plan.function: RowCounts(
+            sum(e.repeat for e in plan.entries if isinstance(e, ScratchpadRead) and e.constant is None),
+            sum(e.repeat for e in plan.entries if isinstance(e, AccumulatorRead)),
+        )
+        for plan in plans(config)
+    }
+
+
+def parse(words: Sequence[int]) -> Iterator[Instruction | Illegal]:
+    """The instructions of a program, a bad one as Illegal; a type that is none takes up one word."""
+    at = 0
+    while at < len(words):
+        kind = KINDS.get(KIND.extract(words[at]))
+        count = 1 if kind is None else kind.WORDS
+        if at + count > len(words):
+            missing = at + count - len(words)
+            part = decode([*words[at:], *[0] * missing])
+            yield Illegal(f"the last instruction lacks {missing} of its {count} words", None, part)
+        else:
+            try:
+                yield decode(words[at:at + count])
+            except InstructionError as error:
+                yield Illegal(str(error))
+        at += count
+
+
+def scratchpad_rows(instruction: Instruction, config: Config) -> Rows:
+    """Scratchpad rows that the instruction reads or writes."""
+    match instruction:
+        case Matrix():
+            count = row_counts(config)[instruction.function].scratchpad
+            return _rows(instruction.scratchpad_row, instruction.scratchpad_stride, count)
+        case Dma(accumulator=0):
+            return _rows(instruction.row, instruction.stride, instruction.rows)
+    return NO_ROWS
+
+
+def accumulator_rows(instruction: Instruction, config: Config) -> Rows:
+    """Accumulator RAM rows that the instruction reads or writes."""
+    match instruction:
+        case Matrix():
+            count = row_counts(config)[instruction.function].accumulator
+            return _rows(instruction.accumulator_row, instruction.accumulator_stride, count)
+        case Dma(accumulator=1):
+            return _rows(instruction.row, instruction.stride, instruction.rows)
+    return NO_ROWS
+
+
+def memory_rows(instruction: Dma) -> Rows:
+    """Byte addresses of the rows in memory; addresses wrap round after 39 bits."""
+    addresses = _rows(instruction.address, instruction.memory_stride, instruction.rows)
+    return addresses & ((1 << MEMORY_ADDRESS_WIDTH) - 1)
+
+
+def outside_memory(instruction: Dma, config: Config) -> Rows:
+    """Those of ``memory_rows`` that do not lie in memory whole."""
+    addresses = memory_rows(instruction)
+    end = config.memory_base + config.memory_size - instruction.size
+    return addresses[(addresses < config.memory_base) | (addresses > end)]
+
+
+def _rows(first: int, stride: int, count: int) -> Rows:
+    return first + stride * np.arange(count, dtype=np.int64)
+
+
+def faults(instruction: Instruction | Illegal, config: Config) -> Iterator[tuple[ErrorCode, str]]:
+    """Why the decoder refuses an instruction, the reason that it gives first; nothing for one that it takes.
+
+    A DMA instruction of no rows is taken when its row size, address and strides are right.
+    """
+    match instruction:
+        case Illegal(code=ErrorCode()):
+            yield ErrorCode.ILLEGAL_TYPE, instruction.message
+        case Matrix():
+            yield from _matrix_faults(instruction, config)
+        case Dma():
+            yield from _dma_faults(instruction, config)
+
+
+def _matrix_faults(instruction: Matrix, config: Config) -> Iterator[tuple[ErrorCode, str]]:
+    known = row_counts(config)
+    if instruction.function not in known:
+        names = ", ".join(f"{f.value} ({f.name})" for f in Function if f in known)
+        yield ErrorCode.ILLEGAL_FUNCTION, f"matrix function {instruction.function}: must be one of {names}"
+        return
+    yield from _row_fault(scratchpad_rows(instruction, config), config.scratchpad_rows, False)
+    yield from _row_fault(accumulator_rows(instruction, config), config.accumulator_rows, True)
+
+
+def _dma_faults(instruction: Dma, config: Config) -> Iterator[tuple[ErrorCode, str]]:
+    match instruction.function, instruction.accumulator:
+        case (Transfer.LOAD, 1):
+            yield ErrorCode.ILLEGAL_FUNCTION, "load into the accumulator RAM: must go to the scratchpad"
+            return
+        case (Transfer.STORE, 0):
+            yield ErrorCode.ILLEGAL_FUNCTION, "store from the scratchpad: must come from the accumulator RAM"
+            return
+        case (Transfer.LOAD | Transfer.STORE, _):
+            pass
+        case _:
+            yield ErrorCode.ILLEGAL_FUNCTION, f"DMA function {instruction.function}: must be 0 (load) or 1 (store)"
+            return
+    accumulator = bool(instruction.accumulator)
+    row_bytes = config.accumulator_row_bytes if accumulator else config.scratchpad_row_bytes
+    if instruction.size != row_bytes:
+        yield ErrorCode.ROW_SIZE, (f"rows of {instruction.size} bytes: must be {row_bytes}, "
+                                   f"a row of the {_ram(accumulator)}")
+    for name, value in (("memory address", instruction.address), ("memory stride", instruction.memory_stride)):
+        if value % config.beat_bytes:
+            shown = f"{value:#x}" if name == "memory address" else value
+            yield ErrorCode.MISALIGNED, f"{name} {shown}: must be a multiple of {config.beat_bytes} bytes, a beat"
+    limit = config.accumulator_rows if accumulator else config.scratchpad_rows
+    rows = _rows(instruction.row, instruction.stride, instruction.rows)
+    yield from _row_fault(rows, limit, accumulator)
+
+
+def _row_fault(rows: Rows, limit: int, accumulator: bool) -> Iterator[tuple[ErrorCode, str]]:
+    if rows.size and not (0 <= min(rows[0], rows[-1]) and max(rows[0], rows[-1]) < limit):
+        code = ErrorCode.ACCUMULATOR_ROW if accumulator else ErrorCode.SCRATCHPAD_ROW
+        yield code, f"{_ram(accumulator)} rows {rows[0]} to {rows[-1]}: must be from 0 to {limit - 1}"
+
+
+def _ram(accumulator: bool) -> str:
+    return "accumulator RAM" if accumulator else "scratchpad"
+
+
+def skew_fault(instruction: Matrix) -> str:
+    """Why the scratchpad flags do not bring the rows to the array in time for the function; or nothing.
+
+    A row of LOAD_STATIONARY must reach all array rows together, one of ATTN_SCORE the last array row first and one of
+    ATTN_VALUE the first array row first. Reversing before the delay only turns the elements round.
+    """
+    needed = {Function.LOAD_STATIONARY: "delay 0", Function.ATTN_SCORE: "delay 1 and reverse_out 1",
+              Function.ATTN_VALUE: "delay 1 and reverse_out 0"}
+    function = Function(instruction.function)
+    match function, instruction.delay, instruction.reverse_out:
+        case (
+            (Function.LOAD_STATIONARY, 0, _) | (Function.ATTN_SCORE, 1, 1) | (Function.ATTN_VALUE, 1, 0)
+            | (Function.ACC_RECIPROCAL | Function.ATTN_LSE_NORM, _, _)
+        ):
+            return ""
+    return (f"{function.name} with delay {instruction.delay} and reverse_out {instruction.reverse_out}: "
+            f"must have {needed[function]}")
+
+
+def overlap_hazard(previous: Matrix | None, instruction: Matrix) -> str:
+    """Why an instruction, started while the one before it still runs, would disturb it or read too early; or nothing.
+
+    Of the published plans (spec section 3): only ATTN_VALUE may follow an ATTN_SCORE at once, and the accumulators are
+    still at work for the last of either when a RECIPROCAL or a NORM starts. A row is written in the cycle in which the
+    next one is read.
+    """
+    name = Function(instruction.function).name
+    accumulates = instruction.function in (Function.ATTN_VALUE, Function.ATTN_LSE_NORM)
+    if accumulates and not instruction.accumulator_stride and not instruction.zero:
+        return f"{name} with accumulator stride 0: must not be 0, a row would be read before it is written"
+    if previous is None or instruction.wait_idle:
+        return ""
+    before = Function(previous.function)
+    if instruction.function == Function.ATTN_VALUE:
+        same = instruction.accumulator_row == previous.accumulator_row and not instruction.zero
+        if before is Function.ATTN_SCORE and same:
+            return f"{name} at once after an ATTN_SCORE on the same accumulator row: must have wait_idle"
+    elif before is Function.ATTN_SCORE or (
+        before is Function.ATTN_VALUE and instruction.function in (Function.ACC_RECIPROCAL, Function.ATTN_LSE_NORM)
+    ):
+        return f"{name} at once after an {before.name}, which is still at work: must have wait_idle"
+    return ""
