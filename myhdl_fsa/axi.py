@@ -102,6 +102,12 @@ class MemoryPorts:
                     setattr(self, name, signal)
 
     @property
+    def pairs(self) -> tuple[tuple[Any, Any], ...]:
+        """The read and the write channels of each port."""
+        reads, writes = self._channels
+        return tuple((reads[index], writes[index]) for index in range(len(reads)))
+
+    @property
     def reads(self) -> Channels:
         """The read channels of each port."""
         return self._channels[0]

@@ -35,6 +35,9 @@ class DeviceRun:
     progress: Callable[[int], None] | None = None
     watched: CoreRun | None = None
     """where an engine that sees inside puts intermediates: a run of the core whose matrix instructions are the same"""
+    careful: bool = False
+    """whether an engine that sees inside stops at instructions that collide in the array: a fault of the hardware where
+    the program is known to be right, and of the program otherwise"""
 
     cycle: int = 0
     """cycles since the start, the reset's included"""
@@ -77,13 +80,15 @@ class DevicePorts:
 
 
 @block
-def watched_accelerator(clock: Any, ports: DevicePorts, config: Config, watched: CoreRun | None = None) -> Any:
-    """The MyHDL accelerator with the core's collision assertions; intermediates go to ``watched``'s trace."""
+def watched_accelerator(clock: Any, ports: DevicePorts, run: DeviceRun) -> Any:
+    """The MyHDL accelerator; with the core's collision assertions and intermediates where ``run`` wants them."""
     probe: dict[str, Any] = {}
-    device = accelerator(clock, ports.reset, ports.control, ports.memory, ports.interrupt, config, probe)
-    parts = [device, collisions(clock, probe, config)]
-    if watched is not None:
-        parts.append(intermediates(clock, probe, config, watched))
+    config = run.config
+    parts = [accelerator(clock, ports.reset, ports.control, ports.memory, ports.interrupt, config, probe)]
+    if run.careful:
+        parts.append(collisions(clock, probe, config))
+    if run.watched is not None:
+        parts.append(intermediates(clock, probe, config, run.watched))
     return parts
 
 
@@ -111,7 +116,7 @@ def accelerator_bench(
     channels = [
         (Stalls(timing.stall_seed, index), ReadPort(memory, read, timing, config.beat_bytes),
          WritePort(memory, write, timing, config.beat_bytes))
-        for index, (read, write) in enumerate(zip(ports.memory.reads, ports.memory.writes, strict=True))
+        for index, (read, write) in enumerate(ports.memory.pairs)
     ]
 
     @always(clock.posedge)

@@ -31,7 +31,7 @@ class MyHDLEngine(HardwareEngine):
 
     def simulate_device(self, run: DeviceRun, *, vcd: Path | None = None) -> None:
         """Likewise."""
-        _simulate(accelerator_bench, run, partial(watched_accelerator, config=run.config, watched=run.watched), vcd)
+        _simulate(accelerator_bench, run, partial(watched_accelerator, run=run), vcd)
 
 
 def simulate(run: CoreRun, *, trace: bool = False, vcd: Path | None = None) -> None:

@@ -80,7 +80,7 @@ def device_lockstep(
     """Runs programs one after the other on the whole device, in MyHDL and in ``simulator``. Raises likewise."""
     run = DeviceRun(config, programs, timing or Timing(), max_cycles=max_cycles)
     report = _compare_runs(simulator, config, "accelerator", accelerator_bench, run,
-                           partial(watched_accelerator, config=config), DevicePorts(config),
+                           partial(watched_accelerator, run=run), DevicePorts(config),
                            build_accelerator(config), build_dir)
     if run.limit_reached:
         raise RunError(device_limit_message(run))
