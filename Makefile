@@ -52,17 +52,21 @@ lint: $(INSTALLED) ## ruff and mypy
 	@cd $(LINT_TREE) && ln -s ../../../myhdl_fsa/* ../../../convert ../../../sims .
 	$(BIN)/mypy
 
-bench: $(INSTALLED) ## the speed figures of the README
+bench: $(INSTALLED) hdl-tools ## the speed figures of the README
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@scripts=(benchmarks/*.py); test -e "$${scripts[0]}" || { echo "make: error: benchmarks/ holds no script" >&2; exit 1; }; \
 	for script in "$${scripts[@]}"; do echo "== $$script"; $(BIN)/python "$$script"; done
 
 # Icarus and Verilator simulate the converted Verilog; a C++ compiler and make build what Verilator writes.
-HDL_PACKAGES := iverilog verilator g++ make
-hdl-tools:
-	@if command -v iverilog >/dev/null && command -v verilator >/dev/null; then exit 0; fi; \
+# cocotb loads Python's shared library into Icarus, which Debian packages apart from the interpreter.
+LIBPYTHON = libpython$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+HAS_LIBPYTHON = $(BIN)/python -c 'import find_libpython, sys; sys.exit(find_libpython.find_libpython() is None)'
+HDL_PACKAGES = iverilog verilator g++ make $(LIBPYTHON)
+hdl-tools: $(INSTALLED)
+	@if command -v iverilog >/dev/null && command -v verilator >/dev/null && $(HAS_LIBPYTHON); then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ]; then as_root=; elif command -v sudo >/dev/null; then as_root=sudo; else as_root=none; fi; \
 	if [ "$$as_root" = none ] || ! command -v apt-get >/dev/null; then \
-	  echo "make: error: iverilog or verilator is missing; run as root: apt-get install $(HDL_PACKAGES)" >&2; exit 1; fi; \
+	  echo "make: error: iverilog, verilator or libpython is missing; run as root: apt-get install $(HDL_PACKAGES)" >&2; exit 1; fi; \
 	echo "Installing $(HDL_PACKAGES)"; \
 	{ $$as_root apt-get update -qq && \
 	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(HDL_PACKAGES); } >/dev/null \

@@ -1,0 +1,185 @@
+"""fsa-sim's options of the whole device: memory, host, and programs of one's own."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from programs import Attention
+
+from myhdl_fsa.cli.sim import main
+from myhdl_fsa.config import preset
+from myhdl_fsa.isa import Dma, Fence, encode_all
+from myhdl_fsa.kernel import assemble
+
+CONFIG = preset("FSA4X4Fp16Config")
+BASE = CONFIG.memory_base
+
+
+def fsa_sim(*args):
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def refused(*args, status=2):
+    """The one line on standard error of a command that is refused."""
+    result = fsa_sim(*args)
+    assert result.exit_code == status, result.output
+    assert result.stdout == ""
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("fsa-sim: warning: ")]
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("fsa-sim: error: ")
+    return lines[0]
+
+
+def binary(path, words):
+    path.write_bytes(np.array(words, "<u4").tobytes())
+    return path
+
+
+@pytest.fixture
+def attention():
+    return Attention(CONFIG, seed=3, tiles_q=1, tiles_kv=2)
+
+
+@pytest.fixture
+def files(tmp_path, attention):
+    """A program's options: its words, what it reads, and where its output goes."""
+    options = ["--program", binary(tmp_path / "p.bin", attention.program.words)]
+    for number, (address, data) in enumerate(attention.program.memory):
+        np.save(tmp_path / f"{number}.npy", np.frombuffer(data, np.uint16))
+        options += ["--load", f"{address:#x}={tmp_path / f'{number}.npy'}"]
+    (region,) = attention.program.outputs
+    return [*options, "--dump", f"{region.address}:{region.size}={tmp_path / 'o.bin'}"]
+
+
+def output(path, attention):
+    o_t = np.frombuffer(path.read_bytes(), np.uint32).reshape(CONFIG.rows, -1)
+    np.testing.assert_array_equal(o_t.T, attention.expected)
+
+
+@pytest.mark.parametrize("engine", ["myhdl", "golden", "icarus"])
+def test_a_program_from_files(files, tmp_path, attention, engine):
+    result = fsa_sim(*files, "--engine", engine, "--json", tmp_path / "run.json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    output(tmp_path / "o.bin", attention)
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["state"], run["error"]) == ("done", "none")
+    if engine == "golden":
+        assert run["counters"] is None
+    else:
+        assert run["counters"]["raw"] == len(attention.program.words)
+        assert result.stdout.startswith("Performance counters:\nExecution time: ")
+
+
+def test_a_program_as_text_and_back(files, tmp_path, attention):
+    result = fsa_sim(*files, "--engine", "golden", "--dump-asm", tmp_path / "p.s")
+    assert result.exit_code == 0
+    assert assemble((tmp_path / "p.s").read_text()) == list(attention.program.words)
+
+
+def test_attention_as_text(tmp_path):
+    assert fsa_sim("--engine", "golden", "--dump-asm", tmp_path / "p.s").exit_code == 0
+    assert len(assemble((tmp_path / "p.s").read_text())) == 32
+
+
+def test_the_device_at_any_pace_gives_the_same(tmp_path):
+    fast = fsa_sim("--diff", "--seq-q", 8, "--seq-kv", 8, "--json", tmp_path / "fast.json")
+    slow = fsa_sim("--diff", "--seq-q", 8, "--seq-kv", 8, "--json", tmp_path / "slow.json", "--mem-latency", "50,7",
+                   "--mem-bandwidth", "1/9,0.5", "--mem-stall", 5, "--push-interval", 3)
+    assert fast.exit_code == slow.exit_code == 0
+    assert "FSA equals the golden model bit for bit" in slow.stdout
+    times = [json.loads((tmp_path / f"{name}.json").read_text())["counters"]["execution_time"]
+             for name in ("fast", "slow")]
+    assert times[1] > 1.5 * times[0]
+
+
+def test_counters_of_the_published_run():
+    result = fsa_sim("--config", "FSA16X16Fp16Config", "--push-interval", 290)
+    lines = result.stdout.splitlines()
+    # the published FPGA run printed the same errors and these counters
+    assert lines[0] == ("Error of FSA vs torch: {'MAE': 9.4124e-05, 'MSE': 1.3156206e-08, 'MaxErr': 0.00031119585, "
+                        "'RelErr': 0.00018823991}")
+    for line in ("Max active cycles: 179 cycles", "Raw instructions: 32", "Max instructions: 5", "DMA instructions: 4",
+                 "Fence instructions: 1", "Enqueue instructions: 32", "Dequeue instructions: 32"):
+        assert line in lines
+
+
+def test_a_program_that_fails(tmp_path):
+    program = binary(tmp_path / "p.bin", encode_all([Dma(0, rows=4, row=22, stride=1, memory_stride=8, address=BASE,
+                                                        size=8), Fence(1, 1, 1)]))
+    result = fsa_sim("--program", program, "--json", tmp_path / "run.json")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        "fsa-sim: error: the device stopped with error 3 (scratchpad row) at instruction 0"
+    )
+    assert "fsa-sim: warning: " in result.stderr.splitlines()[0]
+    assert json.loads((tmp_path / "run.json").read_text())["error"] == "scratchpad_row"
+
+
+def test_a_run_that_reaches_its_limit(files, tmp_path):
+    said = refused(*files, "--max-cycles", 60, status=1)
+    assert re.search(r"cycle limit 60 reached with \d+ of \d+ instruction words pushed, (pushing|waiting)", said)
+    assert not (tmp_path / "o.bin").exists()
+
+
+@pytest.mark.parametrize("options", [
+    ("--mem-latency", "0"), ("--mem-latency", "1,2,3"), ("--mem-latency", "x"), ("--mem-latency", "1000001"),
+    ("--mem-bandwidth", "0"), ("--mem-bandwidth", "1.5"), ("--mem-bandwidth", "1/0"), ("--mem-bandwidth", "nan"),
+    ("--mem-bandwidth", "0.5,"), ("--mem-stall", "-1"), ("--mem-stall", "4294967296"), ("--push-interval", "0"),
+    ("--top", "tpu"), ("--top", "core", "--mem-latency", "5"), ("--top", "core", "--push-interval", "5"),
+    ("--top", "core", "--dump-asm", "p.s"), ("--engine", "golden", "--mem-stall", "5"),
+    ("--diff-only", "--mem-bandwidth", "1"), ("--load", f"{BASE}=x.npy"), ("--dump", f"{BASE}:8=x.bin"),
+    ("--load", "x.npy"), ("--load", "0xzz=x.npy"), ("--dump", "0x80000000=x.bin"), ("--dump", "0x80000000:0=x.bin"),
+    ("--program", "missing.bin"),
+])
+def test_bad_options(options, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = refused(*options)
+    assert any(option in said for option in options if option.startswith("--"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", [
+    ("--seq-q", 4), ("--seq-kv", 4), ("--causal",), ("--diff",), ("--diff-only",), ("--diff-verbose",),
+    ("--out", "o.npy"), ("--q", "q.npy"),
+])
+def test_attention_options_with_a_program(option, files):
+    assert f"{option[0]}: is about attention" in refused(*files, *option)
+
+
+@pytest.mark.parametrize("size", [0, 3, 6])
+def test_program_files_of_a_wrong_size(size, tmp_path):
+    (tmp_path / "p.bin").write_bytes(b"x" * size)
+    assert f"{size} bytes: must be" in refused("--program", tmp_path / "p.bin")
+
+
+def test_memory_outside(files, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros(4, np.uint16))
+    end = BASE + CONFIG.memory_size
+    for address in (0, BASE - 2, end - 6, end):
+        assert "memory is from" in refused(*files, "--load", f"{address}={tmp_path / 'x.npy'}")
+        assert "memory is from" in refused(*files, "--dump", f"{address}:8={tmp_path / 'y.bin'}")
+
+
+def test_files_to_load_that_are_none(files, tmp_path):
+    (tmp_path / "bad.npy").write_bytes(b"no numpy")
+    assert "is not a .npy file" in refused(*files, "--load", f"{BASE}={tmp_path / 'bad.npy'}")
+    np.save(tmp_path / "text.npy", np.array(["a"]))
+    assert "must hold integers" in refused(*files, "--load", f"{BASE}={tmp_path / 'text.npy'}")
+    assert "cannot read" in refused(*files, "--load", f"{BASE}={tmp_path / 'missing.npy'}")
+
+
+def test_one_file_for_two_things(files, tmp_path):
+    assert "is the file of --dump too" in refused(*files, "--dump", f"{BASE}:8={tmp_path / 'o.bin'}")
+    assert "is the file of --program too" in refused(*files, "--dump-asm", tmp_path / "p.bin")
+    assert "is the file of --load too" in refused(*files, "--json", tmp_path / "0.npy")
+
+
+def test_a_configuration_that_only_the_core_can_be(tmp_path):
+    (tmp_path / "c.json").write_text('{"e_type": "e4m4"}')
+    said = refused("--config", tmp_path / "c.json")
+    assert "elem = e4m4: the accelerator needs a format of whole bytes" in said
+    assert fsa_sim("--config", tmp_path / "c.json", "--top", "core").exit_code == 0
