@@ -287,7 +287,7 @@ class _Converter:
         directions = {name: direction for direction, name in _PORT.findall(text)}
         self._check(directions)
         starts = {name: int(signal._init) for name, signal in self.ports.items()}
-        text = polish(text, starts, self._local_width())
+        text = polish(text, starts, self._local_widths())
         body = text.rstrip().removesuffix("endmodule").rstrip("\n")
         instances = "".join(_instantiate(name, module, link, nets) for name, module, link in self.links)
         text = self._tie_down(f"{body}\n\n{instances}endmodule\n")
@@ -403,10 +403,11 @@ class _Converter:
                                      "with signals.constant")
         return text
 
-    def _local_width(self) -> int:
-        """Bits for the int locals: any signal the processes name and a sign, or what a function they call declares."""
-        width = 32
+    def _local_widths(self) -> dict[str, int]:
+        """Per process, bits for its int locals: any signal it names and a sign, or what a function it calls declares."""
+        widths: dict[str, int] = {}
         for process in self.own:
+            named, width = process.func.__code__.co_names, 32
             for cell in process.func.__closure__ or ():
                 value = cell.cell_contents
                 for item in value if isinstance(value, list) else [value]:
@@ -414,8 +415,10 @@ class _Converter:
                         width = max(width, len(item) + 1)
                     else:
                         width = max(width, getattr(item, LOCAL_WIDTH, 0))
-                        width = max(width, *(len(s) + 1 for _, s in _signals("", item)), 0)
-        return width
+                        parts = (s for name, s in _signals("", item) if name.removeprefix("_") in named)
+                        width = max([width, *(len(s) + 1 for s in parts)])
+            widths[process.func.__name__] = max(width, widths.get(process.func.__name__, 0))
+        return widths
 
 
 def check_names(module: str, text: str) -> None:

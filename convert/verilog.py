@@ -32,6 +32,7 @@ _PROCESS_LOCALS = re.compile(r"^(always .*begin: \w+\n)((?: {4}(?:integer|reg) [
 _LOCAL_NAME = re.compile(r"(\w+);$", re.MULTILINE)
 _LOOP_VARIABLE = re.compile(r"\bfor ?\((\w+)=")
 _COMBINATIONAL = re.compile(r"^always @\(([^() ]+(?:, [^() ]+)*)\)(.*?^end)$", re.MULTILINE | re.DOTALL)
+_PROCESS = re.compile(r"always [^\n]*begin: (?P<name>\w+)$", re.MULTILINE)
 _SCOPE = re.compile(r"^(?:function .*?^endfunction|always .*?^end)$", re.MULTILINE | re.DOTALL)
 _PLAIN_LOCAL = re.compile(r"^ +(?:integer|reg(?: signed)?(?: \[\d+:0\])?) (\w+);\n", re.MULTILINE)
 
@@ -58,13 +59,20 @@ def to_verilog(instance: Any, name: str, local_width: int = 32) -> str:
     return polish(text, starts, local_width)
 
 
-def polish(text: str, starts: dict[str, int], local_width: int) -> str:
-    """MyHDL's text of a module as we want it: see ``to_verilog``. ``starts``: initial values of the output ports."""
+def polish(text: str, starts: dict[str, int], local_width: int | dict[str, int]) -> str:
+    """MyHDL's text of a module as we want it: see ``to_verilog``. ``starts``: initial values of the output ports.
+
+    ``local_width`` may be one for each process by name; functions then get the greatest.
+    """
     text = _share_functions(_BANNER.sub("", text).lstrip("\n"))
     text = _OUTPUT_REGISTER.sub(lambda m: f"{m[1]} = {starts[m[2]]};", text)
     text = "\n".join(_fold(text.split("\n")))
-    if local_width > 32:
+    if isinstance(local_width, int):
         text = _widen(text, local_width)
+    else:
+        widths, most = local_width, max([32, *local_width.values()])
+        text = _SCOPE.sub(lambda scope: _widen(scope[0], widths.get((_PROCESS.match(scope[0]) or {"name": ""})["name"],
+                                                                    most)), text)
     text = _COMBINATIONAL.sub(_sort_sensitivity, text)
     text = _PROCESS_LOCALS.sub(_initialise, _SCOPE.sub(_drop_unused, text))
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE))
@@ -170,6 +178,8 @@ def _fold(lines: list[str]) -> list[str]:
 
 
 def _widen(text: str, width: int) -> str:
+    if width <= 32:
+        return text
     wide = f"signed [{width - 1}:0]"
     loops = set(_LOOP_VARIABLE.findall(text))
     text = _ARGUMENT.sub(rf"\1input {wide} \2;", text)

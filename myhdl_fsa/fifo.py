@@ -20,7 +20,7 @@ class Stream:
 
 @block
 def fifo(clock: Any, reset: Any, enter: Stream, leave: Stream, empty: Any, depth: int) -> Any:
-    """``depth`` words, first in first out; one may enter and one leave in every cycle.
+    """``depth`` words, first in first out; with three or more, one may enter and one leave in every cycle.
 
     Ports
         enter  in   Stream
@@ -52,7 +52,6 @@ def fifo(clock: Any, reset: Any, enter: Stream, leave: Stream, empty: Any, depth
                     held = held - 1
                 if stored != 0:
                     leave.valid.next = 1
-                    leave.data.next = words[int(first)]
                     if first == top:
                         first.next = 0
                     else:
@@ -61,16 +60,23 @@ def fifo(clock: Any, reset: Any, enter: Stream, leave: Stream, empty: Any, depth
                     leave.valid.next = 0
             if enter.valid and enter.ready:
                 held = held + 1
-                words[int(last)].next = enter.data
                 if last == top:
                     last.next = 0
                 else:
                     last.next = last + 1
             count.next = held
 
+    # apart from the counting, whose locals would be as wide as the words
+    @always(clock.posedge)
+    def store() -> None:
+        if leave.ready or not leave.valid:
+            leave.data.next = words[int(first)]
+        if enter.valid and enter.ready:
+            words[int(last)].next = enter.data
+
     @always_comb
     def room() -> None:
         enter.ready.next = count < depth
         empty.next = count == 0
 
-    return move, room
+    return move, store, room

@@ -15,9 +15,8 @@ import numpy as np
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import RunError
-from myhdl_fsa.program import Region
 from myhdl_fsa.sims.accelerator_bench import RESET_CYCLES, DeviceRun
-from myhdl_fsa.sims.memory import Memory
+from myhdl_fsa.sims.hardware_engine import check_memory
 from myhdl_fsa.sims.verilator_engine import _NONE, _play, executable
 
 SOURCES = Path(__file__).with_name("verilator")
@@ -30,24 +29,23 @@ _WORD_BYTES = 8
 def simulate(run: DeviceRun, *, vcd: Path | None = None, build_dir: Path | None = None) -> None:
     """Simulates ``run`` to its end or its cycle limit, which ``run`` then says.
 
-    The programs' memory and outputs must be inside the device's memory (ValueError); ``vcd`` is written as FST when
-    its name ends in .fst. Raises RunError when the device cannot be built or run.
+    ``vcd`` is written as FST when its name ends in .fst. Raises RunError for programs whose memory or outputs are
+    outside the device's memory, and when the device cannot be built or run.
     """
-    memory = Memory(run.config)
     for program in run.programs:
-        for region in (*(Region(address, len(data)) for address, data in program.memory), *program.outputs):
-            memory.read(region)
+        # the bench copies without asking
+        check_memory(program, run.config)
     kind = "" if vcd is None else ".fst" if vcd.suffix == ".fst" else ".vcd"
-    program_file = device_executable(run.config, waveform=kind, build_dir=build_dir)
     try:
+        bench = device_executable(run.config, waveform=kind, build_dir=build_dir)
         with tempfile.TemporaryDirectory(prefix="fsa-sim-") as folder:
             played, result = Path(folder) / "run", Path(folder) / "result"
             write_run(run, played)
             waveform = [] if vcd is None else [os.path.abspath(vcd)]
-            _play([str(program_file), str(played), str(result), *waveform], run.progress)
+            _play([str(bench), str(played), str(result), *waveform], run.progress)
             read_result(run, result)
     except OSError as error:
-        raise RunError(f"cannot simulate: {error.filename or folder}: {error.strerror or error}") from None
+        raise RunError(f"cannot simulate: {error.filename or 'temporary files'}: {error.strerror or error}") from None
 
 
 def device_executable(config: Config, *, waveform: str = "", build_dir: Path | None = None) -> Path:

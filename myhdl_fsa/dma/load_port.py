@@ -72,9 +72,9 @@ def load_port(
 
     @always(clock.posedge)
     def request() -> None:
-        address = int(addresses[int(ask)])
+        address = 0
+        fitting = 0
         waiting = int(unasked)
-        fitting = (boundary - (address & offset_mask)) >> beat_log
         if reset:
             bus.arvalid.next = 0
             ask.next = 0
@@ -89,6 +89,8 @@ def load_port(
                     bus.arlen.next = int(rest) - 1
                     rest.next = 0
                 elif waiting != 0:
+                    address = int(addresses[int(ask)])
+                    fitting = (boundary - (address & offset_mask)) >> beat_log
                     bus.arvalid.next = 1
                     bus.araddr.next = address
                     if fitting < beats:
@@ -108,6 +110,12 @@ def load_port(
 
     @always(clock.posedge)
     def gather() -> None:
+        if bus.rvalid and bus.rready:
+            data.next = (int(data) >> beat_width) | (int(bus.rdata) << high_shift)
+
+    # apart from the gathering, whose locals would be as wide as a row
+    @always(clock.posedge)
+    def count() -> None:
         under_way = int(held)
         if reset:
             beat.next = 0
@@ -119,7 +127,6 @@ def load_port(
             if taken:
                 full.next = 0
             if bus.rvalid and bus.rready:
-                data.next = (int(data) >> beat_width) | (int(bus.rdata) << high_shift)
                 if beat == last_beat:
                     beat.next = 0
                     full.next = 1
@@ -139,4 +146,4 @@ def load_port(
                 under_way = under_way + 1
             held.next = under_way
 
-    return room, accept, enter, request, gather
+    return room, accept, enter, request, gather, count

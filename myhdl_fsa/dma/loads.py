@@ -79,13 +79,12 @@ def loads(
     # the row is said to be done in the cycle in which the scratchpad takes it
     @always(clock.posedge)
     def arrive() -> None:
-        at = int(which)
         write.valid.next = some
         done.valid.next = some
         if some:
-            write.row.next = int(places[at]) & row_mask
-            write.data.next = data[at]
-            done.tag.next = tags[at]
+            write.row.next = int(places[int(which)]) & row_mask
+            write.data.next = data[int(which)]
+            done.tag.next = tags[int(which)]
         if reset:
             done.failed.next = 0
         else:

@@ -41,6 +41,8 @@ def store_port(
     count_width = max(2, beats.bit_length())
     row_data, left, until_last = unsigned(len(data)), unsigned(count_width), unsigned(count_width)
     rest, rest_address = unsigned(count_width), unsigned(MEMORY_ADDRESS_WIDTH)
+    # beats that fit before the next multiple of 4 KB
+    fitting = unsigned((BOUNDARY // config.beat_bytes).bit_length())
     top, last_beat = depth - 1, beats - 1
     beat_width, beat_log, boundary = 8 * config.beat_bytes, config.beat_bytes.bit_length() - 1, BOUNDARY
     offset_mask, address_mask = BOUNDARY - 1, (1 << MEMORY_ADDRESS_WIDTH) - 1
@@ -58,9 +60,12 @@ def store_port(
         bus.wlast.next = left == 1 or until_last == 1
         bus.bready.next = not done or bool(taken)
 
+    @always_comb
+    def measure() -> None:
+        fitting.next = (boundary - (int(address) & offset_mask)) >> beat_log
+
     @always(clock.posedge)
     def send() -> None:
-        fitting = (boundary - (int(address) & offset_mask)) >> beat_log
         bus.awid.next = 0
         bus.awsize.next = beat_log
         bus.awburst.next = 1
@@ -74,9 +79,9 @@ def store_port(
             bus.awvalid.next = 1
             bus.awaddr.next = address
             if fitting < beats:
-                bus.awlen.next = fitting - 1
-                rest.next = beats - fitting
-                rest_address.next = (int(address) + (fitting << beat_log)) & address_mask
+                bus.awlen.next = int(fitting) - 1
+                rest.next = beats - int(fitting)
+                rest_address.next = (int(address) + (int(fitting) << beat_log)) & address_mask
                 until_last.next = fitting
             else:
                 bus.awlen.next = last_beat
@@ -100,7 +105,6 @@ def store_port(
     @always(clock.posedge)
     def answer() -> None:
         under_way = int(held)
-        fitting = (boundary - (int(address) & offset_mask)) >> beat_log
         if reset:
             first.next = 0
             last.next = 0
@@ -139,4 +143,4 @@ def store_port(
                     failed_tag.next = tags[int(first)]
             held.next = under_way
 
-    return room, beats_out, send, answer
+    return room, beats_out, measure, send, answer

@@ -74,7 +74,7 @@ def transfer(
     head, tail = unsigned(tag_width(inflight)), unsigned(tag_width(inflight))
     flying = unsigned(max(2, inflight.bit_length()))
     left, stride, memory_stride = unsigned(10), unsigned(ROW_WIDTH), unsigned(MEMORY_ADDRESS_WIDTH)
-    start = unsigned(1)
+    start, complete = unsigned(1), unsigned(1)
 
     acquire_low, acquire_value_low = layout["acquire"].low, layout["acquire_value"].low
     semaphore_low, semaphore_mask = layout["semaphore"].low, (1 << SEMAPHORE_WIDTH) - 1
@@ -113,14 +113,12 @@ def transfer(
         requests.ready.next = start
         active.next = flying != 0
 
+    @always_comb
+    def finish() -> None:
+        complete.next = flying != 0 and remaining[int(head)] == 0
+
     @always(clock.posedge)
     def walk() -> None:
-        word = int(requests.data)
-        now = int(flying)
-        row_stride = (word >> stride_low) & stride_mask
-        bytes_stride = ((word >> low_part) & low_mask) | (((word >> high_part) & high_mask) << low_width)
-        count = (word >> rows_low) & rows_mask
-        what = int(releases[int(head)])
         release.valid.next = 0
         if reset:
             rows.valid.next = 0
@@ -130,6 +128,10 @@ def transfer(
             fault.valid.next = 0
         else:
             if start:
+                word = int(requests.data)
+                row_stride = (word >> stride_low) & stride_mask
+                bytes_stride = ((word >> low_part) & low_mask) | (((word >> high_part) & high_mask) << low_width)
+                count = (word >> rows_low) & rows_mask
                 if row_stride >= stride_sign:
                     row_stride = row_stride - stride_size
                 if bytes_stride >= memory_sign:
@@ -152,7 +154,6 @@ def transfer(
                     tail.next = 0
                 else:
                     tail.next = tail + 1
-                now = now + 1
             elif rows.valid and rows.ready:
                 if left == 1:
                     rows.valid.next = 0
@@ -161,7 +162,8 @@ def transfer(
                 rows.row.next = (int(rows.row) + int(stride)) & row_mask
             if done.valid:
                 remaining[int(done.tag)].next = int(remaining[int(done.tag)]) - 1
-            if flying != 0 and remaining[int(head)] == 0:
+            if complete:
+                what = int(releases[int(head)])
                 release.valid.next = what >> valid_bit
                 release.semaphore.next = (what >> semaphore_bit) & semaphore_mask
                 release.value.next = what & value_mask
@@ -169,11 +171,13 @@ def transfer(
                     head.next = 0
                 else:
                     head.next = head + 1
-                now = now - 1
-            flying.next = now
+            if start and not complete:
+                flying.next = flying + 1
+            elif complete and not start:
+                flying.next = flying - 1
             if done.failed and not fault.valid:
                 fault.valid.next = 1
                 fault.code.next = error_code
                 fault.number.next = numbers[int(done.failed_tag)]
 
-    return ask, launch, outputs, walk
+    return ask, launch, outputs, finish, walk

@@ -183,10 +183,11 @@ def decoder(
     matrix_bits, dma_bits = unsigned(MATRIX_WIDTH), unsigned(WORD_WIDTH * Dma.WORDS)
     matrix_words, dma_words = unsigned(2), unsigned(3)
     matrix_number, dma_number = unsigned(NUMBER_WIDTH), unsigned(NUMBER_WIDTH)
-    take_matrix, take_dma, take_fence, illegal = (unsigned(1) for _ in range(4))
+    take_matrix, take_dma, take_fence, illegal, begin_matrix, begin_dma = (unsigned(1) for _ in range(6))
     matrix_full, dma_full, matrix_bad, dma_bad = (unsigned(1) for _ in range(4))
     matrix_code, dma_code = unsigned(ERROR_WIDTH), unsigned(ERROR_WIDTH)
     whole_matrix, whole_dma, word_width = Matrix.WORDS, Dma.WORDS, WORD_WIDTH
+    kind_mask = (1 << KIND.width) - 1
     kind_low, is_fence, is_matrix, is_dma = KIND.low, int(Kind.FENCE), int(Kind.MATRIX), int(Kind.DMA)
     wait_matrix, wait_dma = Fence.LAYOUT["matrix"].low, Fence.LAYOUT["dma"].low
     stop_bit, number_low = Fence.LAYOUT["stop"].low, WORD_WIDTH * Dma.WORDS
@@ -212,7 +213,7 @@ def decoder(
 
     @always_comb
     def choose() -> None:
-        kind = int(words.data) >> kind_low
+        kind = (int(words.data) >> kind_low) & kind_mask
         in_matrix = matrix_words != 0 and matrix_words != whole_matrix
         in_dma = dma_words != 0 and dma_words != whole_dma
         first = bool(words.valid) and bool(active) and not in_matrix and not in_dma
@@ -250,8 +251,30 @@ def decoder(
             fault.code.next = illegal_type
             fault.number.next = number
 
+    @always_comb
+    def first_words() -> None:
+        begin_matrix.next = matrix_words == 0 or (bool(matrix.valid) and bool(matrix.ready))
+        begin_dma.next = dma_words == 0 or (bool(dma.valid) and bool(dma.ready))
+
     @always(clock.posedge)
-    def collect() -> None:
+    def collect_matrix() -> None:
+        if take_matrix:
+            if begin_matrix:
+                matrix_bits.next = words.data
+            else:
+                matrix_bits.next = matrix_bits | (int(words.data) << (word_width * int(matrix_words)))
+
+    @always(clock.posedge)
+    def collect_dma() -> None:
+        if take_dma:
+            if begin_dma:
+                dma_bits.next = words.data
+            else:
+                dma_bits.next = dma_bits | (int(words.data) << (word_width * int(dma_words)))
+
+    # apart from the collecting, whose locals would be as wide as the instructions
+    @always(clock.posedge)
+    def count() -> None:
         held_matrix = int(matrix_words)
         held_dma = int(dma_words)
         if reset:
@@ -261,29 +284,21 @@ def decoder(
         elif restart:
             number.next = 0
         else:
-            if matrix.valid and matrix.ready:
+            if begin_matrix:
                 held_matrix = 0
-            if dma.valid and dma.ready:
+            if begin_dma:
                 held_dma = 0
             if take_matrix:
-                if held_matrix == 0:
-                    matrix_bits.next = words.data
+                if begin_matrix:
                     matrix_number.next = number
-                    number.next = (int(number) + 1) & number_mask
-                else:
-                    matrix_bits.next = int(matrix_bits) | (int(words.data) << (word_width * held_matrix))
                 held_matrix = held_matrix + 1
             if take_dma:
-                if held_dma == 0:
-                    dma_bits.next = words.data
+                if begin_dma:
                     dma_number.next = number
-                    number.next = (int(number) + 1) & number_mask
-                else:
-                    dma_bits.next = int(dma_bits) | (int(words.data) << (word_width * held_dma))
                 held_dma = held_dma + 1
-            if take_fence:
+            if take_fence or (take_matrix and begin_matrix) or (take_dma and begin_dma):
                 number.next = (int(number) + 1) & number_mask
             matrix_words.next = held_matrix
             dma_words.next = held_dma
 
-    return checks, complete, hand_on, choose, report, collect
+    return checks, complete, hand_on, choose, report, first_words, collect_matrix, collect_dma, count

@@ -59,12 +59,9 @@ def semaphores(
         )
 
     @always(clock.posedge)
-    def update() -> None:
-        now = int(values)
+    def note_busy() -> None:
         taken = int(busy)
-        at = 0
         if reset:
-            values.next = 0
             busy.next = 0
         else:
             if acquire_matrix.valid and acquire_matrix.ready:
@@ -74,18 +71,29 @@ def semaphores(
             if acquire_store.valid and acquire_store.ready:
                 taken = taken | (1 << int(acquire_store.semaphore))
             if release_matrix.valid:
-                at = int(release_matrix.semaphore)
-                taken = taken & (all_busy ^ (1 << at))
-                now = (now & (all_values ^ (mask << (width * at)))) | (int(release_matrix.value) << (width * at))
+                taken = taken & (all_busy ^ (1 << int(release_matrix.semaphore)))
             if release_load.valid:
-                at = int(release_load.semaphore)
-                taken = taken & (all_busy ^ (1 << at))
-                now = (now & (all_values ^ (mask << (width * at)))) | (int(release_load.value) << (width * at))
+                taken = taken & (all_busy ^ (1 << int(release_load.semaphore)))
             if release_store.valid:
-                at = int(release_store.semaphore)
-                taken = taken & (all_busy ^ (1 << at))
-                now = (now & (all_values ^ (mask << (width * at)))) | (int(release_store.value) << (width * at))
-            values.next = now
+                taken = taken & (all_busy ^ (1 << int(release_store.semaphore)))
             busy.next = taken
 
-    return grant, update
+    @always(clock.posedge)
+    def note_values() -> None:
+        if reset:
+            values.next = 0
+        elif release_matrix.valid or release_load.valid or release_store.valid:
+            now = int(values)
+            at = 0
+            if release_matrix.valid:
+                at = width * int(release_matrix.semaphore)
+                now = (now & (all_values ^ (mask << at))) | (int(release_matrix.value) << at)
+            if release_load.valid:
+                at = width * int(release_load.semaphore)
+                now = (now & (all_values ^ (mask << at))) | (int(release_load.value) << at)
+            if release_store.valid:
+                at = width * int(release_store.semaphore)
+                now = (now & (all_values ^ (mask << at))) | (int(release_store.value) << at)
+            values.next = now
+
+    return grant, note_busy, note_values
