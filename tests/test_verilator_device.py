@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from myhdl_fsa import golden
-from myhdl_fsa.config import Config, ConfigError
+from myhdl_fsa.config import Config, ConfigError, preset
 from myhdl_fsa.easyfloat import from_float
-from myhdl_fsa.engine import RunError
+from myhdl_fsa.engine import RunError, engine
 from myhdl_fsa.isa import Dma, Fence, Transfer, encode_all
 from myhdl_fsa.kernel.flash_attention import attention_kernel, attention_output
 from myhdl_fsa.program import ErrorCode, Program, Region, State, Timing
@@ -294,3 +294,15 @@ def test_a_missing_tool_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RunError, match="^verilator is not installed: run `apt-get install verilator`$"):
         simulate(DeviceRun(FOUR, []), build_dir=tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "tiles", "most"), [("FSA16X16Fp16Config", 16, 0.05), ("FSA64X64Fp16Config", 8, 0.02)])
+def test_the_array_hardly_waits(name, tiles, most, build_dir):
+    config = preset(name)
+    rng = np.random.default_rng(0)
+    q, k, v = (from_float(rng.random((tiles * config.rows, config.rows)), config.elem) for _ in range(3))
+    for latency in (1, 100):
+        result = engine("verilator", build_dir).device_attention(q, k, v, config, timing=Timing(latency, latency))
+        np.testing.assert_array_equal(result.output, golden.attention(q, k, v, config))
+        assert result.counters.matrix_bubble < most * result.counters.execution_time
