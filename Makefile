@@ -41,10 +41,10 @@ CONVERTED := build/convert-check
 convert-check: $(INSTALLED) hdl-tools ## the 4x4 machine as Verilog: lint, and its testbench in Icarus and Verilator
 	@rm -rf $(CONVERTED)
 	$(BIN)/fsa-convert --config FSA4X4Fp16Config --testbench --check --out $(CONVERTED)
-	cd $(CONVERTED) && iverilog -g2005 -o tb_core.vvp -s tb_core -f core.f tb_core.v && vvp -N tb_core.vvp
-	cd $(CONVERTED) && verilator --binary --timing -Wno-WIDTH -j 0 --top-module tb_core -f core.f tb_core.v >build.log \
-	  || { cat build.log; exit 1; }
-	cd $(CONVERTED) && obj_dir/Vtb_core
+	cd $(CONVERTED) && iverilog -g2005 -o tb.vvp -s tb_accelerator -f accelerator.f tb_accelerator.v && vvp -N tb.vvp
+	cd $(CONVERTED) && verilator --binary --timing -Wno-WIDTH -j 0 --top-module tb_accelerator -f accelerator.f \
+	  tb_accelerator.v >build.log || { cat build.log; exit 1; }
+	cd $(CONVERTED) && obj_dir/Vtb_accelerator
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check $(SOURCES)
