@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from myhdl_fsa.convert.regression import require
+from myhdl_fsa.convert.stubs import stub
 
 WAIVED = {
     "WIDTH": "arithmetic is that of Python's ints, in signed locals wide enough for all of a process's values: what is "
@@ -31,18 +32,35 @@ def check(folder: Path, top: str, files: Sequence[str], bench: str | None = None
     ``bench`` is a testbench's file, ``<module>.v``, to check with them. Raises CheckError for any warning that is not
     waived, and regression.MissingTool.
     """
+    _lint(folder, top, files)
+    if bench is not None:
+        _lint(folder, Path(bench).stem, [*files, bench], bench=True)
+
+
+def check_apart(folder: Path, children: Mapping[str, Sequence[str]], bench: str | None = None) -> None:
+    """As ``check``, each module by itself with stubs for what it instantiates, which ``children`` names, top last.
+
+    For arrays so large that a tool would take minutes to see thousands of instances of one module.
+    """
+    texts = {name: (folder / f"{name}.v").read_text() for name in children}
+    jobs = [(name, texts[name], list(parts), False) for name, parts in children.items()]
+    if bench is not None:
+        jobs.append((Path(bench).stem, (folder / bench).read_text(), [list(children)[-1]], True))
+    for name, text, parts, is_bench in jobs:
+        with tempfile.TemporaryDirectory() as scratch:
+            (Path(scratch) / f"{name}.v").write_text(text)
+            for part in parts:
+                (Path(scratch) / f"{part}.v").write_text(stub(texts[part]))
+            _lint(Path(scratch), name, [*(f"{part}.v" for part in parts), f"{name}.v"], bench=is_bench)
+
+
+def _lint(folder: Path, top: str, files: Sequence[str], bench: bool = False) -> None:
     verilator, icarus = require("verilator"), require("icarus")
-    waivers = [f"-Wno-{name}" for name in WAIVED]
-    _silent([verilator, "--lint-only", "-Wall", *waivers, "--top-module", top, *files], folder)
+    waivers = [f"-Wno-{name}" for name in (*WAIVED, *(_BENCH_WAIVED if bench else ()))]
+    timing = ["--timing"] if bench else []
+    _silent([verilator, "--lint-only", *timing, "-Wall", *waivers, "--top-module", top, *files], folder)
     with tempfile.TemporaryDirectory() as scratch:
-        elaborate = [icarus, "-g2005", "-Wall", "-o", f"{scratch}/out.vvp", "-s"]
-        _silent([*elaborate, top, *files], folder)
-        if bench is not None:
-            module = Path(bench).stem
-            waivers += [f"-Wno-{name}" for name in _BENCH_WAIVED]
-            lint = [verilator, "--lint-only", "--timing", "-Wall", *waivers]
-            _silent([*lint, "--top-module", module, *files, bench], folder)
-            _silent([*elaborate, module, *files, bench], folder)
+        _silent([icarus, "-g2005", "-Wall", "-o", f"{scratch}/out.vvp", "-s", top, *files], folder)
 
 
 def _silent(command: list[str], folder: Path) -> None:

@@ -404,7 +404,7 @@ class _Converter:
         return text
 
     def _local_widths(self) -> dict[str, int]:
-        """Per process, bits for its int locals: any signal it names and a sign, or what a function it calls declares."""
+        """Per process, bits for its int locals: any signal it names and a sign, or what functions it calls declare."""
         widths: dict[str, int] = {}
         for process in self.own:
             named, width = process.func.__code__.co_names, 32

@@ -7,7 +7,6 @@ built around the device into the build cache, runs it and reads what it leaves.
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from pathlib import Path
 
@@ -17,11 +16,10 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.engine import RunError
 from myhdl_fsa.sims.accelerator_bench import RESET_CYCLES, DeviceRun
 from myhdl_fsa.sims.hardware_engine import check_memory
-from myhdl_fsa.sims.verilator_engine import _NONE, _play, executable
+from myhdl_fsa.sims.verilator_engine import NONE, executable, one_file, play
 
-SOURCES = Path(__file__).with_name("verilator")
 TOP = "accelerator"
-HARNESS = f"{TOP}.cpp"
+HARNESS = Path(__file__).with_name("verilator") / "accelerator.cpp"
 _HEAD_WORDS = 5
 _WORD_BYTES = 8
 
@@ -42,7 +40,7 @@ def simulate(run: DeviceRun, *, vcd: Path | None = None, build_dir: Path | None 
             played, result = Path(folder) / "run", Path(folder) / "result"
             write_run(run, played)
             waveform = [] if vcd is None else [os.path.abspath(vcd)]
-            _play([str(bench), str(played), str(result), *waveform], run.progress)
+            play([str(bench), str(played), str(result), *waveform], run.progress)
             read_result(run, result)
     except OSError as error:
         raise RunError(f"cannot simulate: {error.filename or 'temporary files'}: {error.strerror or error}") from None
@@ -51,35 +49,22 @@ def simulate(run: DeviceRun, *, vcd: Path | None = None, build_dir: Path | None 
 def device_executable(config: Config, *, waveform: str = "", build_dir: Path | None = None) -> Path:
     """The bench around the accelerator of ``config``, as ``verilator_engine.executable`` has it for the core."""
     config.check_accelerator()
-    with tempfile.TemporaryDirectory(prefix="fsa-harness-") as folder:
-        harness = Path(folder) / HARNESS
-        harness.write_text(harness_text(config))
-        return executable(config, waveform=waveform, build_dir=build_dir, top=TOP, harness=harness)
+    return executable(config, waveform=waveform, build_dir=build_dir, top=TOP, harness=harness_text(config))
 
 
 def harness_text(config: Config) -> str:
-    """The bench's C++ in one file, its headers inside: so the build cache knows them all, and copies one file."""
+    """The bench's C++, with the names of the configuration's memory ports."""
     ports = " ".join(f"PORT({port})" for port in range(config.memory_ports))
     generated = f"#define MEMORY_PORTS(PORT) {ports}\n#define BEAT_BYTES {config.beat_bytes}\n"
-    texts = {"ports.h": generated, **{path.name: path.read_text() for path in SOURCES.glob("*.h")}}
-    lines = []
-    for number, line in enumerate((SOURCES / HARNESS).read_text().splitlines(), 1):
-        included = re.match(r'#include "([^"]+)"', line)
-        if included is not None and included[1] in texts:
-            text = texts[included[1]].replace("#pragma once\n", "\n")
-            # the compiler's messages go on naming the files as they are here
-            lines.append(f'#line 1 "{included[1]}"\n{text}#line {number + 1} "{HARNESS}"')
-        else:
-            lines.append(line)
-    return "\n".join(lines) + "\n"
+    return one_file(HARNESS, {"ports.h": generated})
 
 
 def write_run(run: DeviceRun, path: Path) -> None:
     """Writes what the bench plays: the memory's ways, the programs' stretches of memory, and the host's script."""
     config, timing = run.config, run.timing
     words = [
-        config.memory_base, config.memory_size, RESET_CYCLES, _NONE if run.max_cycles is None else run.max_cycles,
-        _NONE if timing.stall_seed is None else timing.stall_seed, timing.push_interval, timing.read_latency,
+        config.memory_base, config.memory_size, RESET_CYCLES, NONE if run.max_cycles is None else run.max_cycles,
+        NONE if timing.stall_seed is None else timing.stall_seed, timing.push_interval, timing.read_latency,
         timing.write_latency, *timing.read_bandwidth.as_integer_ratio(), *timing.write_bandwidth.as_integer_ratio(),
         len(run.programs), len(run.steps),
     ]

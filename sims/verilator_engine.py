@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import myhdl
@@ -36,6 +36,8 @@ from myhdl_fsa.sims.schedule import (
 from myhdl_fsa.sims.verilator_source import prepare
 
 HARNESS = Path(__file__).with_name("verilator") / "harness.cpp"
+BENCH = "bench.cpp"
+"""the harness's name where it is built"""
 OLDEST = (5, 6)
 """the oldest version of Verilator that is known to work"""
 VERILATOR_FLAGS = (
@@ -59,7 +61,7 @@ PLAIN_WAVEFORM_TO = 8
 # The harness's Step, after the tile.
 _FIELDS = ("function", "wait_idle", "semaphore", "release", "release_value", "scratchpad_row", "scratchpad_stride",
            "reverse_in", "reverse_out", "delay", "accumulator_row", "accumulator_stride", "zero", "causal")
-_NONE = (1 << 64) - 1
+NONE = (1 << 64) - 1
 
 
 class VerilatorEngine(HardwareEngine):
@@ -96,13 +98,13 @@ def _simulate(run: CoreRun, vcd: Path | None, build_dir: Path | None) -> None:
             schedule, result = Path(folder) / "schedule", Path(folder) / "result"
             write_schedule(run, schedule)
             waveform = [] if vcd is None else [os.path.abspath(vcd)]
-            _play([str(program), str(schedule), str(result), *waveform], run.progress)
+            play([str(program), str(schedule), str(result), *waveform], run.progress)
             read_result(run, result)
     except OSError as error:
         raise RunError(f"cannot simulate: {error.filename or folder}: {error.strerror or error}") from None
 
 
-def _play(command: list[str], progress: Callable[[int], None] | None) -> None:
+def play(command: list[str], progress: Callable[[int], None] | None) -> None:
     """Runs the harness; each line it prints is a cycle count for ``progress``."""
     with (
         tempfile.TemporaryFile("w+", errors="replace") as errors,
@@ -125,20 +127,44 @@ def _play(command: list[str], progress: Callable[[int], None] | None) -> None:
         raise RunError(f"the Verilator simulation failed: {why}")
 
 
-def executable(
-    config: Config, *, waveform: str = "", build_dir: Path | None = None, top: str = "core", harness: Path = HARNESS,
-) -> Path:
-    """The bench ``harness`` around a ``top`` of ``config``, built unless the cache below ``build_dir`` has it.
+def one_file(path: Path, generated: Mapping[str, str] | None = None) -> str:
+    """A bench's C++ with its own headers inside, each once: what it includes from its folder, and ``generated``.
 
-    ``top`` is one of fsa-convert's, and the harness includes V<top>.h. ``waveform`` is a key of WAVEFORM_FLAGS. Raises
-    RunError for a missing tool or a build that fails.
+    The build cache then knows them all by one text.
     """
+    texts = {header.name: header.read_text() for header in path.parent.glob("*.h")} | dict(generated or {})
+
+    def lines(name: str, text: str) -> Iterator[str]:
+        for number, line in enumerate(text.splitlines(), 1):
+            included = re.match(r'#include "([^"]+)"', line)
+            if included is not None and included[1] in texts:
+                # the compiler's messages go on naming the files as they are in the folder
+                yield f'#line 1 "{included[1]}"'
+                yield from lines(included[1], texts.pop(included[1]))
+                yield f'#line {number + 1} "{name}"'
+            elif line != "#pragma once" and (included is None or not (path.parent / included[1]).exists()):
+                yield line
+            else:
+                yield ""
+
+    return "\n".join(lines(path.name, path.read_text())) + "\n"
+
+
+def executable(
+    config: Config, *, waveform: str = "", build_dir: Path | None = None, top: str = "core", harness: str | None = None,
+) -> Path:
+    """The bench around a ``top`` of ``config``, built unless the cache below ``build_dir`` has it.
+
+    ``top`` is one of fsa-convert's; ``harness``, the bench's C++, includes V<top>.h (None: the core's own).
+    ``waveform`` is a key of WAVEFORM_FLAGS. Raises RunError for a missing tool or a build that fails.
+    """
+    harness = one_file(HARNESS) if harness is None else harness
     # the name is no part of the machine
     config = config.replace(name="")
     cache = BuildCache("verilator", build_dir)
     tool = require("verilator", "apt-get install verilator")
     flags = [*VERILATOR_FLAGS, "--prefix", f"V{top}", "-o", top, *WAVEFORM_FLAGS[waveform]]
-    built_with: list[str | bytes] = [harness.read_bytes(), *flags, _version(tool), platform.machine()]
+    built_with: list[str | bytes] = [harness, *flags, _version(tool), platform.machine()]
     key = digest([*built_with, config.to_json(), package_digest(), myhdl.__version__, platform.python_version()])
     folder = cache.find_by(key)
     if folder is None:
@@ -156,7 +182,7 @@ def executable(
     return folder / top
 
 
-def _build(tool: str, sources: dict[str, str], harness: Path, flags: list[str], program: Path) -> None:
+def _build(tool: str, sources: dict[str, str], harness: str, flags: list[str], program: Path) -> None:
     """Builds ``program``, named as in ``flags``, and leaves nothing else in its folder."""
     require("make", "apt-get install make")
     require("g++", "apt-get install g++")
@@ -166,11 +192,11 @@ def _build(tool: str, sources: dict[str, str], harness: Path, flags: list[str], 
         work = Path(folder)
         for name, text in sources.items():
             (work / f"{name}.v").write_text(text)
-        shutil.copy(harness, work / harness.name)
+        (work / BENCH).write_text(harness)
         jobs = str(len(os.sched_getaffinity(0)))
         # a module comes after those that it instantiates
         top = ["--top-module", list(sources)[-1]]
-        run_tool([tool, *flags, *top, "-j", jobs, *(f"{name}.v" for name in sources), harness.name], work)
+        run_tool([tool, *flags, *top, "-j", jobs, *(f"{name}.v" for name in sources), BENCH], work)
         shutil.move(work / "obj" / program.name, program)
 
 
@@ -194,7 +220,7 @@ def write_schedule(run: CoreRun, path: Path) -> None:
     row_words = _words(config.rows * config.elem.width)
     head = [
         row_words, _words(config.cols * config.acc.width), RESET_CYCLES, min(3, len(loads)), STORE_SEMAPHORE, O_ROW,
-        config.rows, _NONE if run.max_cycles is None else run.max_cycles, len(tiles), len(loads), len(steps),
+        config.rows, NONE if run.max_cycles is None else run.max_cycles, len(tiles), len(loads), len(steps),
     ]
     for tile in tiles:
         head += [tile.semaphore, scratchpad_row(config, tile), config.rows]
@@ -205,7 +231,7 @@ def write_schedule(run: CoreRun, path: Path) -> None:
         fields = {**step.fields, "function": int(step.function)}
         if run.serial:
             fields["wait_idle"] = 1
-        head.append(_NONE if step.tile is None else tiles[step.tile])
+        head.append(NONE if step.tile is None else tiles[step.tile])
         head += [fields.get(name, 0) & mask for name, mask in masks.items()]
     with path.open("wb") as file:
         file.write(np.array(head, np.uint64).tobytes())
@@ -219,7 +245,7 @@ def read_result(run: CoreRun, path: Path) -> None:
     data = path.read_bytes()
     cycle, limit, finished, issued, overlap, idle, output = (int(word) for word in np.frombuffer(data, np.uint64, 7))
     lists = np.frombuffer(data, np.uint64, issued + overlap + idle, 7 * 8).tolist()
-    run.cycle, run.limit_reached, run.finished = cycle, bool(limit), None if finished == _NONE else finished
+    run.cycle, run.limit_reached, run.finished = cycle, bool(limit), None if finished == NONE else finished
     run.issued, run.overlap, run.idle = lists[:issued], lists[issued:issued + overlap], lists[issued + overlap:]
     start, size = (7 + len(lists)) * 8, 4 * _words(run.config.cols * run.config.acc.width)
     rows = [int.from_bytes(data[at:at + size], "little") for at in range(start, start + 4 * output, size)]

@@ -309,6 +309,29 @@ def test_check(tmp_path, fields, top):
     assert text.splitlines()[-1].endswith("no warnings (waived: WIDTH, UNUSEDSIGNAL, SYMRSVDWORD)")
 
 
+def test_check_of_a_large_array_is_quick(tmp_path):
+    text = ok("--config", "FSA64X64Fp16Config", "--testbench", "--check", "--out", tmp_path / "out")
+    assert text.splitlines()[-1].endswith("no warnings (waived: WIDTH, UNUSEDSIGNAL, SYMRSVDWORD)")
+
+
+def test_a_module_by_itself_is_checked_like_the_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr("myhdl_fsa.cli.convert.CHECKED_WHOLE", 0)
+    folder = tmp_path / "out"
+    ok("--config", NAME, "--testbench", "--check", "--out", folder)
+    children = {name: module.children for name, module in modules(PRESETS[NAME]).items()}
+    for name, wrong, complaint in (
+        ("fifo_8", ("first <= 0;", "nothing <= 0;"), "nothing"),
+        ("decoder", (".bits(matrix_bits),", ""), "PINMISSING|bits"),
+        ("loads", (".which(which)", ".whhich(which)"), "which"),
+    ):
+        text = (folder / f"{name}.v").read_text()
+        assert text.count(wrong[0]) >= 1
+        (folder / f"{name}.v").write_text(text.replace(*wrong, 1))
+        with pytest.raises(check.CheckError, match=complaint):
+            check.check_apart(folder, children)
+        (folder / f"{name}.v").write_text(text)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("top", TOPS)
 @pytest.mark.parametrize("fields", [

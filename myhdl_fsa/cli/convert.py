@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from myhdl_fsa.convert.hierarchy import Module
 
 
+CHECKED_WHOLE = 2000
+"""instances up to which --check elaborates the whole; beyond, each module by itself"""
+
+
 @dataclass(frozen=True)
 class Options:
     """The command line, as given; folder and file are None when they are not."""
@@ -206,10 +210,14 @@ def instance_counts(modules: dict[str, Module]) -> Counter[str]:
 
 
 def _check(options: Options, folder: Path, conversion: Conversion) -> None:
-    from myhdl_fsa.convert.check import WAIVED, CheckError, check
+    from myhdl_fsa.convert.check import WAIVED, CheckError, check, check_apart
 
     try:
-        check(folder, conversion.top, conversion.sources, conversion.bench)
+        if sum(instance_counts(conversion.modules).values()) > CHECKED_WHOLE:
+            children = {name: module.children for name, module in conversion.modules.items()}
+            check_apart(folder, children, conversion.bench)
+        else:
+            check(folder, conversion.top, conversion.sources, conversion.bench)
     except CheckError as error:
         raise click.ClickException(f"--check: {error}") from None
     if not options.quiet:

@@ -19,15 +19,7 @@
 #include <vector>
 
 #include "Vaccelerator.h"
-#include "verilated.h"
-#if VM_TRACE_FST
-#include "verilated_fst_c.h"
-using Waveform = VerilatedFstC;
-#elif VM_TRACE
-#include "verilated_vcd_c.h"
-using Waveform = VerilatedVcdC;
-#endif
-
+#include "bench.h"
 #include "host.h"
 #include "memory.h"
 #include "ports.h"  // MEMORY_PORTS(PORT), which is PORT(0) PORT(1) ..., and BEAT_BYTES; from sims/verilator_device.py
@@ -35,14 +27,6 @@ using Waveform = VerilatedVcdC;
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a beat's bytes are those of Verilator's integers");
 
 namespace {
-
-const unsigned PROGRESS_CYCLES = 64;  // between two looks at the wall clock
-const std::chrono::milliseconds PROGRESS_INTERVAL(100);
-
-[[noreturn]] void fail(const char* what, const char* path) {
-    std::fprintf(stderr, "%s %s\n", what, path);
-    std::exit(1);
-}
 
 // A stretch of memory, and its bytes in Run::data when they are known before.
 struct Region {
@@ -60,27 +44,6 @@ struct Run {
     std::vector<Program> programs;
     std::vector<HostStep> steps;
     std::vector<uint8_t> data;
-};
-
-class Reader {
-public:
-    explicit Reader(const char* path) : path_(path), file_(std::fopen(path, "rb")) {
-        if (!file_) fail("cannot read", path);
-    }
-    ~Reader() { std::fclose(file_); }
-    template <typename T>
-    void take(T* to, size_t count) {
-        if (std::fread(to, sizeof(T), count, file_) != count) fail("too short:", path_);
-    }
-    uint64_t word() {
-        uint64_t value;
-        take(&value, 1);
-        return value;
-    }
-
-private:
-    const char* path_;
-    std::FILE* file_;
 };
 
 Run read_run(const char* path) {
@@ -236,11 +199,6 @@ public:
     }
 
 private:
-    template <typename T>
-    static bool put(std::FILE* file, const T* from, size_t count) {
-        return std::fwrite(from, sizeof(T), count, file) == count;
-    }
-
     // One rising edge: the registers take what stood before it, then the inputs take their next values and settle.
     void cycle() {
         const uint64_t now = cycle_++;

@@ -16,26 +16,11 @@
 #include <vector>
 
 #include "Vcore.h"
-#include "verilated.h"
-#if VM_TRACE_FST
-#include "verilated_fst_c.h"
-using Waveform = VerilatedFstC;
-#elif VM_TRACE
-#include "verilated_vcd_c.h"
-using Waveform = VerilatedVcdC;
-#endif
+#include "bench.h"
 
 namespace {
 
-const uint64_t NONE = ~uint64_t(0);
 const unsigned SEMAPHORES = 32;
-const unsigned PROGRESS_CYCLES = 64;  // between two looks at the wall clock
-const std::chrono::milliseconds PROGRESS_INTERVAL(100);
-
-[[noreturn]] void fail(const char* what, const char* path) {
-    std::fprintf(stderr, "%s %s\n", what, path);
-    std::exit(1);
-}
 
 // A port of any width from and to 32-bit words, the low ones first. Verilator has an integer type for each width up to
 // 64 bits and VlWide above.
@@ -79,27 +64,6 @@ struct Schedule {
     std::vector<uint64_t> loads;  // into tiles, in the order they are written
     std::vector<Step> steps;
     std::vector<uint32_t> data;
-};
-
-class Reader {
-public:
-    explicit Reader(const char* path) : path_(path), file_(std::fopen(path, "rb")) {
-        if (!file_) fail("cannot read", path);
-    }
-    ~Reader() { std::fclose(file_); }
-    template <typename T>
-    void take(T* to, size_t count) {
-        if (std::fread(to, sizeof(T), count, file_) != count) fail("too short:", path_);
-    }
-    uint64_t word() {
-        uint64_t value;
-        take(&value, 1);
-        return value;
-    }
-
-private:
-    const char* path_;
-    std::FILE* file_;
 };
 
 Schedule read_schedule(const char* path) {
@@ -180,11 +144,6 @@ public:
     }
 
 private:
-    template <typename T>
-    static bool put(std::FILE* file, const T* from, size_t count) {
-        return std::fwrite(from, sizeof(T), count, file) == count;
-    }
-
     // One rising edge: the registers take what stood before it, then the inputs take their next values and settle.
     void cycle() {
         sample();

@@ -13,7 +13,8 @@
 #include <cstring>
 #include <deque>
 
-const uint64_t NONE = ~uint64_t(0);
+#include "bench.h"
+
 const size_t ADDRESSES_WAITING = 64;  // bursts of each direction that a port accepts before it answers
 const size_t BEATS_WAITING = 16;      // write beats that a port accepts before their address
 
