@@ -7,7 +7,7 @@ bit b of word w. Source: spec section 4.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
@@ -175,15 +175,22 @@ Instruction = Fence | Matrix | Dma
 KINDS: dict[int, type[Instruction]] = {kind.KIND: kind for kind in (Fence, Matrix, Dma)}
 
 
+# What ``encode`` needs of each field, worked out once: a kernel has many instructions.
+_TABLES = {
+    kind: tuple((name, field, field.allowed, (1 << field.width) - 1, field.low) for name, field in kind.LAYOUT.items())
+    for kind in KINDS.values()
+}
+
+
 def encode(instruction: Instruction) -> list[int]:
     """The instruction's words. Raises InstructionError naming a field that does not fit."""
     bits = KIND.insert(instruction.KIND)
-    for name, value in asdict(instruction).items():
-        field = instruction.LAYOUT[name]
-        if value not in field.allowed:
+    for name, field, allowed, mask, low in _TABLES[type(instruction)]:
+        value = getattr(instruction, name)
+        if value not in allowed:
             raise InstructionError(f"{type(instruction).__name__.lower()} instruction: {name} = {value}: "
-                                   f"must be from {field.allowed[0]} to {field.allowed[-1]}")
-        bits |= field.insert(int(value))
+                                   f"must be from {allowed[0]} to {allowed[-1]}")
+        bits |= (int(value) & mask) << low if field.high_part is None else field.insert(int(value))
     return [bits >> (WORD_WIDTH * word) & 0xFFFF_FFFF for word in range(instruction.WORDS)]
 
 

@@ -366,14 +366,14 @@ def _waveform(options: Options, stack: ExitStack) -> Path | None:
 
 
 def _attention(options: Options, config: Config, work: Workload) -> EngineResult:
+    from myhdl_fsa.kernel.errors import KernelError
+
     machine = engine(options.engine_used, options.build_dir)
     if options.dump_asm is not None:
         from myhdl_fsa.kernel.assembly import disassemble
 
         text = disassemble(_kernel(options, config, work).words)
         write_output("--dump-asm", options.dump_asm, text.encode())
-    if options.top != "core" and options.engine_used != "golden":
-        _kernel(options, config, work)  # says what does not fit
     with ExitStack() as stack:
         vcd = _waveform(options, stack)
         progress = stack.enter_context(report.progress_bar(not options.quiet))
@@ -382,10 +382,13 @@ def _attention(options: Options, config: Config, work: Workload) -> EngineResult
                 work.q, work.k, work.v, config, causal=options.causal, trace=options.diff_verbose, vcd=vcd,
                 max_cycles=options.max_cycles, progress=progress,
             )
-        return machine.device_attention(
-            work.q, work.k, work.v, config, causal=options.causal, timing=options.timing, trace=options.diff_verbose,
-            vcd=vcd, max_cycles=options.max_cycles, progress=progress,
-        )
+        try:
+            return machine.device_attention(
+                work.q, work.k, work.v, config, causal=options.causal, timing=options.timing,
+                trace=options.diff_verbose, vcd=vcd, max_cycles=options.max_cycles, progress=progress,
+            )
+        except KernelError as error:  # tensors that memory does not hold
+            raise click.ClickException(str(error)) from None
 
 
 def _print_matrices(config: Config, result: EngineResult, golden: EngineResult | None) -> None:

@@ -16,6 +16,7 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.isa import SEMAPHORES, Dma, Fence, Instruction, InstructionError, Matrix, Transfer, encode
 from myhdl_fsa.kernel.allocator import Allocator
+from myhdl_fsa.kernel.checker import ensure
 from myhdl_fsa.kernel.errors import KernelError
 from myhdl_fsa.kernel.semaphore import Semaphore
 from myhdl_fsa.kernel.tensor import (
@@ -48,8 +49,13 @@ class Kernel:
         """The instruction words."""
         return tuple(word for instruction in self.instructions for word in encode(instruction))
 
-    def program(self, watchdog: int | None = None) -> Program:
-        """What an engine executes."""
+    def program(self, watchdog: int | None = None, *, checked: bool = True) -> Program:
+        """What an engine executes. Unless not ``checked``, raises KernelError for what ``checker.check`` calls an error.
+
+        ``watchdog`` is ``Program.watchdog``.
+        """
+        if checked:
+            ensure(self.instructions, self.config)
         return Program(
             words=self.words,
             memory=tuple((tensor.address, data) for tensor, data in self.inputs),
