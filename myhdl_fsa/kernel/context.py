@@ -43,16 +43,13 @@ class Kernel:
     inputs: tuple[tuple[MemoryTensor, bytes], ...]
     """tensors and their bytes; contiguous"""
     outputs: tuple[MemoryTensor, ...]
-
-    @property
-    def words(self) -> tuple[int, ...]:
-        """The instruction words."""
-        return tuple(word for instruction in self.instructions for word in encode(instruction))
+    words: tuple[int, ...]
+    """of the instructions"""
 
     def program(self, watchdog: int | None = None, *, checked: bool = True) -> Program:
-        """What an engine executes. Unless not ``checked``, raises KernelError for what ``checker.check`` calls an error.
+        """What an engine executes; ``watchdog`` is ``Program.watchdog``.
 
-        ``watchdog`` is ``Program.watchdog``.
+        Raises KernelError for what ``checker.check`` calls an error, unless not ``checked``.
         """
         if checked:
             ensure(self.instructions, self.config)
@@ -83,6 +80,7 @@ class Context:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.instructions: list[Instruction] = []
+        self.words: list[int] = []
         self.inputs: list[tuple[MemoryTensor, bytes]] = []
         self._memory = Allocator("memory", config.memory_base, config.memory_size, "bytes",
                                  lcm(config.memory_align, config.beat_bytes))
@@ -258,7 +256,7 @@ class Context:
 
     def _push(self, instruction: Instruction) -> None:
         try:
-            encode(instruction)
+            self.words += encode(instruction)
         except InstructionError as error:
             raise KernelError(str(error)) from None
         self.instructions.append(instruction)
@@ -298,7 +296,7 @@ def kernel(function: Callable[..., Any]) -> KernelFunction:
             returned = () if returned is None else (returned,)
         if not isinstance(returned, (tuple, list)) or not all(isinstance(x, MemoryTensor) for x in returned):
             raise KernelError(f"{function.__name__}: must return a MemoryTensor, several in a tuple, or None")
-        return Kernel(config, tuple(context.instructions), tuple(context.inputs), tuple(returned))
+        return Kernel(config, tuple(context.instructions), tuple(context.inputs), tuple(returned), tuple(context.words))
 
     return write
 
