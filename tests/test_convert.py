@@ -19,11 +19,14 @@ from myhdl_fsa.arithmetic.formats import BF16, FP32
 from myhdl_fsa.cli.convert import instance_counts, main
 from myhdl_fsa.config import PRESETS, Config
 from myhdl_fsa.convert import check, regression
+from myhdl_fsa.convert.accelerator_testbench import accelerator_testbench
+from myhdl_fsa.convert.block_testbench import standalone
+from myhdl_fsa.convert.core_testbench import core_testbench
 from myhdl_fsa.convert.design import IN_CORE, TOPS, design, modules, verilog_modules
 from myhdl_fsa.convert.distinct import distinct_blocks
 from myhdl_fsa.convert.hierarchy import Design, HierarchyError, check_names, find
 from myhdl_fsa.convert.output import MANIFEST
-from myhdl_fsa.convert.testbench import TestbenchError, accelerator_testbench, core_testbench, standalone
+from myhdl_fsa.convert.testbench_data import TestbenchError
 from myhdl_fsa.convert.widths import WidthError, watch
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.signals import constant, unsigned

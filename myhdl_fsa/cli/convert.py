@@ -143,7 +143,8 @@ def _convert(options: Options, config: Config, name: str) -> Conversion:
     from myhdl import ConversionError
 
     from myhdl_fsa.convert.design import design, header
-    from myhdl_fsa.convert.testbench import TestbenchError, testbench
+    from myhdl_fsa.convert.testbench import testbench
+    from myhdl_fsa.convert.testbench_data import TestbenchError
 
     try:
         converting = design(config, options.top)

@@ -1,0 +1,34 @@
+"""What the self-checking testbenches have in common: their data, and how they read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from myhdl_fsa.arithmetic.formats import Bits
+from myhdl_fsa.config import Config
+from myhdl_fsa.easyfloat import from_float
+
+KEY_TILES = 2
+"""tiles of K and V that the accelerator's and the core's testbench run one tile of Q against"""
+SEED = 0
+
+
+class TestbenchError(ValueError):
+    """A configuration that the testbench cannot run; the message is one line."""
+
+    __test__ = False  # no test, whatever pytest makes of its name
+
+
+def attention_data(config: Config) -> tuple[Bits, Bits, Bits]:
+    """One tile of Q, and ``KEY_TILES`` of K and V."""
+    rng = np.random.default_rng(SEED)
+    shapes = ((config.cols, config.rows), *[(KEY_TILES * config.rows, config.rows)] * 2)
+    q, k, v = (from_float(rng.standard_normal(shape), config.elem) for shape in shapes)
+    return q, k, v
+
+
+def hex_text(words: Any) -> str:
+    """Words as $readmemh reads them, one a line."""
+    return "".join(f"{word:x}\n" for word in words)
