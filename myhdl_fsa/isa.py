@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import ClassVar
 
 WORD_WIDTH = 32
@@ -184,6 +185,11 @@ _TABLES = {
 
 def encode(instruction: Instruction) -> list[int]:
     """The instruction's words. Raises InstructionError naming a field that does not fit."""
+    return list(_words(instruction))
+
+
+@lru_cache(maxsize=1 << 16)  # a kernel encodes each instruction to check it, and again to give its words
+def _words(instruction: Instruction) -> tuple[int, ...]:
     bits = KIND.insert(instruction.KIND)
     for name, field, allowed, mask, low in _TABLES[type(instruction)]:
         value = getattr(instruction, name)
@@ -191,7 +197,7 @@ def encode(instruction: Instruction) -> list[int]:
             raise InstructionError(f"{type(instruction).__name__.lower()} instruction: {name} = {value}: "
                                    f"must be from {allowed[0]} to {allowed[-1]}")
         bits |= (int(value) & mask) << low if field.high_part is None else field.insert(int(value))
-    return [bits >> (WORD_WIDTH * word) & 0xFFFF_FFFF for word in range(instruction.WORDS)]
+    return tuple(bits >> (WORD_WIDTH * word) & 0xFFFF_FFFF for word in range(instruction.WORDS))
 
 
 def decode(words: Sequence[int]) -> Instruction:

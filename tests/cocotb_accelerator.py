@@ -409,7 +409,7 @@ async def errors(bench: Bench, case: Case) -> None:
     kernel, _ = attention_of(config, case, case.seed)
     faults = spoiled(config, kernel)
     for number, (bad, code, index) in enumerate(faults):
-        execution = await bench.execute(bad.program())
+        execution = await bench.execute(bad.program(checked=False))
         assert (execution.state, execution.error, execution.error_instruction) == (State.ERROR, code, index), execution
         assert dut.interrupt.value == 1 and await bench.read(Register.INTERRUPT) == 2
         await bench.software_reset()

@@ -14,7 +14,7 @@ from myhdl_fsa.arithmetic.formats import Bits, FloatFormat
 from myhdl_fsa.arithmetic.rounding import check_bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.fsa import Function
-from myhdl_fsa.isa import SEMAPHORES, Dma, Fence, Instruction, InstructionError, Matrix, Transfer, encode
+from myhdl_fsa.isa import SEMAPHORES, Dma, Fence, Instruction, InstructionError, Matrix, Transfer, encode, encode_all
 from myhdl_fsa.kernel.allocator import Allocator
 from myhdl_fsa.kernel.checker import ensure
 from myhdl_fsa.kernel.errors import KernelError
@@ -43,8 +43,11 @@ class Kernel:
     inputs: tuple[tuple[MemoryTensor, bytes], ...]
     """tensors and their bytes; contiguous"""
     outputs: tuple[MemoryTensor, ...]
-    words: tuple[int, ...]
-    """of the instructions"""
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        """The instruction words."""
+        return tuple(encode_all(self.instructions))
 
     def program(self, watchdog: int | None = None, *, checked: bool = True) -> Program:
         """What an engine executes; ``watchdog`` is ``Program.watchdog``.
@@ -80,7 +83,6 @@ class Context:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.instructions: list[Instruction] = []
-        self.words: list[int] = []
         self.inputs: list[tuple[MemoryTensor, bytes]] = []
         self._memory = Allocator("memory", config.memory_base, config.memory_size, "bytes",
                                  lcm(config.memory_align, config.beat_bytes))
@@ -256,7 +258,7 @@ class Context:
 
     def _push(self, instruction: Instruction) -> None:
         try:
-            self.words += encode(instruction)
+            encode(instruction)
         except InstructionError as error:
             raise KernelError(str(error)) from None
         self.instructions.append(instruction)
@@ -296,7 +298,7 @@ def kernel(function: Callable[..., Any]) -> KernelFunction:
             returned = () if returned is None else (returned,)
         if not isinstance(returned, (tuple, list)) or not all(isinstance(x, MemoryTensor) for x in returned):
             raise KernelError(f"{function.__name__}: must return a MemoryTensor, several in a tuple, or None")
-        return Kernel(config, tuple(context.instructions), tuple(context.inputs), tuple(returned), tuple(context.words))
+        return Kernel(config, tuple(context.instructions), tuple(context.inputs), tuple(returned))
 
     return write
 
