@@ -1,5 +1,6 @@
 """The checker: silent on good programs, and each fault found where it is."""
 
+import hashlib
 import random
 import re
 import time
@@ -8,9 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from myhdl_fsa import golden
 from myhdl_fsa.config import Config, preset
+from myhdl_fsa.engine import engine
 from myhdl_fsa.isa import Dma, Fence, Matrix, encode, encode_all
-from myhdl_fsa.kernel import Context, Finding, KernelError, attention_kernel, check, ensure
+from myhdl_fsa.kernel import Context, Finding, KernelError, attention_kernel, attention_output, check, ensure
+from myhdl_fsa.program import State
 
 CONFIG = Config(rows=4, cols=4)
 BASE = CONFIG.memory_base
@@ -515,3 +519,25 @@ def test_findings_come_in_the_order_of_the_program():
         context.load_stationary(tile)
     indices = [finding.index for finding in check(context.instructions, CONFIG)]
     assert indices == sorted(indices) == [0, 1, 2, 2]
+
+
+def test_the_published_kernel_is_the_published_drivers_words():
+    """The digest is of what the published Python driver writes for 8 queries and 8 keys on the 4x4 machine."""
+    config = Config(accumulator_rows=5)
+    words = np.array(encode_all(published(config, 2, 2)), "<u4")
+    assert len(words) == 97
+    assert hashlib.sha256(words.tobytes()).hexdigest() == (
+        "cc0483d2e076b538a6728d8244d30c535319fb798fb167c1625f1a51fbcf77b5"
+    )
+
+
+def test_the_published_words_run_unchanged():
+    config = Config(accumulator_rows=5)
+    rng = np.random.default_rng(4)
+    q, k, v = (rng.random((8, 4)).astype(np.float16) for _ in range(3))
+    kernel = attention_kernel(q, k, v, config)
+    program = replace(kernel.program(), words=tuple(encode_all(published(config, 2, 2))))
+    for name in ("myhdl", "golden"):
+        execution = engine(name).execute(program, config)
+        assert execution.state is State.DONE
+        np.testing.assert_array_equal(attention_output(kernel, execution), golden.attention(q, k, v, config))

@@ -13,7 +13,7 @@ from programs import Attention
 from myhdl_fsa.cli.sim import main
 from myhdl_fsa.config import preset
 from myhdl_fsa.isa import Dma, Fence, encode_all
-from myhdl_fsa.kernel import assemble
+from myhdl_fsa.kernel import assemble, disassemble
 
 CONFIG = preset("FSA4X4Fp16Config")
 BASE = CONFIG.memory_base
@@ -78,6 +78,19 @@ def test_a_program_as_text_and_back(files, tmp_path, attention):
     result = fsa_sim(*files, "--engine", "golden", "--dump-asm", tmp_path / "p.s")
     assert result.exit_code == 0
     assert assemble((tmp_path / "p.s").read_text()) == list(attention.program.words)
+
+
+def test_a_program_from_text(files, tmp_path, attention):
+    (tmp_path / "p.s").write_text(disassemble(attention.program.words))
+    result = fsa_sim(*files, "--engine", "golden", "--program", tmp_path / "p.s")
+    assert (result.exit_code, result.stderr) == (0, "")
+    output(tmp_path / "o.bin", attention)
+
+
+@pytest.mark.parametrize("text", ["", "fence stop\nmatrix dance\n", "fence stop\n\xff"])
+def test_text_that_is_no_program(tmp_path, text):
+    (tmp_path / "p.s").write_bytes(text.encode("latin-1"))
+    assert f"--program {tmp_path / 'p.s'}: " in refused("--program", tmp_path / "p.s")
 
 
 def test_attention_as_text(tmp_path):

@@ -133,16 +133,32 @@ def read_program(path: Path, loads: tuple[Load, ...], dumps: tuple[Dump, ...], c
             data = file.read(4 * MAX_WORDS + 1)
     except OSError as error:
         raise click.UsageError(f"--program {path}: cannot read: {error.strerror or error}") from None
-    if not data or len(data) % 4 or len(data) > 4 * MAX_WORDS:
-        size = f"more than {4 * MAX_WORDS}" if len(data) > 4 * MAX_WORDS else str(len(data))
-        raise click.UsageError(f"--program {path}: {size} bytes: must be 1 to {MAX_WORDS} little-endian 32-bit words")
-    words = tuple(np.frombuffer(data, "<u4").tolist())
+    words = _assembled(path, data) if path.suffix == ".s" else _binary(path, data)
     memory = tuple((load.address, _contents(load)) for load in loads)
     for (address, contents), load in zip(memory, loads, strict=True):
         _check_inside(f"--load {address:#x}={load.path}", Region(address, len(contents)), config)
     for dump in dumps:
         _check_inside(f"--dump {dump.region.address:#x}:{dump.region.size}={dump.path}", dump.region, config)
     return Program(words, memory, tuple(dump.region for dump in dumps))
+
+
+def _binary(path: Path, data: bytes) -> tuple[int, ...]:
+    if not data or len(data) % 4 or len(data) > 4 * MAX_WORDS:
+        size = f"more than {4 * MAX_WORDS}" if len(data) > 4 * MAX_WORDS else str(len(data))
+        raise click.UsageError(f"--program {path}: {size} bytes: must be 1 to {MAX_WORDS} little-endian 32-bit words")
+    return tuple(np.frombuffer(data, "<u4").tolist())
+
+
+def _assembled(path: Path, data: bytes) -> tuple[int, ...]:
+    from myhdl_fsa.kernel.assembly import assemble
+
+    try:
+        words = tuple(assemble(data.decode()))
+    except ValueError as error:
+        raise click.UsageError(f"--program {path}: {error}") from None
+    if not words:
+        raise click.UsageError(f"--program {path}: no instruction: must hold at least one")
+    return words
 
 
 def _contents(load: Load) -> bytes:

@@ -130,8 +130,8 @@ class Options:
 @click.option("--push-interval", type=click.IntRange(1, 1_000_000), metavar="CYCLES",
               help="Cycles from one instruction word to the next, at least.  [default: 1]")
 @click.option("--dump-asm", type=FILE, metavar="FILE", help="Write the program as text.")
-@click.option("--program", type=FILE, metavar="FILE.bin",
-              help="Run these little-endian instruction words instead of attention.")
+@click.option("--program", type=FILE, metavar="FILE.bin|FILE.s",
+              help="Run these little-endian instruction words, or this text, instead of attention.")
 @click.option("--load", type=LoadType(), multiple=True, help="Memory before --program; repeatable.")
 @click.option("--dump", type=DumpType(), multiple=True, help="Memory after --program, to a file; repeatable.")
 @click.option("--max-cycles", type=click.IntRange(1), metavar="CYCLES", help="Give up after that many.")
@@ -223,7 +223,7 @@ def _run_program(options: Options, config: Config, program: Program) -> int:
     write_output("--dump-asm", options.dump_asm, disassemble(program.words).encode())
     findings = check(program.words, config)
     for finding in findings[:MAX_FINDINGS]:
-        click.echo(f"fsa-sim: warning: {finding}", err=True)
+        click.echo(f"fsa-sim: warning: instruction {finding.index}: {finding.message}", err=True)
     if len(findings) > MAX_FINDINGS:
         click.echo(f"fsa-sim: warning: and {len(findings) - MAX_FINDINGS} more like these", err=True)
     try:
