@@ -114,6 +114,16 @@ class ExecutionPlan:
         return max(ends)
 
     @property
+    def scratchpad_rows(self) -> int:
+        """Scratchpad rows that the instruction reads."""
+        return sum(e.repeat for e in self.entries if isinstance(e, ScratchpadRead) and e.constant is None)
+
+    @property
+    def accumulator_rows(self) -> int:
+        """Accumulator RAM rows that the instruction reads."""
+        return sum(e.repeat for e in self.entries if isinstance(e, AccumulatorRead))
+
+    @property
     def words(self) -> tuple[PlanWord, ...]:
         """The control of each busy cycle."""
         return self._words

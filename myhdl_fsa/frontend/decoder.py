@@ -10,7 +10,6 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows import plans
 from myhdl_fsa.fifo import Stream
 from myhdl_fsa.isa import KIND, WORD_WIDTH, Dma, Fence, Kind, Matrix, Transfer
-from myhdl_fsa.plan import AccumulatorRead, ExecutionPlan, ScratchpadRead
 from myhdl_fsa.program import ErrorCode
 from myhdl_fsa.sequencer import FUNCTION_WIDTH
 from myhdl_fsa.signals import unsigned
@@ -31,16 +30,6 @@ class Fault:
         self.number = unsigned(NUMBER_WIDTH)
 
 
-def scratchpad_rows_read(plan: ExecutionPlan) -> int:
-    """Scratchpad rows that the instruction reads."""
-    return sum(e.repeat for e in plan.entries if isinstance(e, ScratchpadRead) and e.constant is None)
-
-
-def accumulator_rows_read(plan: ExecutionPlan) -> int:
-    """Accumulator RAM rows that the instruction reads."""
-    return sum(e.repeat for e in plan.entries if isinstance(e, AccumulatorRead))
-
-
 @block
 def matrix_check(bits: Any, valid: Any, bad: Any, code: Any, config: Config) -> Any:
     """Whether a matrix instruction can run; combinational.
@@ -59,8 +48,8 @@ def matrix_check(bits: Any, valid: Any, bad: Any, code: Any, config: Config) -> 
     by_function = {plan.function: plan for plan in plans(config)}
     functions = range(1 << FUNCTION_WIDTH)
     known = tuple(int(f in by_function) for f in functions)
-    reads = tuple(scratchpad_rows_read(by_function[f]) if f in by_function else 0 for f in functions)
-    accumulates = tuple(accumulator_rows_read(by_function[f]) if f in by_function else 0 for f in functions)
+    reads = tuple(by_function[f].scratchpad_rows if f in by_function else 0 for f in functions)
+    accumulates = tuple(by_function[f].accumulator_rows if f in by_function else 0 for f in functions)
     scratchpad_rows, accumulator_rows = config.scratchpad_rows, config.accumulator_rows
     illegal, outside_scratchpad = int(ErrorCode.ILLEGAL_FUNCTION), int(ErrorCode.SCRATCHPAD_ROW)
     outside_accumulator = int(ErrorCode.ACCUMULATOR_ROW)
@@ -138,22 +127,21 @@ def dma_check(bits: Any, valid: Any, bad: Any, code: Any, config: Config) -> Any
         if stride >= stride_sign:
             stride = stride - stride_size
         last = row + stride * (rows - 1)
-        if what == load and to_accumulator == 0:
-            if size != scratchpad_bytes:
-                why = bad_size
-            elif (((word >> address_low) | (word >> memory_stride_low)) & beat_mask) != 0:
-                why = misaligned
-            elif rows != 0 and (row >= scratchpad_rows or last < 0 or last >= scratchpad_rows):
-                why = outside_scratchpad
-        elif what == store and to_accumulator == 1:
-            if size != accumulator_bytes:
-                why = bad_size
-            elif (((word >> address_low) | (word >> memory_stride_low)) & beat_mask) != 0:
-                why = misaligned
-            elif rows != 0 and (row >= accumulator_rows or last < 0 or last >= accumulator_rows):
-                why = outside_accumulator
-        else:
+        row_bytes = scratchpad_bytes
+        row_count = scratchpad_rows
+        outside = outside_scratchpad
+        if to_accumulator == 1:
+            row_bytes = accumulator_bytes
+            row_count = accumulator_rows
+            outside = outside_accumulator
+        if (what != load or to_accumulator == 1) and (what != store or to_accumulator == 0):
             why = illegal
+        elif size != row_bytes:
+            why = bad_size
+        elif (((word >> address_low) | (word >> memory_stride_low)) & beat_mask) != 0:
+            why = misaligned
+        elif rows != 0 and (row >= row_count or last < 0 or last >= row_count):
+            why = outside
         bad.next = bool(valid) and why != 0
         code.next = why
 

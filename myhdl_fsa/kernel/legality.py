@@ -26,7 +26,6 @@ from myhdl_fsa.isa import (
     Transfer,
     decode,
 )
-from myhdl_fsa.plan import AccumulatorRead, ScratchpadRead
 from myhdl_fsa.program import ErrorCode
 
 Rows = npt.NDArray[np.int64]
@@ -46,23 +45,17 @@ class Illegal:
 
 
 @dataclass(frozen=True)
-class RowCounts:
-    """Rows that a matrix function reads."""
+class _RowCounts:
+    """Rows that a matrix function reads, worked out once."""
 
     scratchpad: int
     accumulator: int
 
 
 @lru_cache(maxsize=64)
-def row_counts(config: Config) -> dict[int, RowCounts]:
+def _row_counts(config: Config) -> dict[int, _RowCounts]:
     """By function; a function that is not there has no plan."""
-    return {
-        plan.function: RowCounts(
-            sum(e.repeat for e in plan.entries if isinstance(e, ScratchpadRead) and e.constant is None),
-            sum(e.repeat for e in plan.entries if isinstance(e, AccumulatorRead)),
-        )
-        for plan in plans(config)
-    }
+    return {plan.function: _RowCounts(plan.scratchpad_rows, plan.accumulator_rows) for plan in plans(config)}
 
 
 def parse(words: Sequence[int]) -> Iterator[Instruction | Illegal]:
@@ -87,7 +80,7 @@ def scratchpad_rows(instruction: Instruction, config: Config) -> Rows:
     """Scratchpad rows that the instruction reads or writes."""
     match instruction:
         case Matrix():
-            count = row_counts(config)[instruction.function].scratchpad
+            count = _row_counts(config)[instruction.function].scratchpad
             return _rows(instruction.scratchpad_row, instruction.scratchpad_stride, count)
         case Dma(accumulator=0):
             return _rows(instruction.row, instruction.stride, instruction.rows)
@@ -98,7 +91,7 @@ def accumulator_rows(instruction: Instruction, config: Config) -> Rows:
     """Accumulator RAM rows that the instruction reads or writes."""
     match instruction:
         case Matrix():
-            count = row_counts(config)[instruction.function].accumulator
+            count = _row_counts(config)[instruction.function].accumulator
             return _rows(instruction.accumulator_row, instruction.accumulator_stride, count)
         case Dma(accumulator=1):
             return _rows(instruction.row, instruction.stride, instruction.rows)
@@ -137,7 +130,7 @@ def faults(instruction: Instruction | Illegal, config: Config) -> Iterator[tuple
 
 
 def _matrix_faults(instruction: Matrix, config: Config) -> Iterator[tuple[ErrorCode, str]]:
-    known = row_counts(config)
+    known = _row_counts(config)
     if instruction.function not in known:
         names = ", ".join(f"{f.value} ({f.name})" for f in Function if f in known)
         yield ErrorCode.ILLEGAL_FUNCTION, f"matrix function {instruction.function}: must be one of {names}"
