@@ -10,12 +10,10 @@
 //
 // The device's outputs hold still until the clock rises, so host and memory work out what they do next before that edge
 // and show it to the device after.
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <vector>
 
 #include "Vaccelerator.h"
@@ -143,7 +141,7 @@ private:
 class Bench {
 public:
     Bench(const Run& run, VerilatedContext& context)
-        : run_(run), context_(context), device_(&context), memory_(run.memory_base, run.memory_size),
+        : run_(run), device_(&context), clock_(device_, context), memory_(run.memory_base, run.memory_size),
           host_(run.steps, run.push_interval, [this](uint64_t number) { fill(number); },
                 [this](uint64_t number) { save(number); }) {
         if (!memory_.good()) fail("no room for", "the device's memory");
@@ -168,23 +166,11 @@ public:
     }
     ~Bench() { device_.final(); }
 
-    void trace(const char* path) {
-#if VM_TRACE
-        waveform_.reset(new Waveform);
-        device_.trace(waveform_.get(), 99);
-        waveform_->open(path);
-        if (!waveform_->isOpen()) fail("cannot write", path);
-        waveform_->dump(context_.time());
-#else
-        fail("built without waveforms:", path);
-#endif
-    }
+    void trace(const char* path) { clock_.trace(path); }
 
     void run() {
         while (!over_) cycle();
-#if VM_TRACE
-        if (waveform_) waveform_->close();
-#endif
+        clock_.close();
     }
 
     void write_result(const char* path) const {
@@ -204,29 +190,13 @@ private:
         const uint64_t now = cycle_++;
         const bool started = now >= run_.reset_cycles;
         if (started) tick(now);
-        device_.clock = 1;
-        device_.eval();
+        clock_.rise();
         if (started) {
             drive();
         } else {
             device_.reset = now + 1 < run_.reset_cycles;
         }
-#if VM_TRACE
-        // Inputs change after the rising edge in the waveform too; without one that evaluation is saved.
-        if (waveform_) {
-            device_.eval();
-            context_.timeInc(1);
-            waveform_->dump(context_.time());
-        }
-#endif
-        device_.clock = 0;
-        device_.eval();
-#if VM_TRACE
-        if (waveform_) {
-            context_.timeInc(1);
-            waveform_->dump(context_.time());
-        }
-#endif
+        clock_.fall();
     }
 
     // drive() of accelerator_bench.py; a port sees at once what the ports before it wrote.
@@ -237,7 +207,7 @@ private:
                          bool(device_.control_arready), bool(device_.control_rvalid), interrupt,
                          device_.control_rdata});
         for (Channel& channel : channels_) channel.tick(now);
-        if (now % PROGRESS_CYCLES == 0) report(now);
+        if (now % PROGRESS_CYCLES == 0) clock_.report(now);
         if (host_.finished()) {
             over_ = true;
         } else if (now >= run_.max_cycles) {
@@ -273,26 +243,13 @@ private:
         }
     }
 
-    void report(uint64_t now) {
-        const auto time = std::chrono::steady_clock::now();
-        if (time < report_due_) return;
-        report_due_ = time + PROGRESS_INTERVAL;
-        std::printf("%llu\n", static_cast<unsigned long long>(now));
-        // nobody is waiting for the result any more
-        if (std::fflush(stdout)) std::exit(1);
-    }
-
     const Run& run_;
-    VerilatedContext& context_;
     Vaccelerator device_;
-#if VM_TRACE
-    std::unique_ptr<Waveform> waveform_;
-#endif
+    Clock<Vaccelerator> clock_;
     const Memory memory_;
     Host host_;
     std::vector<Channel> channels_;
     bool over_ = false;
-    std::chrono::steady_clock::time_point report_due_ = std::chrono::steady_clock::now();
 
     // what the run leaves behind, beside the host's part: the fields of DeviceRun
     uint64_t cycle_ = 0;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 
 #include "verilated.h"
 #if VM_TRACE_FST
@@ -49,3 +50,73 @@ template <typename T>
 bool put(std::FILE* file, const T* from, size_t count) {
     return std::fwrite(from, sizeof(T), count, file) == count;
 }
+
+// The clock of a Verilated model: both edges, the waveform if there is one, and now and then a line that says how far
+// the run has come.
+template <typename Model>
+class Clock {
+public:
+    Clock(Model& model, VerilatedContext& context) : model_(model), context_(context) {}
+
+    void trace(const char* path) {
+#if VM_TRACE
+        waveform_.reset(new Waveform);
+        model_.trace(waveform_.get(), 99);
+        waveform_->open(path);
+        if (!waveform_->isOpen()) fail("cannot write", path);
+        waveform_->dump(context_.time());
+#else
+        fail("built without waveforms:", path);
+#endif
+    }
+
+    void rise() {
+        model_.clock = 1;
+        model_.eval();
+    }
+
+    // The falling edge, after the inputs have taken their next values.
+    void fall() {
+        // Inputs change after the rising edge in the waveform too; without one that evaluation is saved.
+        if (tracing()) {
+            model_.eval();
+            dump();
+        }
+        model_.clock = 0;
+        model_.eval();
+        if (tracing()) dump();
+    }
+
+    void close() {
+#if VM_TRACE
+        if (waveform_) waveform_->close();
+#endif
+    }
+
+    // Prints ``cycles`` on standard output, unless that was done a moment ago.
+    void report(uint64_t cycles) {
+        const auto time = std::chrono::steady_clock::now();
+        if (time < report_due_) return;
+        report_due_ = time + PROGRESS_INTERVAL;
+        std::printf("%llu\n", static_cast<unsigned long long>(cycles));
+        // nobody is waiting for the result any more
+        if (std::fflush(stdout)) std::exit(1);
+    }
+
+private:
+#if VM_TRACE
+    bool tracing() const { return bool(waveform_); }
+    void dump() {
+        context_.timeInc(1);
+        waveform_->dump(context_.time());
+    }
+    std::unique_ptr<Waveform> waveform_;
+#else
+    static constexpr bool tracing() { return false; }
+    void dump() {}
+#endif
+
+    Model& model_;
+    VerilatedContext& context_;
+    std::chrono::steady_clock::time_point report_due_ = std::chrono::steady_clock::now();
+};

@@ -7,12 +7,10 @@
 // back: 64-bit words as write_result has them, then the rows of O^T in 32-bit words. Now and then a line on standard
 // output gives the cycles since the first issue. Exit status 0 also at the cycle limit, 1 with one line on standard
 // error when a file cannot be read or written.
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <vector>
 
 #include "Vcore.h"
@@ -103,7 +101,7 @@ Schedule read_schedule(const char* path) {
 class Bench {
 public:
     Bench(const Schedule& schedule, VerilatedContext& context)
-        : schedule_(schedule), context_(context), core_(&context), row_(schedule.accumulator_words) {
+        : schedule_(schedule), core_(&context), clock_(core_, context), row_(schedule.accumulator_words) {
         for (uint64_t& tile : resident_) tile = NONE;
         core_.clock = 0;
         core_.reset = 1;
@@ -111,23 +109,11 @@ public:
     }
     ~Bench() { core_.final(); }
 
-    void trace(const char* path) {
-#if VM_TRACE
-        waveform_.reset(new Waveform);
-        core_.trace(waveform_.get(), 99);
-        waveform_->open(path);
-        if (!waveform_->isOpen()) fail("cannot write", path);
-        waveform_->dump(context_.time());
-#else
-        fail("built without waveforms:", path);
-#endif
-    }
+    void trace(const char* path) { clock_.trace(path); }
 
     void run() {
         while (!over_) cycle();
-#if VM_TRACE
-        if (waveform_) waveform_->close();
-#endif
+        clock_.close();
     }
 
     void write_result(const char* path) const {
@@ -147,25 +133,9 @@ private:
     // One rising edge: the registers take what stood before it, then the inputs take their next values and settle.
     void cycle() {
         sample();
-        core_.clock = 1;
-        core_.eval();
+        clock_.rise();
         drive();
-#if VM_TRACE
-        // Inputs change after the rising edge in the waveform too; without one that evaluation is saved.
-        if (waveform_) {
-            core_.eval();
-            context_.timeInc(1);
-            waveform_->dump(context_.time());
-        }
-#endif
-        core_.clock = 0;
-        core_.eval();
-#if VM_TRACE
-        if (waveform_) {
-            context_.timeInc(1);
-            waveform_->dump(context_.time());
-        }
-#endif
+        clock_.fall();
     }
 
     // The outputs just before the edge, which is when drive() of core_bench.py reads them.
@@ -188,7 +158,7 @@ private:
         load();
         collect();
         issue(now);
-        if (now % PROGRESS_CYCLES == 0) report(now);
+        if (now % PROGRESS_CYCLES == 0) clock_.report(issued_.empty() ? 0 : now - issued_[0]);
         if (now >= schedule_.max_cycles && finished_ == NONE) {
             limit_reached_ = true;
             over_ = true;
@@ -296,21 +266,9 @@ private:
         core_.instruction_causal = step.causal;
     }
 
-    void report(uint64_t now) {
-        const auto time = std::chrono::steady_clock::now();
-        if (time < report_due_) return;
-        report_due_ = time + PROGRESS_INTERVAL;
-        std::printf("%llu\n", static_cast<unsigned long long>(issued_.empty() ? 0 : now - issued_[0]));
-        // nobody is waiting for the result any more
-        if (std::fflush(stdout)) std::exit(1);
-    }
-
     const Schedule& schedule_;
-    VerilatedContext& context_;
     Vcore core_;
-#if VM_TRACE
-    std::unique_ptr<Waveform> waveform_;
-#endif
+    Clock<Vcore> clock_;
 
     // outputs before the edge
     bool ready_ = false, busy_ = false, release_ = false, read_ready_ = false;
@@ -322,7 +280,6 @@ private:
     uint64_t loaded_ = 0, loading_row_ = 0, reads_ = 0, next_read_ = 0;
     bool loading_ = false, reading_ = false, expecting_ = false, offered_ = false;
     bool waiting_overlap_ = false, waiting_idle_ = false, over_ = false;
-    std::chrono::steady_clock::time_point report_due_ = std::chrono::steady_clock::now();
 
     // what the run leaves behind: the fields of CoreRun
     uint64_t cycle_ = 0, finished_ = NONE;
