@@ -131,7 +131,7 @@ def recorded(config: Config, name: str, inputs: list[str]) -> dict[str, list[int
     except KernelError as error:
         raise TestbenchError(f"the testbench's kernel does not fit: {error}") from None
     (o_t,) = kernel.outputs
-    beat, far = config.beat_bytes, config.memory_size
+    beat, far, memory = config.beat_bytes, config.memory_size, kernel.program().memory
     # the first row of Q, then that of O^T, begin a beat before 4 KB; then loads, then stores miss the memory
     shifts = [(BOUNDARY - beat,) * 2, (2 * BOUNDARY - o_t.address - beat,) * 2, (far, 0), (0, far)]
     programs = [
@@ -139,7 +139,7 @@ def recorded(config: Config, name: str, inputs: list[str]) -> dict[str, list[int
             tuple(encode_all(
                 dataclasses.replace(step, address=step.address + shift[step.function]) if isinstance(step, Dma)
                 else step for step in kernel.instructions)),
-            tuple((address + shift[0] % far, data) for address, data in kernel.program().memory))
+            tuple((address + shift[0] % far, data) for address, data in memory))
         for shift in shifts
     ]
     run = DeviceRun(config, programs, Timing(read_latency=3, write_latency=5, stall_seed=SEED + 1))

@@ -60,7 +60,6 @@ class Engine(Protocol):
         """
         ...
 
-
     def device_attention(
         self,
         q: Bits,
@@ -121,7 +120,6 @@ class GoldenEngine:
             output, intermediates = golden.attention(q, k, v, config, causal=causal, trace=True)
             return EngineResult(output, None, None, intermediates)
         return EngineResult(golden.attention(q, k, v, config, causal=causal), None, None)
-
 
     def device_attention(
         self,

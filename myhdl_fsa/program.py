@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 from fractions import Fraction
 
+from myhdl_fsa.config import Config
+
 
 class State(IntEnum):
     """The state register."""
@@ -95,6 +97,14 @@ class Region:
 
     address: int
     size: int
+
+
+def memory_fault(region: Region, config: Config) -> str:
+    """What is wrong with a region that is not in the configuration's memory whole; or nothing."""
+    base, end = config.memory_base, config.memory_base + config.memory_size
+    if base <= region.address and region.address + region.size <= end:
+        return ""
+    return f"memory is from {base:#x} to {end - 1:#x}"
 
 
 @dataclass(frozen=True)

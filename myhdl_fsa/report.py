@@ -17,7 +17,7 @@ from myhdl_fsa.arithmetic.formats import Bits, FloatFormat
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import Progress
 from myhdl_fsa.metrics import Errors, to_float32
-from myhdl_fsa.program import Execution
+from myhdl_fsa.program import Counters, Execution
 
 ELEM_TRACE = ("S_elem", "X1", "X2", "P")
 """intermediates in the elem format; every other one is in the acc format"""
@@ -56,6 +56,22 @@ def cycle_lines(cycles: int, inner_iteration_cycles: float | None, utilisation: 
     if inner_iteration_cycles is not None:
         lines.append(f"Cycles per inner iteration: {inner_iteration_cycles:.1f}")
     return [*lines, f"Matmul utilisation: {100 * utilisation:.1f} %"]
+
+
+_PUBLISHED = {
+    "execution_time": "Execution time: {} cycles", "matrix_bubble": "Max bubble cycles: {} cycles",
+    "matrix_active": "Max active cycles: {} cycles", "dma_active": "DMA active cycles: {} cycles",
+    "raw": "Raw instructions: {}", "matrix": "Max instructions: {}", "dma": "DMA instructions: {}",
+    "fence": "Fence instructions: {}", "enqueued": "Enqueue instructions: {}", "dequeued": "Dequeue instructions: {}",
+}
+
+
+def counter_lines(counters: Counters | None) -> list[str]:
+    """The lines that the published driver prints ("Max" is its word for the matrix unit); none without a clock."""
+    if counters is None:
+        return []
+    values = counters.to_dict()
+    return ["Performance counters:", *(form.format(values[name]) for name, form in _PUBLISHED.items())]
 
 
 def comparison_line(comparison: Comparison, ours: Bits, golden: Bits, fmt: FloatFormat) -> str:

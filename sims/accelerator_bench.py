@@ -12,10 +12,11 @@ from myhdl_fsa.accelerator import accelerator
 from myhdl_fsa.axi import MANAGER_DRIVES, AxiLite, MemoryPorts
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.hierarchy import flatten
-from myhdl_fsa.program import Execution, Program, Timing
+from myhdl_fsa.engine import RunError
+from myhdl_fsa.program import Execution, Program, Region, Timing, memory_fault
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.core_bench import CoreRun
-from myhdl_fsa.sims.host import Host, outcomes, script
+from myhdl_fsa.sims.host import Action, Host, outcomes, script
 from myhdl_fsa.sims.memory import Memory, ReadPort, Stalls, WritePort
 from myhdl_fsa.sims.monitors import collisions, intermediates
 
@@ -50,7 +51,24 @@ class DeviceRun:
     limit_reached: bool = False
 
     def __post_init__(self) -> None:
+        """Raises RunError for programs whose contents or outputs are outside the configuration's memory."""
+        for program in self.programs:
+            for region in (*(Region(address, len(data)) for address, data in program.memory), *program.outputs):
+                wrong = memory_fault(region, self.config)
+                if wrong:
+                    raise RunError(f"{region.size} bytes at {region.address:#x}: {wrong}")
         self.steps = script(self.programs, self.timing)
+
+    def check_limit(self) -> None:
+        """Raises RunError when the run reached its cycle limit, saying where it stood."""
+        if not self.limit_reached:
+            return
+        pushed = sum(step.action is Action.PUSH for step in self.steps[:self.position])
+        pushes = sum(step.action is Action.PUSH for step in self.steps)
+        doing = self.steps[min(self.position, len(self.steps) - 1)].action
+        where = {Action.PUSH: "pushing words", Action.WAIT: "waiting for the device to finish"}
+        raise RunError(f"cycle limit {self.max_cycles} reached with {pushed} of {pushes} instruction words pushed, "
+                       f"{where.get(doing, 'accessing registers')}")
 
     def executions(self) -> list[Execution]:
         """What each program left."""

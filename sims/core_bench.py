@@ -15,6 +15,7 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.convert.hierarchy import flatten
 from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core
 from myhdl_fsa.dataflows.fsa import Function
+from myhdl_fsa.engine import RunError
 from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.monitors import collisions, intermediates
@@ -62,6 +63,14 @@ class CoreRun:
     output: list[list[int]] = field(default_factory=list)
     """packed O^T rows, per query tile"""
     trace: dict[str, Bits] = field(default_factory=dict)
+
+    def check_limit(self) -> None:
+        """Raises RunError when the run reached its cycle limit, saying where it stood."""
+        if self.limit_reached:
+            issued, count = len(self.issued), len(self.steps)
+            where = f"before {self.steps[issued]}" if issued < count else f"in {self.steps[-1]}"
+            raise RunError(f"cycle limit {self.max_cycles} reached with {issued} of {count} matrix instructions "
+                           f"issued, {where}")
 
     @property
     def cycles(self) -> int:

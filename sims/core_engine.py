@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from myhdl_fsa.engine import RunError
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.accelerator_bench import DeviceRun, accelerator_bench, watched_accelerator
 from myhdl_fsa.sims.core_bench import CoreRun, core_bench, watched_core
@@ -15,7 +14,6 @@ from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.event_driven import clocked, event_driven
 from myhdl_fsa.sims.hardware_engine import HardwareEngine, output_matrix
-from myhdl_fsa.sims.schedule import limit_message
 
 __all__ = ["MyHDLEngine", "output_matrix", "simulate"]
 
@@ -37,8 +35,7 @@ class MyHDLEngine(HardwareEngine):
 def simulate(run: CoreRun, *, trace: bool = False, vcd: Path | None = None) -> None:
     """Simulates a run of the core to its end; with ``vcd`` in MyHDL's own simulator. Raises RunError at its limit."""
     MyHDLEngine().simulate_core(run, trace=trace, vcd=vcd)
-    if run.limit_reached:
-        raise RunError(limit_message(run.steps, len(run.issued), run.max_cycles))
+    run.check_limit()
 
 
 def _simulate(bench: Callable[..., Any], run: Any, make: Callable[..., Any], vcd: Path | None) -> None:

@@ -11,13 +11,12 @@ import numpy as np
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.config import Config
-from myhdl_fsa.engine import EngineResult, RunError
+from myhdl_fsa.engine import EngineResult, Progress, RunError
 from myhdl_fsa.kernel.flash_attention import attention_kernel, attention_output
-from myhdl_fsa.program import Execution, Program, Region, State, Timing, error_message
+from myhdl_fsa.program import Execution, Program, State, Timing, error_message
 from myhdl_fsa.sims.accelerator_bench import DeviceRun
 from myhdl_fsa.sims.core_bench import CoreRun
-from myhdl_fsa.sims.host import Action
-from myhdl_fsa.sims.schedule import expected_cycles, flash_attention, limit_message
+from myhdl_fsa.sims.schedule import expected_cycles, flash_attention
 
 
 class HardwareEngine(ABC):
@@ -35,22 +34,17 @@ class HardwareEngine(ABC):
 
     def attention(
         self, q: Bits, k: Bits, v: Bits, config: Config, *, causal: bool = False, trace: bool = False,
-        vcd: Path | None = None, max_cycles: int | None = None, progress: Callable[[int, int], None] | None = None,
+        vcd: Path | None = None, max_cycles: int | None = None, progress: Progress | None = None,
     ) -> EngineResult:
         """Runs the kernel on the bare core: q [seq_q, d] and k, v [seq_kv, d], elem bit patterns, whole tiles.
 
         ``trace`` adds the intermediates where the engine sees inside. ``progress`` is called with (cycles since the
         first issue, expected cycles). Raises RunError at the cycle limit, saying where the run stood.
         """
-        tiles_q, tiles_kv = len(q) // config.cols, len(k) // config.rows
-        steps = flash_attention(config, tiles_q, tiles_kv, causal)
-        latency = Reciprocal(config.acc, config.reciprocal).latency
-        expected = expected_cycles(config, tiles_q, tiles_kv, causal, latency)
-        report = None if progress is None else lambda cycle: progress(min(cycle, expected), expected)
-        run = CoreRun(config, steps, q, k, v, max_cycles=max_cycles, progress=report)
+        run = _core_run(q, k, v, config, causal)
+        run.max_cycles, run.progress = max_cycles, _towards_expected(progress, q, k, config, causal)
         self.simulate_core(run, trace=trace, vcd=vcd)
-        if run.limit_reached:
-            raise RunError(limit_message(run.steps, len(run.issued), run.max_cycles))
+        run.check_limit()
         return EngineResult(
             output=output_matrix(run), cycles=run.cycles, inner_iteration_cycles=run.inner_iteration_cycles(),
             trace=run.trace,
@@ -59,21 +53,17 @@ class HardwareEngine(ABC):
     def device_attention(
         self, q: Bits, k: Bits, v: Bits, config: Config, *, causal: bool = False, timing: Timing | None = None,
         trace: bool = False, vcd: Path | None = None, max_cycles: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> EngineResult:
         """Runs the kernel's instructions on the whole device; arguments as for ``attention`` and ``execute_all``.
 
         ``cycles`` is the execution time. Raises RunError too when the device stops with an error.
         """
-        tiles_q, tiles_kv = len(q) // config.cols, len(k) // config.rows
-        latency = Reciprocal(config.acc, config.reciprocal).latency
-        expected = expected_cycles(config, tiles_q, tiles_kv, causal, latency)
         kernel = attention_kernel(q, k, v, config, causal)
-        watched = CoreRun(config, flash_attention(config, tiles_q, tiles_kv, causal), q, k, v) if trace else None
+        watched = _core_run(q, k, v, config, causal) if trace else None
         run = DeviceRun(
             config, [kernel.program(checked=False)], timing or Timing(), max_cycles=max_cycles, watched=watched,
-            careful=True,
-            progress=None if progress is None else lambda cycle: progress(min(cycle, expected), expected),
+            careful=True, progress=_towards_expected(progress, q, k, config, causal),
         )
         (execution,) = self._executions(run, vcd)
         if execution.state is not State.DONE:
@@ -106,12 +96,28 @@ class HardwareEngine(ABC):
         return self._executions(run, vcd)
 
     def _executions(self, run: DeviceRun, vcd: Path | None) -> list[Execution]:
-        for program in run.programs:
-            check_memory(program, run.config)
         self.simulate_device(run, vcd=vcd)
-        if run.limit_reached:
-            raise RunError(device_limit_message(run))
+        run.check_limit()
         return run.executions()
+
+
+def _core_run(q: Bits, k: Bits, v: Bits, config: Config, causal: bool) -> CoreRun:
+    return CoreRun(config, flash_attention(config, *_tiles(q, k, config), causal), q, k, v)
+
+
+def _tiles(q: Bits, k: Bits, config: Config) -> tuple[int, int]:
+    return len(q) // config.cols, len(k) // config.rows
+
+
+def _towards_expected(
+    progress: Progress | None, q: Bits, k: Bits, config: Config, causal: bool
+) -> Callable[[int], None] | None:
+    """``progress`` for a run that knows its cycle, and not how many there will be."""
+    if progress is None:
+        return None
+    latency = Reciprocal(config.acc, config.reciprocal).latency
+    expected = expected_cycles(config, *_tiles(q, k, config), causal, latency)
+    return lambda cycle: progress(min(cycle, expected), expected)
 
 
 def output_matrix(run: CoreRun) -> Bits:
@@ -123,22 +129,3 @@ def output_matrix(run: CoreRun) -> Bits:
         for rows in run.output
     ]
     return np.array(tiles, dtype=config.acc.dtype).reshape(-1, config.rows)
-
-
-def check_memory(program: Program, config: Config) -> None:
-    """Raises RunError for memory contents or outputs that are outside the configuration's memory."""
-    base, end = config.memory_base, config.memory_base + config.memory_size
-    regions = (*(Region(address, len(data)) for address, data in program.memory), *program.outputs)
-    for region in regions:
-        if region.address < base or region.address + region.size > end:
-            raise RunError(f"{region.size} bytes at {region.address:#x}: memory is from {base:#x} to {end - 1:#x}")
-
-
-def device_limit_message(run: DeviceRun) -> str:
-    """What to say of a run that reached its cycle limit."""
-    pushed = sum(step.action is Action.PUSH for step in run.steps[:run.position])
-    pushes = sum(step.action is Action.PUSH for step in run.steps)
-    doing = run.steps[min(run.position, len(run.steps) - 1)].action
-    where = {Action.PUSH: "pushing words", Action.WAIT: "waiting for the device to finish"}
-    return (f"cycle limit {run.max_cycles} reached with {pushed} of {pushes} instruction words pushed, "
-            f"{where.get(doing, 'accessing registers')}")

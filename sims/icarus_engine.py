@@ -18,7 +18,7 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.engine import RunError
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator_bench
-from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest
+from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require
 from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, core_bench
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.event_driven import clocked, event_driven
@@ -46,7 +46,7 @@ class IcarusEngine(HardwareEngine):
     def _simulate(
         self, bench: Callable[..., Any], run: Any, top: str, ports: CorePorts | DevicePorts, vcd: Path | None
     ) -> None:
-        tools = [tool("iverilog"), tool("vvp"), tool("iverilog-vpi")]
+        tools = [require(name, INSTALL) for name in ("iverilog", "vvp", "iverilog-vpi")]
         vpi = self._vpi(tools)
         program = self._program(run.config, top, ports, tools)
         command = [tools[1], "-M", str(vpi.parent), "-m", vpi.stem, str(program)]
@@ -83,14 +83,6 @@ class IcarusEngine(HardwareEngine):
             execute([tools[0], "-g2005", "-s", "cosimulation", "-o", "top.vvp", *sources], folder)
 
         return self._cache.get(key, build) / "top.vvp"
-
-
-def tool(name: str) -> str:
-    """The path of an executable. Raises RunError with the command that installs it."""
-    path = shutil.which(name)
-    if path is None:
-        raise RunError(f"{name} is not installed: run `{INSTALL}`")
-    return path
 
 
 def execute(command: Sequence[str], folder: Path) -> None:

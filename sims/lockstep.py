@@ -26,13 +26,12 @@ from myhdl_fsa.engine import RunError
 from myhdl_fsa.program import Program, Timing
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator_bench, watched_accelerator
-from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest
+from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require
 from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
-from myhdl_fsa.sims.hardware_engine import device_limit_message
-from myhdl_fsa.sims.icarus_engine import execute, tool
-from myhdl_fsa.sims.schedule import flash_attention, limit_message
+from myhdl_fsa.sims.icarus_engine import INSTALL, execute
+from myhdl_fsa.sims.schedule import flash_attention
 
 SIMULATORS = ("icarus", "verilator")
 
@@ -66,11 +65,8 @@ def lockstep(
     """
     steps = flash_attention(config, len(q) // config.cols, len(k) // config.rows, causal)
     run = CoreRun(config, steps, q, k, v, max_cycles=max_cycles)
-    report = _compare_runs(simulator, config, "core", core_bench, run, partial(watched_core, run=run),
+    return _compare_runs(simulator, config, "core", core_bench, run, partial(watched_core, run=run),
                            CorePorts(config), build_core(config), build_dir)
-    if run.limit_reached:
-        raise RunError(limit_message(run.steps, len(run.issued), run.max_cycles))
-    return report
 
 
 def device_lockstep(
@@ -79,12 +75,9 @@ def device_lockstep(
 ) -> LockstepReport:
     """Runs programs one after the other on the whole device, in MyHDL and in ``simulator``. Raises likewise."""
     run = DeviceRun(config, programs, timing or Timing(), max_cycles=max_cycles)
-    report = _compare_runs(simulator, config, "accelerator", accelerator_bench, run,
+    return _compare_runs(simulator, config, "accelerator", accelerator_bench, run,
                            partial(watched_accelerator, run=run), DevicePorts(config),
                            build_accelerator(config), build_dir)
-    if run.limit_reached:
-        raise RunError(device_limit_message(run))
-    return report
 
 
 def _compare_runs(
@@ -94,7 +87,8 @@ def _compare_runs(
     """The MyHDL run of ``top`` in its bench, then the Verilog on the recorded inputs."""
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator {simulator!r}: must be one of {', '.join(SIMULATORS)}")
-    tools = [tool("iverilog"), tool("vvp")] if simulator == "icarus" else [tool("verilator"), tool("make"), tool("g++")]
+    tools = [require(name, INSTALL) for name in ("iverilog", "vvp")] if simulator == "icarus" else [
+        require(name, f"apt-get install {name}") for name in ("verilator", "make", "g++")]
     inputs, outputs = ports.split()
     clock = unsigned(1)
     with tempfile.TemporaryDirectory(prefix="fsa-lockstep-") as name:
@@ -111,6 +105,7 @@ def _compare_runs(
         program = _program(simulator, config, top, inputs, outputs, list(registers), tools, build_dir)
         execute(program, folder)
         _compare(folder, log, [signal.removeprefix(f"{top}_0.") for signal in state], simulator)
+    run.check_limit()
     return LockstepReport(simulator, log.cycles, len(state), sum(map(_width, state.values())))
 
 

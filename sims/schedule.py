@@ -109,12 +109,6 @@ def tile_loads(steps: Sequence[Step]) -> list[Tile]:
     ]
 
 
-def limit_message(steps: Sequence[Step], issued: int, limit: int | None) -> str:
-    """What to say of a run that reached its cycle limit after ``issued`` of ``steps``."""
-    where = f"before {steps[issued]}" if issued < len(steps) else f"in {steps[-1]}"
-    return f"cycle limit {limit} reached with {issued} of {len(steps)} matrix instructions issued, {where}"
-
-
 def expected_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bool, latency: int) -> int:
     """Cycles from first issue to idle with memory never in the way (spec section 3); ``latency`` of the reciprocal.
 

@@ -6,17 +6,13 @@ built around the device into the build cache, runs it and reads what it leaves.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.engine import RunError
 from myhdl_fsa.sims.accelerator_bench import RESET_CYCLES, DeviceRun
-from myhdl_fsa.sims.hardware_engine import check_memory
-from myhdl_fsa.sims.verilator_engine import NONE, executable, one_file, play
+from myhdl_fsa.sims.verilator_engine import NONE, exchange, executable, one_file
 
 TOP = "accelerator"
 HARNESS = Path(__file__).with_name("verilator") / "accelerator.cpp"
@@ -27,23 +23,10 @@ _WORD_BYTES = 8
 def simulate(run: DeviceRun, *, vcd: Path | None = None, build_dir: Path | None = None) -> None:
     """Simulates ``run`` to its end or its cycle limit, which ``run`` then says.
 
-    ``vcd`` is written as FST when its name ends in .fst. Raises RunError for programs whose memory or outputs are
-    outside the device's memory, and when the device cannot be built or run.
+    ``vcd`` is written as FST when its name ends in .fst. Raises RunError when the device cannot be built or run.
     """
-    for program in run.programs:
-        # the bench copies without asking
-        check_memory(program, run.config)
-    kind = "" if vcd is None else ".fst" if vcd.suffix == ".fst" else ".vcd"
-    try:
-        bench = device_executable(run.config, waveform=kind, build_dir=build_dir)
-        with tempfile.TemporaryDirectory(prefix="fsa-sim-") as folder:
-            played, result = Path(folder) / "run", Path(folder) / "result"
-            write_run(run, played)
-            waveform = [] if vcd is None else [os.path.abspath(vcd)]
-            play([str(bench), str(played), str(result), *waveform], run.progress)
-            read_result(run, result)
-    except OSError as error:
-        raise RunError(f"cannot simulate: {error.filename or 'temporary files'}: {error.strerror or error}") from None
+    exchange(run, lambda kind: device_executable(run.config, waveform=kind, build_dir=build_dir), write_run,
+             read_result, vcd)
 
 
 def device_executable(config: Config, *, waveform: str = "", build_dir: Path | None = None) -> Path:

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import myhdl
 import numpy as np
@@ -29,7 +30,6 @@ from myhdl_fsa.sims.schedule import (
     O_ROW,
     STORE_SEMAPHORE,
     Tile,
-    limit_message,
     scratchpad_row,
     tile_loads,
 )
@@ -86,25 +86,38 @@ class VerilatorEngine(HardwareEngine):
 def simulate(run: CoreRun, *, vcd: Path | None = None, build_dir: Path | None = None) -> None:
     """Simulates ``run`` to its end. Raises RunError at its cycle limit, or when it cannot be built or run."""
     _simulate(run, vcd, build_dir)
-    if run.limit_reached:
-        raise RunError(limit_message(run.steps, len(run.issued), run.max_cycles))
+    run.check_limit()
 
 
 def _simulate(run: CoreRun, vcd: Path | None, build_dir: Path | None) -> None:
-    kind = "" if vcd is None else ".fst" if vcd.suffix == ".fst" else ".vcd"
-    program = executable(run.config, waveform=kind, build_dir=build_dir)
+    exchange(run, lambda kind: executable(run.config, waveform=kind, build_dir=build_dir), write_schedule, read_result,
+             vcd)
+
+
+Run = TypeVar("Run", CoreRun, DeviceRun)
+
+
+def exchange(
+    run: Run, build: Callable[[str], Path], write: Callable[[Run, Path], None], read: Callable[[Run, Path], None],
+    vcd: Path | None,
+) -> None:
+    """Runs the bench that ``build`` gives for a kind of waveform, on what ``write`` leaves, and has its answer read.
+
+    Raises RunError when it cannot be built or run.
+    """
     try:
+        program = build("" if vcd is None else ".fst" if vcd.suffix == ".fst" else ".vcd")
         with tempfile.TemporaryDirectory(prefix="fsa-sim-") as folder:
-            schedule, result = Path(folder) / "schedule", Path(folder) / "result"
-            write_schedule(run, schedule)
-            waveform = [] if vcd is None else [os.path.abspath(vcd)]
-            play([str(program), str(schedule), str(result), *waveform], run.progress)
-            read_result(run, result)
+            given, answer = Path(folder) / "run", Path(folder) / "result"
+            write(run, given)
+            waveform: list[str] = [] if vcd is None else [os.path.abspath(vcd)]
+            _play([str(program), str(given), str(answer), *waveform], run.progress)
+            read(run, answer)
     except OSError as error:
-        raise RunError(f"cannot simulate: {error.filename or folder}: {error.strerror or error}") from None
+        raise RunError(f"cannot simulate: {error.filename or 'temporary files'}: {error.strerror or error}") from None
 
 
-def play(command: list[str], progress: Callable[[int], None] | None) -> None:
+def _play(command: list[str], progress: Callable[[int], None] | None) -> None:
     """Runs the harness; each line it prints is a cycle count for ``progress``."""
     with (
         tempfile.TemporaryFile("w+", errors="replace") as errors,

@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.program import Execution, Program, Region, Timing
+from myhdl_fsa.program import Program, Region, Timing, memory_fault
 
 MAX_WORDS = 1 << 22
 """32-bit words of a program file, at most"""
@@ -175,24 +175,6 @@ def _contents(load: Load) -> bytes:
 
 
 def _check_inside(what: str, region: Region, config: Config) -> None:
-    base, end = config.memory_base, config.memory_base + config.memory_size
-    if region.address < base or region.address + region.size > end:
-        raise click.UsageError(f"{what}: {region.size} bytes: memory is from {base:#x} to {end - 1:#x}")
-
-
-def counter_lines(execution: Execution) -> list[str]:
-    """The published form of the counters; empty where there is no clock."""
-    return [] if execution.counters is None else published_counters(execution.counters.to_dict())
-
-
-_PUBLISHED = {
-    "execution_time": "Execution time: {} cycles", "matrix_bubble": "Max bubble cycles: {} cycles",
-    "matrix_active": "Max active cycles: {} cycles", "dma_active": "DMA active cycles: {} cycles",
-    "raw": "Raw instructions: {}", "matrix": "Max instructions: {}", "dma": "DMA instructions: {}",
-    "fence": "Fence instructions: {}", "enqueued": "Enqueue instructions: {}", "dequeued": "Dequeue instructions: {}",
-}
-
-
-def published_counters(counters: dict[str, int]) -> list[str]:
-    """The lines that the published driver prints ("Max" is its word for the matrix unit)."""
-    return ["Performance counters:", *(form.format(counters[name]) for name, form in _PUBLISHED.items())]
+    wrong = memory_fault(region, config)
+    if wrong:
+        raise click.UsageError(f"{what}: {region.size} bytes: {wrong}")

@@ -24,8 +24,6 @@ from myhdl_fsa.cli.device import (
     Latency,
     Load,
     LoadType,
-    counter_lines,
-    published_counters,
     read_program,
     timing_of,
 )
@@ -229,10 +227,7 @@ def _run_program(options: Options, config: Config, program: Program) -> int:
     try:
         stepped = None
         if options.lockstep is not None:
-            from myhdl_fsa.sims.lockstep import device_lockstep
-
-            stepped = device_lockstep(options.lockstep, [program], config, timing=options.timing,
-                                      build_dir=options.build_dir, max_cycles=options.max_cycles)
+            stepped = _device_lockstep(options, config, program)
         with ExitStack() as stack:
             execution = engine(options.engine_used, options.build_dir).execute(
                 program, config, timing=options.timing, vcd=_waveform(options, stack), max_cycles=options.max_cycles,
@@ -248,7 +243,7 @@ def _run_program(options: Options, config: Config, program: Program) -> int:
     if not options.quiet:
         for line in [] if stepped is None else [str(stepped)]:
             click.echo(line)
-        for line in counter_lines(execution):
+        for line in report.counter_lines(execution.counters):
             click.echo(line)
     if execution.state is not State.DONE:
         raise click.ClickException(error_message(execution))
@@ -303,8 +298,7 @@ def _run(options: Options, config: Config, work: Workload) -> int:
         mismatch = None if comparison.first is None else verdict
     if result.cycles is not None and utilisation is not None:
         lines += report.cycle_lines(result.cycles, result.inner_iteration_cycles, utilisation)
-    if result.counters is not None:
-        lines += published_counters(result.counters.to_dict())
+    lines += report.counter_lines(result.counters)
 
     if not options.quiet:
         if options.diff_verbose:
@@ -334,15 +328,19 @@ def _run(options: Options, config: Config, work: Workload) -> int:
 
 
 def _lockstep(options: Options, config: Config, work: Workload) -> LockstepReport:
-    from myhdl_fsa.sims.lockstep import device_lockstep, lockstep
+    from myhdl_fsa.sims.lockstep import lockstep
 
-    wanted = options.lockstep or ""
-    if options.top == "core":
-        return lockstep(wanted, work.q, work.k, work.v, config, causal=options.causal, build_dir=options.build_dir,
-                        max_cycles=options.max_cycles)
-    program = _kernel(options, config, work).program()
-    return device_lockstep(wanted, [program], config, timing=options.timing, build_dir=options.build_dir,
-                           max_cycles=options.max_cycles)
+    if options.top != "core":
+        return _device_lockstep(options, config, _kernel(options, config, work).program())
+    return lockstep(options.lockstep or "", work.q, work.k, work.v, config, causal=options.causal,
+                    build_dir=options.build_dir, max_cycles=options.max_cycles)
+
+
+def _device_lockstep(options: Options, config: Config, program: Program) -> LockstepReport:
+    from myhdl_fsa.sims.lockstep import device_lockstep
+
+    return device_lockstep(options.lockstep or "", [program], config, timing=options.timing,
+                           build_dir=options.build_dir, max_cycles=options.max_cycles)
 
 
 def _kernel(options: Options, config: Config, work: Workload) -> Kernel:
