@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from myhdl_fsa.files import OutputError
+from myhdl_fsa.workbench.files import OutputError
 
 MANIFEST = ".fsa-convert.json"
 

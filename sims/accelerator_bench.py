@@ -12,7 +12,7 @@ from myhdl_fsa.accelerator import accelerator
 from myhdl_fsa.axi import MANAGER_DRIVES, AxiLite, MemoryPorts
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.hierarchy import flatten
-from myhdl_fsa.engine import RunError
+from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.program import Execution, Program, Region, Timing, memory_fault
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.core_bench import CoreRun
@@ -32,8 +32,9 @@ class DeviceRun:
     config: Config
     programs: Sequence[Program]
     timing: Timing = field(default_factory=Timing)
-    max_cycles: int | None = None
-    progress: Callable[[int], None] | None = None
+    watch: Watch = Watch()
+    expected: int | None = None
+    """cycles, for ``watch.progress``"""
     watched: CoreRun | None = None
     """where an engine that sees inside puts intermediates: a run of the core whose matrix instructions are the same"""
     careful: bool = False
@@ -67,8 +68,8 @@ class DeviceRun:
         pushes = sum(step.action is Action.PUSH for step in self.steps)
         doing = self.steps[min(self.position, len(self.steps) - 1)].action
         where = {Action.PUSH: "pushing words", Action.WAIT: "waiting for the device to finish"}
-        raise RunError(f"cycle limit {self.max_cycles} reached with {pushed} of {pushes} instruction words pushed, "
-                       f"{where.get(doing, 'accessing registers')}")
+        raise RunError(f"cycle limit {self.watch.max_cycles} reached with {pushed} of {pushes} instruction words "
+                       f"pushed, {where.get(doing, 'accessing registers')}")
 
     def executions(self) -> list[Execution]:
         """What each program left."""
@@ -118,7 +119,7 @@ def accelerator_bench(
 
     ``make_device(clock, ports)`` gives the block that is tested; it is a block or a partial of one.
     """
-    config, timing = run.config, run.timing
+    config, timing, limit = run.config, run.timing, run.watch.max_cycles
     ports = DevicePorts(config) if ports is None else ports
     device = make_device(clock, ports)
     memory = Memory(config)
@@ -150,12 +151,12 @@ def accelerator_bench(
             read.tick(now, word)
             write.tick(now, word)
         run.position = host.position
-        if run.progress is not None and now % PROGRESS_INTERVAL == 0:
-            run.progress(now)
+        if now % PROGRESS_INTERVAL == 0:
+            run.watch.report(now, run.expected)
         if host.finished:
             run.results = host.results
             raise StopSimulation
-        if run.max_cycles is not None and now >= run.max_cycles:
+        if limit is not None and now >= limit:
             run.limit_reached = True
             raise StopSimulation
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import platformdirs
 
-from myhdl_fsa.engine import RunError
+from myhdl_fsa.engine.request import RunError
 
 MARKER = "complete.json"
 _BUILDING = ".building-"

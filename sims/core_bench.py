@@ -15,7 +15,7 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.convert.hierarchy import flatten
 from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core
 from myhdl_fsa.dataflows.fsa import Function
-from myhdl_fsa.engine import RunError
+from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.monitors import collisions, intermediates
@@ -44,8 +44,9 @@ class CoreRun:
     k: Bits
     v: Bits
     """elem bit patterns: [seq_q, d], [seq_kv, d], [seq_kv, d]"""
-    max_cycles: int | None = None
-    progress: Callable[[int], None] | None = None
+    watch: Watch = Watch()
+    expected: int | None = None
+    """cycles, for ``watch.progress``"""
     serial: bool = False
     """wait for idle before every instruction, so that none overlap"""
 
@@ -69,7 +70,7 @@ class CoreRun:
         if self.limit_reached:
             issued, count = len(self.issued), len(self.steps)
             where = f"before {self.steps[issued]}" if issued < count else f"in {self.steps[-1]}"
-            raise RunError(f"cycle limit {self.max_cycles} reached with {issued} of {count} matrix instructions "
+            raise RunError(f"cycle limit {self.watch.max_cycles} reached with {issued} of {count} matrix instructions "
                            f"issued, {where}")
 
     @property
@@ -115,8 +116,8 @@ class CorePorts:
 
 
 @block
-def watched_core(clock: Any, ports: CorePorts, run: CoreRun, trace: bool = False) -> Any:
-    """The MyHDL core with its collision assertions; with ``trace`` every intermediate goes to ``run.trace``."""
+def watched_core(clock: Any, ports: CorePorts, run: CoreRun) -> Any:
+    """The MyHDL core with its collision assertions; every intermediate goes to ``run.trace`` if that is watched."""
     probe: dict[str, Any] = {}
     config = run.config
     parts = [
@@ -124,7 +125,7 @@ def watched_core(clock: Any, ports: CorePorts, run: CoreRun, trace: bool = False
              ports.accumulator_read, config, probe),
         collisions(clock, probe, config),
     ]
-    if trace:
+    if run.watch.trace:
         parts.append(intermediates(clock, probe, config, run))
     return parts
 
@@ -143,7 +144,7 @@ def core_bench(
     reset, busy, release = ports.reset, ports.busy, ports.release
     instruction, write, read = ports.instruction, ports.scratchpad_write, ports.accumulator_read
     dut = make_core(clock, ports)
-    n = config.rows
+    n, limit = config.rows, run.watch.max_cycles
 
     loads = deque(tile_loads(run.steps))
     state = _State(loads=loads)
@@ -166,9 +167,9 @@ def core_bench(
         _load(now)
         _collect()
         _issue(now)
-        if run.progress is not None and now % PROGRESS_INTERVAL == 0:
-            run.progress(now - run.issued[0] if run.issued else 0)
-        if run.max_cycles is not None and now >= run.max_cycles and run.finished is None:
+        if now % PROGRESS_INTERVAL == 0:
+            run.watch.report(now - run.issued[0] if run.issued else 0, run.expected)
+        if limit is not None and now >= limit and run.finished is None:
             run.limit_reached = True
             raise StopSimulation
         if run.finished is not None and not state.reads and not state.reading and not state.expecting:

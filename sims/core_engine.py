@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from myhdl_fsa.signals import unsigned
@@ -23,22 +22,23 @@ class MyHDLEngine(HardwareEngine):
 
     name = "myhdl"
 
-    def simulate_core(self, run: CoreRun, *, trace: bool = False, vcd: Path | None = None) -> None:
-        """In ``cycle_simulator``; with ``vcd`` in MyHDL's own simulator. ``trace`` fills ``run.trace``."""
-        _simulate(core_bench, run, partial(watched_core, run=run, trace=trace), vcd)
+    def simulate_core(self, run: CoreRun) -> None:
+        """In ``cycle_simulator``; for a waveform in MyHDL's own simulator. Intermediates go to ``run.trace``."""
+        _simulate(core_bench, run, partial(watched_core, run=run))
 
-    def simulate_device(self, run: DeviceRun, *, vcd: Path | None = None) -> None:
+    def simulate_device(self, run: DeviceRun) -> None:
         """Likewise."""
-        _simulate(accelerator_bench, run, partial(watched_accelerator, run=run), vcd)
+        _simulate(accelerator_bench, run, partial(watched_accelerator, run=run))
 
 
-def simulate(run: CoreRun, *, trace: bool = False, vcd: Path | None = None) -> None:
-    """Simulates a run of the core to its end; with ``vcd`` in MyHDL's own simulator. Raises RunError at its limit."""
-    MyHDLEngine().simulate_core(run, trace=trace, vcd=vcd)
+def simulate(run: CoreRun) -> None:
+    """Simulates a run of the core to its end. Raises RunError at its limit."""
+    MyHDLEngine().simulate_core(run)
     run.check_limit()
 
 
-def _simulate(bench: Callable[..., Any], run: Any, make: Callable[..., Any], vcd: Path | None) -> None:
+def _simulate(bench: Callable[..., Any], run: CoreRun | DeviceRun, make: Callable[..., Any]) -> None:
+    vcd = run.watch.vcd
     clock = unsigned(1)
     with shared_analysis():
         inside = bench(run, clock, make) if vcd is None else clocked(bench, clock, run, clock, make)

@@ -15,7 +15,7 @@ import myhdl
 from myhdl import Cosimulation, block
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.engine import RunError
+from myhdl_fsa.engine.request import RunError
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator_bench
 from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require
@@ -35,23 +35,23 @@ class IcarusEngine(HardwareEngine):
     def __init__(self, build_dir: Path | None = None) -> None:
         self._cache = BuildCache("icarus", build_dir)
 
-    def simulate_core(self, run: CoreRun, *, trace: bool = False, vcd: Path | None = None) -> None:
-        """Co-simulates; ``trace`` gives no intermediates, because only ports are seen. ``vcd`` is Icarus's."""
-        self._simulate(core_bench, run, "core", CorePorts(run.config), vcd)
+    def simulate_core(self, run: CoreRun) -> None:
+        """Co-simulates; there are no intermediates, because only ports are seen. The waveform is Icarus's."""
+        self._simulate(core_bench, run, "core", CorePorts(run.config))
 
-    def simulate_device(self, run: DeviceRun, *, vcd: Path | None = None) -> None:
+    def simulate_device(self, run: DeviceRun) -> None:
         """Likewise."""
-        self._simulate(accelerator_bench, run, "accelerator", DevicePorts(run.config), vcd)
+        self._simulate(accelerator_bench, run, "accelerator", DevicePorts(run.config))
 
     def _simulate(
-        self, bench: Callable[..., Any], run: Any, top: str, ports: CorePorts | DevicePorts, vcd: Path | None
+        self, bench: Callable[..., Any], run: CoreRun | DeviceRun, top: str, ports: CorePorts | DevicePorts
     ) -> None:
         tools = [require(name, INSTALL) for name in ("iverilog", "vvp", "iverilog-vpi")]
         vpi = self._vpi(tools)
         program = self._program(run.config, top, ports, tools)
         command = [tools[1], "-M", str(vpi.parent), "-m", vpi.stem, str(program)]
-        if vcd is not None:
-            command.append(f"+vcd={vcd}")
+        if run.watch.vcd is not None:
+            command.append(f"+vcd={run.watch.vcd}")
         clock = unsigned(1)
         with shared_analysis():
             inside = clocked(bench, clock, run, clock, partial(cosimulated, command=command))

@@ -22,7 +22,7 @@ from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.design import build_accelerator, build_core
 from myhdl_fsa.convert.hierarchy import Design, children, find, twin_of
-from myhdl_fsa.engine import RunError
+from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.program import Program, Timing
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator_bench, watched_accelerator
@@ -64,7 +64,7 @@ def lockstep(
     Raises LockstepMismatch at the first difference, and RunError at the cycle limit and when a tool is missing.
     """
     steps = flash_attention(config, len(q) // config.cols, len(k) // config.rows, causal)
-    run = CoreRun(config, steps, q, k, v, max_cycles=max_cycles)
+    run = CoreRun(config, steps, q, k, v, watch=Watch(max_cycles=max_cycles))
     return _compare_runs(simulator, config, "core", core_bench, run, partial(watched_core, run=run),
                            CorePorts(config), build_core(config), build_dir)
 
@@ -74,7 +74,7 @@ def device_lockstep(
     build_dir: Path | None = None, max_cycles: int | None = None,
 ) -> LockstepReport:
     """Runs programs one after the other on the whole device, in MyHDL and in ``simulator``. Raises likewise."""
-    run = DeviceRun(config, programs, timing or Timing(), max_cycles=max_cycles)
+    run = DeviceRun(config, programs, timing or Timing(), watch=Watch(max_cycles=max_cycles))
     return _compare_runs(simulator, config, "accelerator", accelerator_bench, run,
                            partial(watched_accelerator, run=run), DevicePorts(config),
                            build_accelerator(config), build_dir)

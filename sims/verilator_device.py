@@ -20,13 +20,13 @@ _HEAD_WORDS = 5
 _WORD_BYTES = 8
 
 
-def simulate(run: DeviceRun, *, vcd: Path | None = None, build_dir: Path | None = None) -> None:
+def simulate(run: DeviceRun, *, build_dir: Path | None = None) -> None:
     """Simulates ``run`` to its end or its cycle limit, which ``run`` then says.
 
-    ``vcd`` is written as FST when its name ends in .fst. Raises RunError when the device cannot be built or run.
+    A waveform is written as FST when its name ends in .fst. Raises RunError when the device cannot be built or run.
     """
     exchange(run, lambda kind: device_executable(run.config, waveform=kind, build_dir=build_dir), write_run,
-             read_result, vcd)
+             read_result)
 
 
 def device_executable(config: Config, *, waveform: str = "", build_dir: Path | None = None) -> Path:
@@ -44,9 +44,9 @@ def harness_text(config: Config) -> str:
 
 def write_run(run: DeviceRun, path: Path) -> None:
     """Writes what the bench plays: the memory's ways, the programs' stretches of memory, and the host's script."""
-    config, timing = run.config, run.timing
+    config, timing, limit = run.config, run.timing, run.watch.max_cycles
     words = [
-        config.memory_base, config.memory_size, RESET_CYCLES, NONE if run.max_cycles is None else run.max_cycles,
+        config.memory_base, config.memory_size, RESET_CYCLES, NONE if limit is None else limit,
         NONE if timing.stall_seed is None else timing.stall_seed, timing.push_interval, timing.read_latency,
         timing.write_latency, *timing.read_bandwidth.as_integer_ratio(), *timing.write_bandwidth.as_integer_ratio(),
         len(run.programs), len(run.steps),

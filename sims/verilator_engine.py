@@ -20,7 +20,7 @@ import myhdl
 import numpy as np
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.engine import RunError
+from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.sequencer import MatrixInstruction
 from myhdl_fsa.sims.accelerator_bench import DeviceRun
 from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require, run_tool
@@ -72,26 +72,25 @@ class VerilatorEngine(HardwareEngine):
     def __init__(self, build_dir: Path | None = None) -> None:
         self.build_dir = build_dir
 
-    def simulate_core(self, run: CoreRun, *, trace: bool = False, vcd: Path | None = None) -> None:
-        """Intermediates stay inside the Verilog: ``trace`` adds nothing. ``vcd`` is FST when its name ends in .fst."""
-        _simulate(run, vcd, self.build_dir)
+    def simulate_core(self, run: CoreRun) -> None:
+        """Intermediates stay inside the Verilog. The waveform is FST when its name ends in .fst."""
+        _simulate(run, self.build_dir)
 
-    def simulate_device(self, run: DeviceRun, *, vcd: Path | None = None) -> None:
+    def simulate_device(self, run: DeviceRun) -> None:
         """Likewise."""
         from myhdl_fsa.sims import verilator_device
 
-        verilator_device.simulate(run, vcd=vcd, build_dir=self.build_dir)
+        verilator_device.simulate(run, build_dir=self.build_dir)
 
 
-def simulate(run: CoreRun, *, vcd: Path | None = None, build_dir: Path | None = None) -> None:
+def simulate(run: CoreRun, *, build_dir: Path | None = None) -> None:
     """Simulates ``run`` to its end. Raises RunError at its cycle limit, or when it cannot be built or run."""
-    _simulate(run, vcd, build_dir)
+    _simulate(run, build_dir)
     run.check_limit()
 
 
-def _simulate(run: CoreRun, vcd: Path | None, build_dir: Path | None) -> None:
-    exchange(run, lambda kind: executable(run.config, waveform=kind, build_dir=build_dir), write_schedule, read_result,
-             vcd)
+def _simulate(run: CoreRun, build_dir: Path | None) -> None:
+    exchange(run, lambda kind: executable(run.config, waveform=kind, build_dir=build_dir), write_schedule, read_result)
 
 
 Run = TypeVar("Run", CoreRun, DeviceRun)
@@ -99,26 +98,26 @@ Run = TypeVar("Run", CoreRun, DeviceRun)
 
 def exchange(
     run: Run, build: Callable[[str], Path], write: Callable[[Run, Path], None], read: Callable[[Run, Path], None],
-    vcd: Path | None,
 ) -> None:
     """Runs the bench that ``build`` gives for a kind of waveform, on what ``write`` leaves, and has its answer read.
 
     Raises RunError when it cannot be built or run.
     """
+    vcd = run.watch.vcd
     try:
         program = build("" if vcd is None else ".fst" if vcd.suffix == ".fst" else ".vcd")
         with tempfile.TemporaryDirectory(prefix="fsa-sim-") as folder:
             given, answer = Path(folder) / "run", Path(folder) / "result"
             write(run, given)
             waveform: list[str] = [] if vcd is None else [os.path.abspath(vcd)]
-            _play([str(program), str(given), str(answer), *waveform], run.progress)
+            _play([str(program), str(given), str(answer), *waveform], run.watch, run.expected)
             read(run, answer)
     except OSError as error:
         raise RunError(f"cannot simulate: {error.filename or 'temporary files'}: {error.strerror or error}") from None
 
 
-def _play(command: list[str], progress: Callable[[int], None] | None) -> None:
-    """Runs the harness; each line it prints is a cycle count for ``progress``."""
+def _play(command: list[str], watch: Watch, expected: int | None) -> None:
+    """Runs the harness; each line it prints is a cycle count for ``watch``."""
     with (
         tempfile.TemporaryFile("w+", errors="replace") as errors,
         subprocess.Popen(
@@ -127,8 +126,8 @@ def _play(command: list[str], progress: Callable[[int], None] | None) -> None:
     ):
         try:
             for line in process.stdout or ():
-                if progress is not None and line.strip().isdigit():
-                    progress(int(line))
+                if line.strip().isdigit():
+                    watch.report(int(line), expected)
             process.wait()
         except BaseException:
             process.kill()
@@ -225,7 +224,7 @@ def _version(tool: str) -> str:
 
 def write_schedule(run: CoreRun, path: Path) -> None:
     """Writes what the harness plays: ``run``'s steps, the order of its loads, and its tiles as scratchpad rows."""
-    config, steps = run.config, run.steps
+    config, steps, limit = run.config, run.steps, run.watch.max_cycles
     loads = tile_loads(steps)
     tiles: dict[Tile, int] = {}
     for tile in (*loads, *(step.tile for step in steps if step.tile is not None)):
@@ -233,7 +232,7 @@ def write_schedule(run: CoreRun, path: Path) -> None:
     row_words = _words(config.rows * config.elem.width)
     head = [
         row_words, _words(config.cols * config.acc.width), RESET_CYCLES, min(3, len(loads)), STORE_SEMAPHORE, O_ROW,
-        config.rows, NONE if run.max_cycles is None else run.max_cycles, len(tiles), len(loads), len(steps),
+        config.rows, NONE if limit is None else limit, len(tiles), len(loads), len(steps),
     ]
     for tile in tiles:
         head += [tile.semaphore, scratchpad_row(config, tile), config.rows]

@@ -19,6 +19,7 @@ from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat
 from myhdl_fsa.axi import BOUNDARY, AxiLite, MemoryPorts
 from myhdl_fsa.config import Config, ConfigError
 from myhdl_fsa.easyfloat import from_float
+from myhdl_fsa.engine import Watch
 from myhdl_fsa.frontend.registers import WATCHDOG_CYCLES, Register
 from myhdl_fsa.isa import Dma, Fence, Instruction, Matrix, encode_all
 from myhdl_fsa.kernel import Kernel, attention_kernel, attention_output
@@ -53,7 +54,7 @@ def simulate(run: DeviceRun) -> DeviceRun:
 def execute(config: Config, programs: Sequence[Program], timing: Timing | None = None, limit: int = 200_000
             ) -> list[Execution]:
     """Runs programs one after the other on one device."""
-    return simulate(DeviceRun(config, programs, timing or Timing(), max_cycles=limit)).executions()
+    return simulate(DeviceRun(config, programs, timing or Timing(), watch=Watch(max_cycles=limit))).executions()
 
 
 def problem(config: Config, tiles_q: int, tiles_kv: int, causal: bool = False, seed: int = 0) -> tuple[Kernel, Any]:
@@ -361,7 +362,7 @@ def test_rows_that_arrive_keep_the_watchdog_quiet(watchdog: int, error: ErrorCod
 def play(config: Config, steps: Sequence[Step], programs: Sequence[Program] = (), timing: Timing | None = None
          ) -> DeviceRun:
     """Plays a script of ours; ``results`` are what it read."""
-    run = DeviceRun(config, programs, timing or Timing(), max_cycles=50_000)
+    run = DeviceRun(config, programs, timing or Timing(), watch=Watch(max_cycles=50_000))
     run.steps = list(steps)
     return simulate(run)
 

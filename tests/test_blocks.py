@@ -29,7 +29,7 @@ from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.plan import ExecutionPlan
 from myhdl_fsa.sequencer import EDGE_BIT, hidden_width
 from myhdl_fsa.signals import address_width
-from myhdl_fsa.workload import generate
+from myhdl_fsa.workbench.workload import generate
 
 E4M3, E6M9 = FloatFormat(4, 3), FloatFormat(6, 9)
 SIMULATORS = ("icarus", "verilator")

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +17,13 @@ from click.testing import CliRunner
 import myhdl_fsa.engine
 from myhdl_fsa import easyfloat, golden
 from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat
+from myhdl_fsa.arithmetic.tensors import to_elem
 from myhdl_fsa.cli.sim import main
 from myhdl_fsa.config import PRESETS, Config, preset
 from myhdl_fsa.engine import EngineResult, RunError
-from myhdl_fsa.metrics import error_metrics, to_float32, torch_attention
 from myhdl_fsa.program import Counters
-from myhdl_fsa.workload import Workload, generate, to_elem
+from myhdl_fsa.workbench.metrics import error_metrics, to_float32, torch_attention
+from myhdl_fsa.workbench.workload import Workload, generate
 
 PUBLISHED = "{'MAE': 9.6587464e-05, 'MSE': 1.6099552e-08, 'MaxErr': 0.00030440092, 'RelErr': 0.00019886618}"
 
@@ -36,7 +36,9 @@ class FakeEngine:
     def __init__(self, flip=None, fail=None, before=None):
         self.flip, self.fail, self.before = flip, fail, before
 
-    def attention(self, q, k, v, config, *, causal=False, trace=False, vcd=None, max_cycles=None, progress=None):
+    def run_attention(self, request, watch):
+        self.timing, config = request.timing, request.config
+        q, k, v, max_cycles, vcd = request.q, request.k, request.v, watch.max_cycles, watch.vcd
         if self.before is not None:
             self.before()
         n = config.rows
@@ -49,19 +51,15 @@ class FakeEngine:
         if self.fail is not None:
             raise self.fail
         for cycle in range(cycles):
-            if progress is not None:
-                progress(cycle, cycles)
-        output, steps = golden.attention(q, k, v, config, causal=causal, trace=True)
+            watch.report(cycle, cycles)
+        output, steps = golden.attention(q, k, v, config, causal=request.causal, trace=True)
         if self.flip is not None:
             output[self.flip] ^= 1
             steps["P"][self.flip] ^= 1
-        traced = {name: steps[name] for name in ("S", "P")} if trace else {}
-        return EngineResult(output, cycles, 5.0 * n + 13, traced)
-
-    def device_attention(self, q, k, v, config, *, timing=None, **options):
-        self.timing = timing
-        result = self.attention(q, k, v, config, **options)
-        return replace(result, inner_iteration_cycles=None, counters=Counters(result.cycles, *range(2, 11)))
+        traced = {name: steps[name] for name in ("S", "P")} if watch.trace else {}
+        if request.top == "core":
+            return EngineResult(output, cycles, 5.0 * n + 13, traced)
+        return EngineResult(output, cycles, None, traced, counters=Counters(cycles, *range(2, 11)))
 
 
 @pytest.fixture

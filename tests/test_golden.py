@@ -11,6 +11,7 @@ import pytest
 from myhdl_fsa import golden
 from myhdl_fsa.config import PRESETS, Config
 from myhdl_fsa.easyfloat import BF16, FP16, FP32, FloatFormat, from_float, to_float
+from myhdl_fsa.golden import model
 
 E4M3 = FloatFormat(4, 3)
 
@@ -152,7 +153,7 @@ def test_native_and_exact_routes_agree(monkeypatch, kind, elem: FloatFormat, cau
     machine = config(16, elem)
     arrays = inputs(kind, 5, machine, 5, 4)
     fast = run(arrays, machine, causal)
-    monkeypatch.setattr(golden, "_products_fit_fp32", lambda *_: False)
+    monkeypatch.setattr(model, "_products_fit_fp32", lambda *_: False)
     np.testing.assert_array_equal(run(arrays, machine, causal), fast)
 
 
@@ -161,8 +162,8 @@ def test_blocks_do_not_change_results(monkeypatch, causal: bool) -> None:
     machine = config(8)
     arrays = inputs(special, 7, machine, 9, 7)
     whole, steps = run(arrays, machine, causal, trace=True)
-    monkeypatch.setattr(golden, "_BLOCK_QUERIES", 16)
-    monkeypatch.setattr(golden, "_BLOCK_ELEMENTS", 256)
+    monkeypatch.setattr(model, "_BLOCK_QUERIES", 16)
+    monkeypatch.setattr(model, "_BLOCK_ELEMENTS", 256)
     blocked, blocked_steps = run(arrays, machine, causal, trace=True)
     np.testing.assert_array_equal(whole, blocked)
     for name, array in steps.items():
@@ -172,10 +173,10 @@ def test_blocks_do_not_change_results(monkeypatch, causal: bool) -> None:
 def test_the_exact_route_is_taken_when_float32_would_go_subnormal() -> None:
     machine = config(4, BF16)
     small = np.full((4, 4), 2.0**-70)
-    assert not golden._products_fit_fp32(small, small, machine)
-    assert golden._products_fit_fp32(np.ones((4, 4)), np.ones((4, 4)), machine)
-    assert golden._products_fit_fp32(small, small, config(4, FP16))
-    assert not golden._products_fit_fp32(np.full((4, 4), 2.0**100), np.full((4, 4), 2.0**30), machine)
+    assert not model._products_fit_fp32(small, small, machine)
+    assert model._products_fit_fp32(np.ones((4, 4)), np.ones((4, 4)), machine)
+    assert model._products_fit_fp32(small, small, config(4, FP16))
+    assert not model._products_fit_fp32(np.full((4, 4), 2.0**100), np.full((4, 4), 2.0**30), machine)
 
 
 def test_published_figures() -> None:

@@ -10,7 +10,7 @@ from myhdl_fsa import golden
 from myhdl_fsa.config import Config
 from myhdl_fsa.easyfloat import BF16, FP16, FP32, FloatFormat, Reciprocal
 from myhdl_fsa.engine import RunError
-from myhdl_fsa.golden_device import execute
+from myhdl_fsa.golden.device import execute
 from myhdl_fsa.isa import Dma, Fence, Matrix, encode, encode_all
 from myhdl_fsa.kernel import attention_kernel, attention_output, check
 from myhdl_fsa.program import ErrorCode, Execution, Program, Region, State

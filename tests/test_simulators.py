@@ -11,6 +11,7 @@ from myhdl import Signal, always, always_comb, block, delay, instance, intbv
 from myhdl._block import _Block
 
 from myhdl_fsa.config import Config
+from myhdl_fsa.engine import Watch
 from myhdl_fsa.signals import BitSignal, UnsignedSignal, unsigned
 from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, core_bench, watched_core
 from myhdl_fsa.sims.core_engine import output_matrix
@@ -18,7 +19,7 @@ from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.event_driven import clocked, event_driven
 from myhdl_fsa.sims.schedule import flash_attention
-from myhdl_fsa.workload import generate
+from myhdl_fsa.workbench.workload import generate
 
 CONFIG = Config()
 
@@ -45,13 +46,14 @@ def named_signals(top: Any) -> dict[str, Any]:
 
 def attention_run(causal: bool) -> CoreRun:
     work = generate(CONFIG, 4, 8, seed=3, distribution="fa3")
-    return CoreRun(CONFIG, flash_attention(CONFIG, 1, 1 if causal else 2, causal), work.q, work.k, work.v)
+    steps = flash_attention(CONFIG, 1, 1 if causal else 2, causal)
+    return CoreRun(CONFIG, steps, work.q, work.k, work.v, watch=Watch(trace=True))
 
 
 @block
 def logged_bench(run: CoreRun, clock: Any, log: list[list[int]], names: list[str]) -> Any:
     """The bench, and the value of every signal in it before every rising edge."""
-    bench = core_bench(run, clock, partial(watched_core, run=run, trace=True))
+    bench = core_bench(run, clock, partial(watched_core, run=run))
     signals = named_signals(bench)
     signals = {name: signal for name, signal in signals.items() if signal is not clock}
     names.extend(signals)

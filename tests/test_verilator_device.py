@@ -14,7 +14,7 @@ import pytest
 from myhdl_fsa import golden
 from myhdl_fsa.config import Config, ConfigError, preset
 from myhdl_fsa.easyfloat import from_float
-from myhdl_fsa.engine import RunError, engine
+from myhdl_fsa.engine import RunError, Watch, engine
 from myhdl_fsa.isa import Dma, Fence, Transfer, encode_all
 from myhdl_fsa.kernel.flash_attention import attention_kernel, attention_output
 from myhdl_fsa.program import ErrorCode, Program, Region, State, Timing
@@ -59,7 +59,8 @@ def in_myhdl(run):
 
 def compare(build_dir, programs, timing=None, max_cycles=20_000, config=FOUR):
     """Runs both; gives Verilator's run."""
-    ours, theirs = (DeviceRun(config, programs, timing or Timing(), max_cycles=max_cycles) for _ in range(2))
+    watch = Watch(max_cycles=max_cycles)
+    ours, theirs = (DeviceRun(config, programs, timing or Timing(), watch=watch) for _ in range(2))
     in_myhdl(ours)
     simulate(theirs, build_dir=build_dir)
     for name in LEFT:
@@ -168,7 +169,7 @@ def test_cycle_limit(build_dir):
 def test_progress(build_dir):
     calls = []
     kernel, expected = attention(FOUR, 16, 64)
-    run = DeviceRun(FOUR, [kernel.program()], progress=calls.append)
+    run = DeviceRun(FOUR, [kernel.program()], watch=Watch(progress=lambda cycle, _: calls.append(cycle)))
     simulate(run, build_dir=build_dir)
     np.testing.assert_array_equal(attention_output(kernel, run.executions()[0]), expected)
     assert calls == sorted(calls)
@@ -176,12 +177,12 @@ def test_progress(build_dir):
 
 
 def test_an_exception_in_progress_ends_the_simulation(build_dir):
-    def stop(cycle):
+    def stop(cycle, expected):
         raise KeyboardInterrupt
 
     program = Program((), watchdog=1 << 31)
     with pytest.raises(KeyboardInterrupt):
-        simulate(DeviceRun(FOUR, [program], progress=stop), build_dir=build_dir)
+        simulate(DeviceRun(FOUR, [program], watch=Watch(progress=stop)), build_dir=build_dir)
 
 
 def test_it_ends_when_nobody_listens(build_dir, tmp_path):
@@ -222,21 +223,21 @@ def test_the_bench_says_why_it_fails(build_dir, tmp_path):
 def test_waveform(build_dir, tmp_path, suffix):
     wave = tmp_path / f"wave{suffix}"
     program = attention(FOUR, 1, 1)[0].program()
-    whole, limited = DeviceRun(FOUR, [program]), DeviceRun(FOUR, [program], max_cycles=40)
-    simulate(whole, vcd=wave, build_dir=build_dir)
+    whole, limited = (DeviceRun(FOUR, [program], watch=Watch(vcd=wave, max_cycles=most)) for most in (None, 40))
+    simulate(whole, build_dir=build_dir)
     size = wave.stat().st_size
     assert ended(whole) == DONE
     if suffix == ".vcd":
         text = wave.read_text()
         assert re.search(r"\$var wire +64 \S+ memory_m3_rdata", text)
         assert int(re.findall(r"^#(\d+)$", text, re.MULTILINE)[-1]) >= 2 * whole.cycle - 2
-    simulate(limited, vcd=wave, build_dir=build_dir)
+    simulate(limited, build_dir=build_dir)
     assert limited.limit_reached
     assert 0 < wave.stat().st_size < size
     plain = compare(build_dir, [program])
     assert all(getattr(whole, name) == getattr(plain, name) for name in LEFT)
     with pytest.raises(RunError, match=r"the Verilator simulation failed: cannot write .*/no/wave"):
-        simulate(whole, vcd=tmp_path / "no" / wave.name, build_dir=build_dir)
+        simulate(DeviceRun(FOUR, [program], watch=Watch(vcd=tmp_path / "no" / wave.name)), build_dir=build_dir)
 
 
 # ---- other machines

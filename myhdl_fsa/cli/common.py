@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from myhdl_fsa.config import Config, ConfigError, preset
-from myhdl_fsa.files import OutputError, check_writable, is_device, write_atomic
+from myhdl_fsa.workbench.files import OutputError, check_writable, is_device, write_atomic
 
 FILE = click.Path(path_type=Path)
 DEFAULT_CONFIG = "FSA4X4Fp16Config"

@@ -22,7 +22,7 @@ from myhdl_fsa.cli.common import (
     write_output,
 )
 from myhdl_fsa.config import PRESETS, RECIPROCALS, Config
-from myhdl_fsa.files import OutputError
+from myhdl_fsa.workbench.files import OutputError
 
 if TYPE_CHECKING:
     from myhdl_fsa.convert.hierarchy import Module

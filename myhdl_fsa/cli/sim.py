@@ -8,12 +8,11 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 import numpy as np
 
-from myhdl_fsa import metrics, report
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.cli import OneLineCommand
 from myhdl_fsa.cli.common import CONTEXT, DEFAULT_CONFIG, FILE, check_output, load_config, write_output
@@ -28,10 +27,20 @@ from myhdl_fsa.cli.device import (
     timing_of,
 )
 from myhdl_fsa.config import RECIPROCALS, Config, ConfigError
-from myhdl_fsa.engine import BUILDING_ENGINES, ENGINES, FST_ENGINES, EngineResult, RunError, engine
-from myhdl_fsa.files import atomic_path, is_device
+from myhdl_fsa.engine import (
+    BUILDING_ENGINES,
+    ENGINES,
+    FST_ENGINES,
+    AttentionRequest,
+    EngineResult,
+    RunError,
+    Watch,
+    engine,
+)
 from myhdl_fsa.program import Program, State, Timing, error_message
-from myhdl_fsa.workload import DISTRIBUTIONS, Workload, WorkloadError, default_seq, generate, load
+from myhdl_fsa.workbench import metrics, report
+from myhdl_fsa.workbench.files import atomic_path, is_device
+from myhdl_fsa.workbench.workload import DISTRIBUTIONS, Workload, WorkloadError, default_seq, generate, load
 
 TOPS = ("accelerator", "core")
 MAX_FINDINGS = 10
@@ -64,7 +73,7 @@ class Options:
     diff_verbose: bool
     diff_only: bool
     vcd: Path | None
-    top: str
+    top: Literal["accelerator", "core"]
     mem_latency: tuple[int, int] | None
     mem_bandwidth: tuple[Fraction, Fraction] | None
     mem_stall: int | None
@@ -375,16 +384,9 @@ def _attention(options: Options, config: Config, work: Workload) -> EngineResult
     with ExitStack() as stack:
         vcd = _waveform(options, stack)
         progress = stack.enter_context(report.progress_bar(not options.quiet))
-        if options.top == "core":
-            return machine.attention(
-                work.q, work.k, work.v, config, causal=options.causal, trace=options.diff_verbose, vcd=vcd,
-                max_cycles=options.max_cycles, progress=progress,
-            )
+        request = AttentionRequest(work.q, work.k, work.v, config, options.causal, options.top, options.timing)
         try:
-            return machine.device_attention(
-                work.q, work.k, work.v, config, causal=options.causal, timing=options.timing,
-                trace=options.diff_verbose, vcd=vcd, max_cycles=options.max_cycles, progress=progress,
-            )
+            return machine.run_attention(request, Watch(options.diff_verbose, vcd, options.max_cycles, progress))
         except KernelError as error:  # tensors that memory does not hold
             raise click.ClickException(str(error)) from None
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from myhdl_fsa.arithmetic.formats import Bits, FloatFormat
 from myhdl_fsa.arithmetic.rounding import check_bits
+from myhdl_fsa.arithmetic.tensors import to_elem
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.isa import SEMAPHORES, Dma, Fence, Instruction, InstructionError, Matrix, Transfer, encode, encode_all
@@ -29,7 +30,6 @@ from myhdl_fsa.kernel.tensor import (
     pack,
 )
 from myhdl_fsa.program import Execution, Program, Region
-from myhdl_fsa.workload import to_elem
 
 RamTile = ScratchpadTile | AccumulatorTile
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, Bits, FloatFormat
 from myhdl_fsa.config import Config
-from myhdl_fsa.workload import Workload
+from myhdl_fsa.workbench.workload import Workload
 
 Errors = dict[str, np.float32]
 """MAE, MSE, MaxErr and RelErr by name"""

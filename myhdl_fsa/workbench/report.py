@@ -16,8 +16,8 @@ import numpy as np
 from myhdl_fsa.arithmetic.formats import Bits, FloatFormat
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import Progress
-from myhdl_fsa.metrics import Errors, to_float32
 from myhdl_fsa.program import Counters, Execution
+from myhdl_fsa.workbench.metrics import Errors, to_float32
 
 ELEM_TRACE = ("S_elem", "X1", "X2", "P")
 """intermediates in the elem format; every other one is in the acc format"""
@@ -195,13 +195,13 @@ def progress_bar(wanted: bool) -> Iterator[Progress | None]:
         task = bar.add_task("", total=None)
         due = 0.0
 
-        def advance(cycle: int, expected: int) -> None:
+        def advance(cycle: int, expected: int | None) -> None:
             # Engines may report every cycle; drawing that often would cost more than simulating.
             nonlocal due
             now = time.monotonic()
-            if now >= due or cycle >= expected:
+            if now >= due or cycle == expected:
                 due = now + 0.1
-                bar.update(task, completed=min(cycle, expected), total=expected)
+                bar.update(task, completed=cycle, total=expected)
 
         yield advance
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from myhdl_fsa.arithmetic.formats import FP16, FP32, Bits, FloatFormat
+from myhdl_fsa.arithmetic.formats import Bits
+from myhdl_fsa.arithmetic.tensors import to_elem
 from myhdl_fsa.config import Config
 
 DISTRIBUTIONS = ("uniform", "fa3")
@@ -94,22 +95,6 @@ def load(config: Config, q: Path, k: Path, v: Path) -> Workload:
     if keys != values:
         raise WorkloadError("--v", f"{v} has {values} rows and --k {k} has {keys}: K and V must be of one length")
     return Workload(*(to_elem(array, config.elem) for array in arrays.values()))
-
-
-def to_elem(values: npt.NDArray[np.floating[Any]], fmt: FloatFormat) -> Bits:
-    """Bit patterns of float ``values`` rounded to nearest even in ``fmt``, same shape.
-
-    For fp16 and fp32 this is numpy's own cast, as published: subnormals keep their pattern, and read as zero later.
-    """
-    # Copies are taken throughout: values may be a read-only map of a file.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if fmt == FP16:
-            return np.array(values, dtype=np.float16, order="C").view(np.uint16)
-        if fmt == FP32:
-            return np.array(values, dtype=np.float32, order="C").view(np.uint32)
-    from myhdl_fsa import easyfloat
-
-    return easyfloat.from_float(np.array(values, dtype=np.float64, order="C"), fmt)
 
 
 def _check_seq(option: str, seq: int, config: Config, subject: str | None = None) -> None:

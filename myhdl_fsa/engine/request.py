@@ -1,0 +1,80 @@
+"""What an engine is asked to run, how the run is watched, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from myhdl_fsa.arithmetic.formats import Bits
+from myhdl_fsa.config import Config
+from myhdl_fsa.program import Counters, Program, Timing
+
+Progress = Callable[[int, int | None], None]
+"""called now and then with (cycle, expected cycles); None where nobody knows how many there will be"""
+
+
+class RunError(Exception):
+    """A run that did not finish, such as one that reached its cycle limit; the message is one line."""
+
+
+@dataclass(frozen=True)
+class AttentionRequest:
+    """One attention problem and the machine that it runs on."""
+
+    q: Bits
+    k: Bits
+    v: Bits
+    """elem bit patterns: [seq_q, d], [seq_kv, d], [seq_kv, d]; whole tiles"""
+    config: Config
+    causal: bool = False
+    """query i sees keys 0 to i"""
+    top: Literal["accelerator", "core"] = "accelerator"
+    """the whole device: instructions, DMA and memory; or the bare core, whose operands are always there in time"""
+    timing: Timing = Timing()
+    """of the device's host and memory"""
+
+
+@dataclass(frozen=True)
+class ProgramRequest:
+    """Programs that run one after the other on one device, which is reset by software in between."""
+
+    programs: Sequence[Program]
+    config: Config
+    timing: Timing = Timing()
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How a run is watched. An engine without a clock has no waveform, no limit and no progress to give."""
+
+    trace: bool = False
+    """keep the intermediates, where the engine sees inside"""
+    vcd: Path | None = None
+    """a file for the waveform, ending in .vcd (or .fst, for an engine of ``FST_ENGINES``); it is whole when the run
+    returns or raises RunError"""
+    max_cycles: int | None = None
+    """cycles after which a run that has not ended raises RunError, saying where it stood"""
+    progress: Progress | None = None
+
+    def report(self, cycle: int, expected: int | None) -> None:
+        """Calls ``progress``, if there is one; a run that has passed what was expected stays there."""
+        if self.progress is not None:
+            self.progress(cycle if expected is None else min(cycle, expected), expected)
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """What one attention run gave."""
+
+    output: Bits
+    """acc-format bit patterns, [seq_q, d]"""
+    cycles: int | None
+    """of the device, its execution time; of the bare core, from the first issue to idle; None without a clock"""
+    inner_iteration_cycles: float | None
+    """cycles an inner iteration takes on the bare core; None elsewhere"""
+    trace: dict[str, Bits] = field(default_factory=dict)
+    """intermediates by the golden model's names and in its shapes; empty unless asked for"""
+    counters: Counters | None = None
+    """of a run on the whole device"""
