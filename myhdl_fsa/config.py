@@ -160,6 +160,15 @@ class Config:
         need(self.memory_base + self.memory_size <= 1 << 39, "memory_base", "memory that ends within 39 address bits")
 
     @property
+    def fits_accelerator(self) -> bool:
+        """Whether ``check_accelerator`` passes."""
+        try:
+            self.check_accelerator()
+        except ConfigError:
+            return False
+        return True
+
+    @property
     def attention_scale(self) -> float:
         """``log2(e) / sqrt(d)`` in float64; rounded to elem or acc where it is used (spec section 2)."""
         return math.log2(math.e) / math.sqrt(self.rows)
