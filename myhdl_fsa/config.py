@@ -308,3 +308,12 @@ def preset(name: str) -> Config:
     if name not in PRESETS:
         raise ConfigError(f"configuration {name!r} is unknown: known are {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def as_config(value: Config | str) -> Config:
+    """A Config as it is, or the published configuration of that name. Raises ConfigError."""
+    if isinstance(value, Config):
+        return value
+    if not isinstance(value, str):
+        raise ConfigError(f"configuration {value!r}: must be a Config or a published name")
+    return preset(value)

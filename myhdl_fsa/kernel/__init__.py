@@ -13,6 +13,7 @@ fence dma stop
 
 from __future__ import annotations
 
+from myhdl_fsa.api.callable_module import make_callable
 from myhdl_fsa.kernel.allocator import Allocator
 from myhdl_fsa.kernel.assembly import assemble, disassemble
 from myhdl_fsa.kernel.checker import check, ensure
@@ -42,3 +43,5 @@ __all__ = [
     "flash_attention",
     "kernel",
 ]
+
+make_callable(__name__)
