@@ -1,5 +1,6 @@
 """The kernel API: places, allocation, semaphores, the instructions it emits, and FlashAttention in it."""
 
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from myhdl_fsa.kernel import (
     Semaphore,
     attention_kernel,
     attention_output,
+    check,
     flash_attention,
     kernel,
 )
@@ -32,6 +34,12 @@ def refuses(message, call, *args, **kwargs):
     with pytest.raises(KernelError) as error:
         call(*args, **kwargs)
     assert str(error.value) == message
+
+
+def here(function, offset):
+    """The line ``offset`` lines into a kernel's source, its decorator being line 0, as findings show it."""
+    code = inspect.unwrap(function).__code__
+    return f"{__file__}:{code.co_firstlineno + offset} in {code.co_name}"
 
 
 def patterns(*shape, fmt=FP16):
@@ -296,7 +304,8 @@ def store_twice(ctx, place, count=1):
 def test_a_kernel_has_words_memory_and_outputs():
     array = np.arange(16.0).reshape(4, 4)
     written = store_twice(CONFIG, array, count=2)
-    refuses("instruction 0: stores accumulator rows 0 to 3 before anything is written to them", written.program)
+    refuses(f"instruction 0 ({here(store_twice, 6)}): stores accumulator rows 0 to 3 before anything is written to "
+            "them; compute the tile before it is stored, with ctx.attn_value", written.program)
     program = written.program(watchdog=7, checked=False)
     assert store_twice.__name__ == "store_twice"
     assert program.memory == ((BASE, array.astype("<f2").tobytes()),)
@@ -337,11 +346,112 @@ def test_an_output_may_be_any_place():
         return ctx.alloc_memory((2, 8)).split(4, 1)[1].reverse(0)
 
     written = columns(CONFIG)
-    (region,) = written.program().outputs
+    (region,) = written.program(checked=False).outputs
     assert region == Region(BASE + 16, 48)
     memory = pack(patterns(2, 8, fmt=FP32), FP32)
     execution = Execution(State.DONE, ErrorCode.NONE, 0, None, (memory[16:64],))
     assert written.tensors(execution)[0].tolist() == [[12, 13, 14, 15], [4, 5, 6, 7]]
+
+
+# Findings of a kernel name its lines.
+
+@kernel
+def every_method(ctx, k):
+    tile, other = ctx.alloc_scratchpad(4), ctx.alloc_accumulator(4)
+    ctx.fence()
+    ctx.load_tile(k, tile)
+    ctx.fence(dma=True)
+    ctx.load_stationary(tile)
+    ctx.attn_score(tile, other.split(1)[0], False)
+    ctx.attn_value(tile,
+                   other, False)
+    ctx.reciprocal(other.split(1)[0])
+    ctx.attn_lse_norm(other)
+    store_by_another_function(ctx, other)
+    for _ in range(2):
+        ctx.fence(matrix=True, dma=True)
+    [ctx.fence(stop=True) for _ in range(1)]
+
+
+def store_by_another_function(ctx, tile):
+    ctx.fence(matrix=True)
+    ctx.store_tile(tile, ctx.alloc_memory((4, 4)))
+
+
+def test_each_instruction_knows_its_line():
+    written = every_method(CONFIG, np.zeros((4, 4)))
+    lines = [3, 4, 5, 6, 7, 8, 10, 11, None, None, 14, 14, 15]
+    expected = [here(every_method, line) for line in lines if line is not None]
+    expected[8:8] = [here(store_by_another_function, 1), here(store_by_another_function, 2)]
+    expected[-1] = expected[-1].replace("every_method", "<listcomp>")
+    assert len(written.instructions) == 13
+    assert [str(origin) for origin in written.origins] == expected
+    assert str(written.definition) == here(every_method, 0)
+    assert written == replace(written, origins=(), definition=None)
+
+
+def test_a_library_kernel_is_named_itself():
+    origins = attention_kernel(*tensors(CONFIG, 2, 2), CONFIG).origins
+    assert {origin.function for origin in origins} == {"flash_attention"}
+    assert origins[0].file.endswith("flash_attention.py")
+    assert origins[0] is not origins[-1] and origins[0].line < origins[-1].line
+
+
+def test_findings_of_a_kernel_say_where():
+    @kernel
+    def used_too_early(ctx):
+        tile = ctx.alloc_scratchpad(4)
+        ctx.load_stationary(tile)
+        ctx.fence(matrix=True, stop=True)
+
+    written = used_too_early(CONFIG)
+    (finding,) = check(written)
+    where = here(used_too_early, 3)
+    assert (finding.index, str(finding.origin)) == (0, where)
+    text = (f"instruction 0 ({where}): uses scratchpad rows 0 to 3 before anything is loaded into them; "
+            "load the tile first, with ctx.load_tile")
+    assert str(finding) == f"error: {text}"
+    refuses(text, written.program)
+    # for another machine, and without knowing where
+    few = CONFIG.replace(memory_ports=2)
+    assert check(written, few) == [finding]
+    assert check(replace(written, origins=())) == [replace(finding, origin=None)]
+
+
+def test_what_was_not_written_by_a_method_has_no_line():
+    @kernel
+    def by_hand(ctx):
+        ctx.fence(dma=True)
+        ctx.instructions.append(Matrix(9))
+        ctx.fence(stop=True)
+
+    written = by_hand(CONFIG)
+    assert written.origins == ()
+    assert [(finding.index, finding.origin) for finding in check(written)] == [(1, None)]
+
+
+def test_a_kernel_comes_to_its_end():
+    """Words may be followed by more; a kernel is whole, and a device that is never done would end in a TIMEOUT."""
+    @kernel
+    def empty(ctx):
+        pass
+
+    @kernel
+    def endless(ctx, k):
+        ctx.load_tile(k, ctx.alloc_scratchpad(4))
+        ctx.fence(dma=True)
+
+    (finding,) = check(empty(CONFIG))
+    assert (finding.severity, finding.index) == ("error", None)
+    refuses(f"program ({here(empty, 0)}): no instructions: the device is never done; write instructions, and "
+            "ctx.fence(matrix=True, dma=True, stop=True) at the end", empty(CONFIG).program)
+    written = endless(CONFIG, np.zeros((4, 4)))
+    refuses(f"instruction 1 ({here(endless, 3)}): no fence with stop: the device is never done; add "
+            "ctx.fence(matrix=True, dma=True, stop=True) at the end", written.program)
+    for nothing, kernel_findings in ((), check(empty(CONFIG))), (written.instructions, check(written)):
+        (warning,) = check(nothing, CONFIG)
+        assert warning.severity == "warning" and warning.message == kernel_findings[0].message
+    assert written.program(checked=False).words == written.words
 
 
 # FlashAttention.
