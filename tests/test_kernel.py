@@ -8,6 +8,7 @@ import pytest
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.easyfloat import BF16, FP16, FP32, FloatFormat, from_float
+from myhdl_fsa.engine import engine
 from myhdl_fsa.isa import Dma, Fence, Matrix
 from myhdl_fsa.kernel import (
     AccumulatorTile,
@@ -452,6 +453,43 @@ def test_a_kernel_comes_to_its_end():
         (warning,) = check(nothing, CONFIG)
         assert warning.severity == "warning" and warning.message == kernel_findings[0].message
     assert written.program(checked=False).words == written.words
+
+
+# Kernels in engines.
+
+def test_an_engine_takes_a_kernel():
+    q, k, v = tensors(CONFIG, 1, 2)
+    written = attention_kernel(q, k, v, CONFIG)
+    golden = engine("golden")
+    alone = golden.execute(written, CONFIG)
+    assert alone == golden.execute(written.program(), CONFIG)
+    assert alone.state is State.DONE
+    assert golden.execute_all([written, written.program()], CONFIG) == [alone, alone]
+
+
+def test_an_engine_examines_a_kernel_for_the_machine_that_it_is():
+    golden = engine("golden")
+    with pytest.raises(KernelError, match="stores accumulator rows 0 to 3 before anything is written"):
+        golden.execute(store_twice(CONFIG, np.zeros((4, 4))), CONFIG)
+    written = attention_kernel(*tensors(CONFIG, 2, 2), CONFIG)
+    with pytest.raises(KernelError, match=r"flash_attention\): accumulator RAM rows 5 to 8: must be from 0 to 4; keep"):
+        golden.execute(written, CONFIG.replace(accumulator_rows=5))
+
+
+@pytest.mark.parametrize("given", [
+    [0], (1, 2), np.zeros(3, np.uint32), "fence stop", attention_kernel, None, 5,
+], ids=lambda given: type(given).__name__)
+def test_an_engine_refuses_what_is_no_program(given):
+    for execute in (engine("golden").execute, lambda given, config: engine("golden").execute_all([given], config)):
+        with pytest.raises(TypeError, match=f"^program: {type(given).__name__}: must be a Kernel or a Program, as in "):
+            execute(given, CONFIG)
+
+
+def test_an_engine_refuses_one_program_for_several():
+    written = attention_kernel(*tensors(CONFIG, 1, 1), CONFIG)
+    for given in (written, written.program(), np.zeros(3)):
+        with pytest.raises(TypeError, match=f"^programs: {type(given).__name__}: must be a list"):
+            engine("golden").execute_all(given, CONFIG)
 
 
 # FlashAttention.
