@@ -166,10 +166,8 @@ class Context:
         """
         if len(self._codes) != len(self.instructions):
             return ()
-        codes = {id(code): code for code in self._codes}
-        sites = list(zip(map(id, self._codes), self._offsets, strict=True))
-        known = {(code, offset): _origin(codes[code], offset) for code, offset in set(sites)}
-        return tuple(map(known.__getitem__, sites))
+        lines = {number: _Lines(code) for number, code in {id(code): code for code in self._codes}.items()}
+        return tuple([lines[id(code)][at] for code, at in zip(self._codes, self._offsets, strict=True)])
 
     def load_tile(self, memory: MemoryTensor, tile: ScratchpadTile, semaphore: Semaphore | None = None,
                   acquire: bool = True, release: bool = True) -> None:
@@ -291,10 +289,18 @@ class Context:
         self._offsets.append(frame.f_lasti)
 
 
-def _origin(code: CodeType, at: int) -> Origin:
-    """The line of the instruction of Python at the offset ``at``."""
-    line = next((line for start, stop, line in code.co_lines() if start <= at < stop), None)
-    return Origin(line or code.co_firstlineno, code.co_filename, code.co_name)
+class _Lines(dict[int, Origin]):
+    """The line of each offset in a function's code, found when it is asked for."""
+
+    def __init__(self, code: CodeType) -> None:
+        super().__init__()
+        self._code = code
+
+    def __missing__(self, at: int) -> Origin:
+        code = self._code
+        line = next((line for start, stop, line in code.co_lines() if start <= at < stop), None)
+        self[at] = Origin(line or code.co_firstlineno, code.co_filename, code.co_name)
+        return self[at]
 
 
 def _a(name: str) -> str:
