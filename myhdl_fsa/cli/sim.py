@@ -230,7 +230,7 @@ def _run_program(options: Options, config: Config, program: Program) -> int:
     write_output("--dump-asm", options.dump_asm, disassemble(program.words).encode())
     findings = check(program.words, config)
     for finding in findings[:MAX_FINDINGS]:
-        click.echo(f"fsa-sim: warning: instruction {finding.index}: {finding.message}", err=True)
+        click.echo(f"fsa-sim: warning: {finding.text}", err=True)
     if len(findings) > MAX_FINDINGS:
         click.echo(f"fsa-sim: warning: and {len(findings) - MAX_FINDINGS} more like these", err=True)
     try:
