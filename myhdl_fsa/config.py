@@ -188,7 +188,7 @@ class Config:
         for field in ("elem", "acc"):
             yield field, getattr(self, field).width % 8 == 0, "a format of whole bytes"
         yield "memory_ports", self.memory_ports & (self.memory_ports - 1) == 0, "a power of two, at most 32"
-        yield "cols", self.accumulator_row_bytes < 1024, "accumulator rows of at most 1023 bytes, as in DMA words"
+        yield "rows", self.accumulator_row_bytes < 1024, "accumulator rows of at most 1023 bytes, as in DMA words"
         beat = self.beat_bytes
         yield "beat_bytes", beat & (beat - 1) == 0, "a power of two from 1 to 128"
         for row in (self.scratchpad_row_bytes, self.accumulator_row_bytes):
@@ -318,8 +318,9 @@ PRESETS: dict[str, Config] = _presets()
 def preset(name: str) -> Config:
     """The published configuration of that name. Raises ConfigError that suggests the nearest and lists all."""
     if name not in PRESETS:
-        raise ConfigError(f"configuration {Names.PYTHON.show(name)} is unknown{suggestion(name, PRESETS)}: "
-                          f"known are {', '.join(PRESETS)}")
+        near = suggestion(name, PRESETS, near=0.5)
+        raise ConfigError(f"configuration {Names.PYTHON.show(name)} is unknown: "
+                          f"{f'{near} Known' if near else 'known'} are {', '.join(PRESETS)}")
     return PRESETS[name]
 
 

@@ -21,9 +21,6 @@ SHOWN = 60
 SUGGESTED = 100
 """characters of an unknown name up to which a near one is looked for"""
 
-NEAR = 0.5
-"""of difflib's ratio: from where on a known name is near"""
-
 Machine = Mapping[str, Any]
 """the fields declared before the one in question, by their Python names"""
 Fields = Mapping[str, FieldInfo]
@@ -121,11 +118,14 @@ NumberFormat = Annotated[
 """a FloatFormat, or its name"""
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """``: did you mean 'x'?`` for the known name that is nearest, letter case aside, or nothing."""
+def suggestion(name: str, known: Iterable[str], near: float = 0.6) -> str:
+    """``did you mean 'x'?`` for the known name that is nearest, letter case aside, or nothing.
+
+    ``near`` is difflib's ratio from where on a name is near.
+    """
     by_lower = {candidate.lower(): candidate for candidate in known}
-    near = get_close_matches(name.lower(), by_lower, 1, NEAR) if len(name) <= SUGGESTED else []
-    return f": did you mean {by_lower[near[0]]!r}?" if near else ""
+    found = get_close_matches(name.lower(), by_lower, 1, near) if len(name) <= SUGGESTED else []
+    return f"did you mean {by_lower[found[0]]!r}?" if found else ""
 
 
 def explain(error: ValidationError, fields: Fields, names: Names, given: Mapping[str, Any]) -> str:
@@ -140,18 +140,18 @@ def explain(error: ValidationError, fields: Fields, names: Names, given: Mapping
     if field is None:
         return f"{names.value}: {_unknown(said, fields, names)}"
     value = given.get(said, details["input"])
-    return f"{names.value}: {said} = {names.show(value)}: {_allowed(fields[field], details['type'], cause)}"
+    return f"{names.value}: {said} = {names.show(value)}: {_allowed(fields[field], details['type'], cause, names)}"
 
 
 def _unknown(said: str, fields: Fields, names: Names) -> str:
     known = {names.name_of(field, fields): field for field in fields}
     # the other side's name is as near as can be
     same = [mine for mine, field in known.items() if said in (field, fields[field].alias)]
-    near = f": did you mean {same[0]!r}?" if same else suggestion(said, known)
-    return f"unknown field {said[:SHOWN]!r}{near or ': known are ' + ', '.join(sorted(known))}"
+    near = f"did you mean {same[0]!r}?" if same else suggestion(said, known)
+    return f"unknown field {said[:SHOWN]!r}: {near or 'known are ' + ', '.join(sorted(known))}"
 
 
-def _allowed(field: FieldInfo, kind: str, cause: Any) -> str:
+def _allowed(field: FieldInfo, kind: str, cause: Any, names: Names) -> str:
     if cause is not None:
         return str(cause)
     limits = {limit: getattr(mark, limit) for mark in field.metadata for limit in ("ge", "le", "max_length")
@@ -161,7 +161,7 @@ def _allowed(field: FieldInfo, kind: str, cause: Any) -> str:
             return "must be an integer"
         return f"must be an integer from {limits['ge']} to {limits['le']}"
     if kind == "literal_error":
-        return f"must be {' or '.join(map(repr, get_args(field.annotation)))}"
+        return f"must be {' or '.join(map(names.show, get_args(field.annotation)))}"
     return f"must be text of at most {limits['max_length']} characters"
 
 

@@ -159,6 +159,7 @@ def test_a_field_out_of_range_is_named_with_its_value(changes, field):
         ('{"rows": 4}', "unknown field 'rows': did you mean 'sa_rows'?"),
         ('{"instruction_queue": 4}', "unknown field 'instruction_queue': did you mean 'inst_queue_size'?"),
         ('{"zzz": 4}', "unknown field 'zzz': known are a_type, acc_base, "),
+        ('{"config": {"sa_rows": 4}}', "unknown field 'config': known are "),
         ('{"sa_rows": 4, "sa_cols": 4, "sa_rows": 8}', '"sa_rows" is there twice: must be there once'),
         ('{"sa_rows": "4"}', 'sa_rows = "4": must be an integer'),
         ('{"sa_rows": 4.0}', "sa_rows = 4.0: must be an integer"),
@@ -184,7 +185,7 @@ def test_a_field_out_of_range_is_named_with_its_value(changes, field):
         ('{"acc_size": 15}', "acc_size = 15"),
         ('{"acc_size": 64}', "acc_size = 64: must be at least 80: one O tile and the L row"),
         ('{"sa_rows": 0, "sa_cols": 0, "spad_size": 64}', "sa_rows = 0"),
-        ('{"reciprocal": "table"}', "reciprocal = \"table\": must be 'newton' or 'division'"),
+        ('{"reciprocal": "table"}', 'reciprocal = "table": must be "newton" or "division"'),
     ],
 )
 def test_a_file_that_cannot_be_used(text, says):
