@@ -140,7 +140,7 @@ def explain(error: ValidationError, fields: Fields, names: Names, given: Mapping
     if field is None:
         return f"{names.value}: {_unknown(said, fields, names)}"
     value = given.get(said, details["input"])
-    return f"{names.value}: {said} = {names.show(value)}: {_allowed(fields[field], details['type'], cause, names)}"
+    return f"{names.value}: {said} = {names.show(value)}: {_allowed(fields[field], details['type'], cause)}"
 
 
 def _unknown(said: str, fields: Fields, names: Names) -> str:
@@ -151,7 +151,7 @@ def _unknown(said: str, fields: Fields, names: Names) -> str:
     return f"unknown field {said[:SHOWN]!r}: {near or 'known are ' + ', '.join(sorted(known))}"
 
 
-def _allowed(field: FieldInfo, kind: str, cause: Any, names: Names) -> str:
+def _allowed(field: FieldInfo, kind: str, cause: Any) -> str:
     if cause is not None:
         return str(cause)
     limits = {limit: getattr(mark, limit) for mark in field.metadata for limit in ("ge", "le", "max_length")
@@ -161,7 +161,7 @@ def _allowed(field: FieldInfo, kind: str, cause: Any, names: Names) -> str:
             return "must be an integer"
         return f"must be an integer from {limits['ge']} to {limits['le']}"
     if kind == "literal_error":
-        return f"must be {' or '.join(map(names.show, get_args(field.annotation)))}"
+        return f"must be one of {', '.join(get_args(field.annotation))}"
     return f"must be text of at most {limits['max_length']} characters"
 
 

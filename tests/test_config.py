@@ -185,7 +185,7 @@ def test_a_field_out_of_range_is_named_with_its_value(changes, field):
         ('{"acc_size": 15}', "acc_size = 15"),
         ('{"acc_size": 64}', "acc_size = 64: must be at least 80: one O tile and the L row"),
         ('{"sa_rows": 0, "sa_cols": 0, "spad_size": 64}', "sa_rows = 0"),
-        ('{"reciprocal": "table"}', 'reciprocal = "table": must be "newton" or "division"'),
+        ('{"reciprocal": "table"}', 'reciprocal = "table": must be one of newton, division'),
     ],
 )
 def test_a_file_that_cannot_be_used(text, says):
