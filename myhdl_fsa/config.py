@@ -32,6 +32,7 @@ from myhdl_fsa.config_fields import (
     integer,
     number_format,
     one_line_errors,
+    printable,
     read_object,
     suggestion,
     text,
@@ -326,7 +327,7 @@ def preset(name: str) -> Config:
 
 def read_config(path: str | os.PathLike[str]) -> Config:
     """The configuration in a JSON file. Raises ConfigError, for a file that cannot be read too."""
-    said = f"{Names.FILE.value} {os.fspath(path)}"
+    said = f"{Names.FILE.value} {printable(os.fsdecode(path))}"
     try:
         with Path(path).open("rb") as file:
             data = file.read(MOST_BYTES + 1)

@@ -31,6 +31,11 @@ class ConfigError(ValueError):
     """A configuration that cannot be built; the message is one line naming the field, its value and what is allowed."""
 
 
+def printable(text: str) -> str:
+    """The text with a question mark for what a terminal would take as a command, or as another line."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 class Names(Enum):
     """Whose names a configuration was made with; the value begins its messages."""
 
@@ -49,9 +54,7 @@ class Names(Enum):
             text = repr(value) if self is Names.PYTHON else json.dumps(value, ensure_ascii=False, default=repr)
         except (ValueError, RecursionError):  # an integer of thousands of digits, and nesting as deep
             text = type(value).__name__ + " too large to show"
-        # what a terminal would take as a command, or as another line
-        text = "".join(letter if letter.isprintable() else "?" for letter in text[:SHOWN + 1])
-        return text if len(text) <= SHOWN else text[:SHOWN] + "..."
+        return printable(text if len(text) <= SHOWN else text[:SHOWN] + "...")
 
 
 @dataclass(frozen=True)

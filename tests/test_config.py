@@ -347,12 +347,14 @@ def test_a_configuration_by_whatever_names_it(tmp_path):
     ("nowhere.json", "configuration file nowhere.json: cannot read: No such file or directory"),
     (Path("FSA4X4Fp16Config"), "configuration file 'FSA4X4Fp16Config': must be named .json"),
     ("nul\0.json", "cannot read: embedded null byte"),
+    ("no\nwhere.json", "configuration file no?where.json: cannot read: "), ("fsa\n4x4", "'fsa\\n4x4' is unknown: "),
     ("fsa4x4", "did you mean"),
 ])
 def test_what_names_no_configuration(value, says):
     with pytest.raises(ConfigError) as error:
         as_config(value)
     assert says in str(error.value)
+    assert str(error.value).isprintable()
 
 
 @pytest.mark.parametrize(("data", "says"), [

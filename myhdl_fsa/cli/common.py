@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from myhdl_fsa.config import PRESETS, Config, ConfigError, preset, read_config
+from myhdl_fsa.config_fields import printable
 from myhdl_fsa.workbench.files import OutputError, check_writable, is_device, write_atomic
 
 FILE = click.Path(path_type=Path)
@@ -37,7 +38,7 @@ def load_config(name: str, reciprocal: str | None) -> Config:
 def config_usage(name: str, error: ConfigError) -> click.UsageError:
     """What is wrong with the configuration of ``--config``, in one line that names it once."""
     said = str(error)
-    for begin in (f"configuration file {name}: ", "configuration file: ", "configuration: ",
+    for begin in (f"configuration file {printable(name)}: ", "configuration file: ", "configuration: ",
                   f"configuration {name!r} "):
         said = said.removeprefix(begin)
     if name not in PRESETS and not is_config_file(name) and Path(name).is_file():
