@@ -76,7 +76,7 @@ def header(config: Config) -> str:
         ours = version("myhdl-fsa")
     except PackageNotFoundError:
         ours = "unknown"
-    fields = ", ".join(f"{name}={value}" for name, value in config.to_dict().items() if name != "name")
+    fields = ", ".join(f"{name}={value}" for name, value in config.to_dict(complete=True).items() if name != "name")
     # a name is any text: it must not end the comment's line
     name = json.dumps(config.name)[1:-1] or "unnamed configuration"
     return f"// myhdl-fsa {ours}\n// {name}: {fields}\n"

@@ -1,290 +1,310 @@
 """The configuration of one machine: a frozen dataclass, validated once and passed down.
 
 The published names (``FSA4X4Fp16Config`` ... ``AXI4FSA128X128Bf16Config``) are presets; JSON carries the published
-field names (sa_rows, sa_cols, ...) and, beside them, the choices the published file does not record. Source: spec
-sections 4 (sizes) and 5 (names).
+field names (sa_rows, sa_cols, ...) and, beside them, the choices the published file does not record. A field's
+declaration in ``Config`` is where its name in the file, its bounds, unit and description come from, here, in JSON, in
+the schema and in the documentation. Source: spec sections 4 (sizes) and 5 (names).
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
-import re
-from dataclasses import dataclass
-from typing import Any
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from myhdl_fsa.arithmetic.formats import BF16, FORMATS, FP16, FP32, FloatFormat
+from pydantic import ConfigDict, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic.dataclasses import dataclass
+from pydantic.fields import FieldInfo
 
-RECIPROCALS = ("newton", "division")
-DATAFLOWS = ("fsa",)
+from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat, as_format
+from myhdl_fsa.config_fields import (
+    ConfigError,
+    InBytes,
+    Machine,
+    Names,
+    NumberFormat,
+    choice,
+    explain,
+    in_bytes,
+    integer,
+    number_format,
+    one_line_errors,
+    printable,
+    read_object,
+    suggestion,
+    text,
+)
+
+__all__ = ["DATAFLOWS", "MEMORY_PORTS", "PRESETS", "RECIPROCALS", "SIZES", "Config", "ConfigError", "as_config",
+           "parse_format", "preset", "read_config"]
+
+ReciprocalMethod = Literal["newton", "division"]
+Dataflow = Literal["fsa"]
+RECIPROCALS: tuple[str, ...] = get_args(ReciprocalMethod)
+DATAFLOWS: tuple[str, ...] = get_args(Dataflow)
 SIZES = (4, 8, 16, 32, 64, 128)
 MEMORY_PORTS = {4: 4, 8: 4, 16: 8, 32: 8, 64: 8, 128: 16}
 
-
-class ConfigError(ValueError):
-    """A configuration that cannot be built; the message is one line naming the field, its value and what is allowed."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """One machine. Raises ConfigError when a field is out of its range.
-
-    ``scratchpad_rows`` of 0 means the published size: two Q, two K and two V tiles (2*cols + 4*rows rows of ``rows``
-    elements). ``accumulator_rows`` of 0 means two O tiles plus the L row (2*rows + 1 rows of ``cols`` elements): the
-    published size has one O tile, which the next query tile overwrites while it is stored. ``beat_bytes`` of 0 means
-    the largest power of two, at most 32, that divides a row of both memories.
-    """
-
-    rows: int = 4
-    """PE rows = tile size = head dimension the array holds"""
-    cols: int = 4
-    """PE columns = queries in a tile"""
-    elem: FloatFormat = FP16
-    """multiplicand format"""
-    acc: FloatFormat = FP32
-    """accumulation format"""
-    exp2_pieces: int = 8
-    """pieces of the linear interpolation of 2**x over (-1, 0]"""
-    reciprocal: str = "newton"
-    dataflow: str = "fsa"
-    instruction_queue: int = 256
-    """words"""
-    matrix_queue: int = 8
-    """instructions"""
-    load_inflight: int = 16
-    """DMA loads under way at once"""
-    store_inflight: int = 8
-    """DMA stores under way at once"""
-    port_inflight: int = 16
-    """rows under way at once on a memory port, in each direction"""
-    memory_ports: int = 4
-    """AXI4 ports"""
-    beat_bytes: int = 0
-    """bytes of an AXI4 data beat; 0 means the largest that fits, up to 32"""
-    memory_base: int = 0x8000_0000
-    """bytes"""
-    memory_size: int = 0x1000_0000
-    """bytes"""
-    memory_align: int = 32
-    """bytes"""
-    scratchpad_base: int = 0
-    """bytes"""
-    scratchpad_rows: int = 0
-    """rows of ``rows`` elem values; 0 means the published size"""
-    accumulator_base: int = 0
-    """bytes"""
-    accumulator_rows: int = 0
-    """rows of ``cols`` acc values; 0 means two O tiles and the L row"""
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        self._check_types()
-        if self.scratchpad_rows == 0:
-            object.__setattr__(self, "scratchpad_rows", _scratchpad_rows(self.rows, self.cols))
-        if self.accumulator_rows == 0:
-            object.__setattr__(self, "accumulator_rows", _accumulator_rows(self.rows))
-        if self.beat_bytes == 0:
-            object.__setattr__(self, "beat_bytes", _beat_bytes(self))
-        self._check()
-
-    def _check_types(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            # The annotations are text: int, str or FloatFormat.
-            kind = {"int": int, "str": str}.get(str(field.type), FloatFormat)
-            if not isinstance(value, kind) or isinstance(value, bool):
-                allowed = {int: "an integer", str: "text"}.get(kind, "a FloatFormat")
-                raise ConfigError(f"configuration: {field.name} = {value!r}: must be {allowed}")
-
-    def _check(self) -> None:
-        def need(ok: bool, field: str, allowed: str) -> None:
-            if not ok:
-                raise ConfigError(f"configuration: {field} = {getattr(self, field)}: {allowed}")
-
-        for field in ("rows", "cols"):
-            value = getattr(self, field)
-            need(2 <= value <= 256, field, "must be an integer from 2 to 256")
-        need(self.rows == self.cols, "cols", f"must equal rows ({self.rows}): the array is square")
-        need(
-            self.elem.exponent_bits <= self.acc.exponent_bits and self.elem.mantissa_bits <= self.acc.mantissa_bits,
-            "elem",
-            f"must not exceed acc ({self.acc}) in exponent or mantissa bits",
-        )
-        pieces = self.exp2_pieces
-        need(pieces >= 2 and pieces & (pieces - 1) == 0, "exp2_pieces", "must be a power of two, at least 2")
-        most = 1 << min(self.elem.mantissa_bits, self.acc.exponent_bits - 1)
-        need(pieces <= most, "exp2_pieces", f"must be at most {most} for {self.elem}/{self.acc}")
-        need(self.reciprocal in RECIPROCALS, "reciprocal", f"must be one of {', '.join(RECIPROCALS)}")
-        need(self.dataflow in DATAFLOWS, "dataflow", f"must be one of {', '.join(DATAFLOWS)}")
-        for field in ("instruction_queue", "matrix_queue", "load_inflight", "store_inflight", "port_inflight",
-                      "memory_ports", "beat_bytes", "memory_size", "memory_align"):
-            need(getattr(self, field) >= 1, field, "must be at least 1")
-        for field in ("memory_base", "scratchpad_base", "accumulator_base"):
-            need(getattr(self, field) >= 0, field, "must not be negative")
-        need(self.scratchpad_rows >= self.cols + 2 * self.rows, "scratchpad_rows",
-             f"must be at least {self.cols + 2 * self.rows}: one Q, one K and one V tile")
-        need(self.accumulator_rows >= self.rows + 1, "accumulator_rows",
-             f"must be at least {self.rows + 1}: one O tile and the L row")
-        for field in ("scratchpad_rows", "accumulator_rows"):
-            need(getattr(self, field) <= 1 << 20, field, "must be at most 1048576: addresses are 20 bits")
-
-    @property
-    def scratchpad_row_bytes(self) -> int:
-        """Bytes of a scratchpad row in memory."""
-        return self.rows * _bytes(self.elem)
-
-    @property
-    def accumulator_row_bytes(self) -> int:
-        """Bytes of an accumulator RAM row in memory."""
-        return self.cols * _bytes(self.acc)
-
-    def check_accelerator(self) -> None:
-        """Raises ConfigError for what the core can be and the accelerator around it cannot."""
-        def need(ok: bool, field: str, allowed: str) -> None:
-            if not ok:
-                raise ConfigError(f"configuration: {field} = {getattr(self, field)}: the accelerator needs {allowed}: "
-                                  "the bare core takes it (top core)")
-
-        for field in ("elem", "acc"):
-            need(getattr(self, field).width % 8 == 0, field, "a format of whole bytes")
-        ports = self.memory_ports
-        need(ports & (ports - 1) == 0 and ports <= 32, "memory_ports", "a power of two, at most 32")
-        need(self.accumulator_row_bytes < 1024, "cols", "accumulator rows of at most 1023 bytes, as in DMA words")
-        beat = self.beat_bytes
-        need(beat & (beat - 1) == 0 and beat <= 128, "beat_bytes", "a power of two from 1 to 128")
-        for row in (self.scratchpad_row_bytes, self.accumulator_row_bytes):
-            need(row % beat == 0 and row // beat <= 256, "beat_bytes", f"1 to 256 whole beats in a row of {row} bytes")
-        need(self.memory_align % beat == 0, "memory_align", f"a multiple of beat_bytes ({beat})")
-        need(self.memory_base % beat == 0, "memory_base", f"a multiple of beat_bytes ({beat})")
-        need(self.memory_base + self.memory_size <= 1 << 39, "memory_base", "memory that ends within 39 address bits")
-
-    @property
-    def fits_accelerator(self) -> bool:
-        """Whether ``check_accelerator`` passes."""
-        try:
-            self.check_accelerator()
-        except ConfigError:
-            return False
-        return True
-
-    @property
-    def attention_scale(self) -> float:
-        """``log2(e) / sqrt(d)`` in float64; rounded to elem or acc where it is used (spec section 2)."""
-        return math.log2(math.e) / math.sqrt(self.rows)
-
-    def replace(self, **changes: Any) -> Config:
-        """A copy with some fields changed, validated again. Sizes that follow from others go on following them."""
-        if self.beat_bytes == _beat_bytes(self):
-            changes.setdefault("beat_bytes", 0)
-        if self.scratchpad_rows == _scratchpad_rows(self.rows, self.cols):
-            changes.setdefault("scratchpad_rows", 0)
-        if self.accumulator_rows == _accumulator_rows(self.rows):
-            changes.setdefault("accumulator_rows", 0)
-        return dataclasses.replace(self, **changes)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The published JSON fields, then ours."""
-        return {
-            "sa_rows": self.rows,
-            "sa_cols": self.cols,
-            "inst_queue_size": self.instruction_queue,
-            "e_type": self.elem.name,
-            "a_type": self.acc.name,
-            "mem_base": self.memory_base,
-            "mem_size": self.memory_size,
-            "mem_align": self.memory_align,
-            "spad_base": self.scratchpad_base,
-            "spad_size": self.scratchpad_rows * self.scratchpad_row_bytes,
-            "acc_base": self.accumulator_base,
-            "acc_size": self.accumulator_rows * self.accumulator_row_bytes,
-            **{ours: getattr(self, ours) for ours in _OUR_FIELDS},
-        }
-
-    def to_json(self) -> str:
-        """The configuration as JSON text."""
-        return json.dumps(self.to_dict(), indent=2) + "\n"
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Config:
-        """Builds from published (and our) field names. Raises ConfigError for an unknown or unusable field."""
-        known = {"sa_rows", "sa_cols", *_PUBLISHED_PLAIN, "e_type", "a_type", "spad_size", "acc_size", *_OUR_FIELDS}
-        unknown = sorted(set(fields) - known)
-        if unknown:
-            raise ConfigError(f"configuration file: unknown field {unknown[0]!r}: known are {', '.join(sorted(known))}")
-        for field, value in fields.items():
-            texts = ("e_type", "a_type", "reciprocal", "dataflow", "name")
-            if not isinstance(value, str if field in texts else int) or isinstance(value, bool):
-                kind = "text" if field in texts else "an integer"
-                raise ConfigError(f"configuration file: {field} = {value!r}: must be {kind}")
-        rows, cols = fields.get("sa_rows", cls.rows), fields.get("sa_cols", cls.cols)
-        elem, acc = parse_format(fields.get("e_type", "fp16")), parse_format(fields.get("a_type", "fp32"))
-        args: dict[str, Any] = {"rows": rows, "cols": cols, "elem": elem, "acc": acc}
-        # The published file does not record the ports: they follow the size.
-        args["memory_ports"] = MEMORY_PORTS.get(rows, cls.memory_ports)
-        args.update({ours: fields[theirs] for theirs, ours in _PUBLISHED_PLAIN.items() if theirs in fields})
-        args.update({ours: fields[ours] for ours in _OUR_FIELDS if ours in fields})
-        for size, ours, row_bytes in (
-            ("spad_size", "scratchpad_rows", rows * _bytes(elem)),
-            ("acc_size", "accumulator_rows", cols * _bytes(acc)),
-        ):
-            if size in fields:
-                if row_bytes <= 0 or fields[size] <= 0 or fields[size] % row_bytes:
-                    raise ConfigError(f"configuration file: {size} = {fields[size]}: "
-                                      f"must be a positive multiple of one row ({row_bytes} bytes)")
-                args[ours] = fields[size] // row_bytes
-        return cls(**args)
-
-    @classmethod
-    def from_json(cls, text: str) -> Config:
-        """Reads what ``to_json`` or the published flow wrote. Raises ConfigError."""
-        try:
-            fields = json.loads(text)
-        except (ValueError, RecursionError) as error:  # integers of thousands of digits, and nesting as deep, included
-            raise ConfigError(f"configuration file: not JSON: {error}") from None
-        if not isinstance(fields, dict):
-            raise ConfigError("configuration file: must hold one JSON object")
-        return cls.from_dict(fields)
-
-
-_PUBLISHED_PLAIN = {
-    "inst_queue_size": "instruction_queue",
-    "mem_base": "memory_base",
-    "mem_size": "memory_size",
-    "mem_align": "memory_align",
-    "spad_base": "scratchpad_base",
-    "acc_base": "accumulator_base",
-}
-_OUR_FIELDS = ("exp2_pieces", "reciprocal", "dataflow", "matrix_queue", "load_inflight", "store_inflight",
-               "port_inflight", "memory_ports", "beat_bytes", "name")
-
-
-def _scratchpad_rows(rows: int, cols: int) -> int:
-    return 2 * cols + 4 * rows
-
-
-def _accumulator_rows(rows: int) -> int:
-    return 2 * rows + 1
-
-
-def _beat_bytes(config: Config) -> int:
-    return math.gcd(32, config.scratchpad_row_bytes, config.accumulator_row_bytes)
+ADDRESSES = 1 << 39
+"""bytes that a memory address reaches"""
+MOST_ROWS = 1 << 16
+"""rows of a RAM: MyHDL elaborates and converts so many in seconds; the 20 bits of a row address reach 16 times as far,
+which takes a minute and 2 GB"""
+MOST_BYTES = 1 << 20
+"""bytes of a configuration file"""
+MOST_SIDE = 256
+"""rows and columns of the array"""
+_RAM_BYTES = {"minimum": 1, "maximum": MOST_ROWS * MOST_SIDE * 4}
+"""of the file's sizes; which of them are right is a matter of other fields"""
 
 
 def _bytes(fmt: FloatFormat) -> int:
     return (fmt.width + 7) // 8
 
 
+def _scratchpad_row_bytes(machine: Machine) -> int:
+    return machine["rows"] * _bytes(machine["elem"])
+
+
+def _accumulator_row_bytes(machine: Machine) -> int:
+    return machine["cols"] * _bytes(machine["acc"])
+
+
+def _memory_ports(machine: Machine) -> int:
+    # between the published sizes those of the next smaller one
+    return MEMORY_PORTS[max((size for size in SIZES if size <= machine["rows"]), default=SIZES[0])]
+
+
+def _beat_bytes(machine: Machine) -> int:
+    return math.gcd(32, _scratchpad_row_bytes(machine), _accumulator_row_bytes(machine))
+
+
+def _scratchpad_rows(machine: Machine) -> int:
+    return 2 * machine["cols"] + 4 * machine["rows"]
+
+
+def _accumulator_rows(machine: Machine) -> int:
+    return 2 * machine["rows"] + 1
+
+
+@one_line_errors
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", validate_by_name=True, validate_by_alias=False))
+class Config:
+    """One machine. Raises ConfigError for a field out of its range, and for fields that do not fit together.
+
+    Fields whose default is a function follow others as long as they are not given: ``Config(rows=8)`` has 8 columns
+    and memories to suit. A format may be given by its name. ``beat_bytes``, ``scratchpad_rows`` and
+    ``accumulator_rows`` follow when they are 0, too.
+    """
+
+    rows: int = integer(4, 2, MOST_SIDE, "rows of the array: the tile and the head dimension", published="sa_rows")
+    cols: int = integer(lambda machine: machine["rows"], 2, MOST_SIDE,
+                        "columns of the array: queries in a tile; left out: as sa_rows, which they must equal",
+                        published="sa_cols")
+    elem: NumberFormat = number_format(FP16, "input format: fp16, bf16, fp32, or e<E>m<M>", "e_type")
+    acc: NumberFormat = number_format(FP32, "accumulation format, at least as wide as e_type in exponent and mantissa",
+                                      "a_type")
+    exp2_pieces: int = integer(8, 2, 128, "linear pieces of 2^x over (-1, 0], a power of two")
+    reciprocal: ReciprocalMethod = choice(
+        "newton", "1/x: newton on the accumulator's multiply-adder, or a correctly rounded division unit")
+    dataflow: Dataflow = choice("fsa", "the schedule of the array")
+    instruction_queue: int = integer(256, 1, 1 << 16, "instruction queue", unit="words", published="inst_queue_size")
+    matrix_queue: int = integer(8, 1, 4096, "queue of the matrix unit", unit="instructions")
+    load_inflight: int = integer(16, 1, 1024, "DMA loads under way at once")
+    store_inflight: int = integer(8, 1, 1024, "DMA stores under way at once")
+    port_inflight: int = integer(16, 1, 256, "rows under way at once on a memory port, in each direction")
+    memory_ports: int = integer(
+        _memory_ports, 1, 32,
+        "AXI4 memory ports, a power of two; left out: by sa_rows, as published, " + ", ".join(
+            f"{ports} from {min(size for size in SIZES if MEMORY_PORTS[size] == ports)} rows"
+            for ports in sorted(set(MEMORY_PORTS.values()))))
+    beat_bytes: int = integer(
+        _beat_bytes, 0, 128,
+        "AXI4 data beat, a power of two; 0 or left out: the largest that divides a row of both RAMs, up to 32",
+        unit="bytes")
+    memory_base: int = integer(0x8000_0000, 0, ADDRESSES - 1, "first address of the memory, a multiple of beat_bytes",
+                               unit="bytes", published="mem_base")
+    memory_size: int = integer(0x1000_0000, 1, ADDRESSES, "size of the memory, which ends within 39 address bits",
+                               unit="bytes", published="mem_size")
+    memory_align: int = integer(32, 1, 1 << 20, "alignment of tensors in memory, a multiple of beat_bytes",
+                                unit="bytes", published="mem_align")
+    scratchpad_base: int = integer(0, 0, ADDRESSES - 1, "published address of the scratchpad; changes nothing here",
+                                   unit="bytes", published="spad_base")
+    scratchpad_rows: Annotated[int, InBytes(_scratchpad_row_bytes)] = integer(
+        _scratchpad_rows, 0, MOST_ROWS,
+        "scratchpad, whole rows of sa_rows values of e_type; left out: two Q, two K and two V tiles", unit="bytes",
+        published="spad_size", schema=_RAM_BYTES)
+    accumulator_base: int = integer(
+        0, 0, ADDRESSES - 1, "published address of the accumulator RAM; changes nothing here", unit="bytes",
+        published="acc_base")
+    accumulator_rows: Annotated[int, InBytes(_accumulator_row_bytes)] = integer(
+        _accumulator_rows, 0, MOST_ROWS,
+        "accumulator RAM, whole rows of sa_cols values of a_type; left out: two O tiles and the L row "
+        "(the published one has one O tile: the next query tile overwrites it while it is stored)", unit="bytes",
+        published="acc_size", schema=_RAM_BYTES)
+    name: str = text("", 200, "what the machine is called; changes nothing")
+
+    _from_file: ClassVar[bool] = False
+    """whether later errors use the file's names; an instance that was read from a file says so in its own dictionary.
+    No Names, whose attributes MyHDL would look for signals in"""
+
+    @field_validator("beat_bytes", "scratchpad_rows", "accumulator_rows", mode="before")
+    @classmethod
+    def _given(cls, value: Any, info: ValidationInfo) -> Any:
+        """What a file gives in bytes, in rows; what follows, where 0 is given."""
+        field = _fields()[info.field_name or ""]
+        unit = in_bytes(field)
+        if type(value) is not int or not {"rows", "cols", "elem", "acc"} <= info.data.keys():
+            return value
+        if unit is not None and info.context is Names.FILE:
+            return unit.rows(value, info.data, MOST_ROWS)
+        return value or field.default_factory(info.data)  # type: ignore[misc,call-arg]
+
+    @model_validator(mode="after")
+    def _fit_together(self, info: ValidationInfo) -> Self:
+        names = Names.PYTHON if info.context is None else info.context
+        object.__setattr__(self, "_from_file", names is Names.FILE)
+        self._refuse(self._misfits(names))
+        return self
+
+    def _misfits(self, names: Names) -> Iterator[tuple[str, bool, str]]:
+        """What the fields of any machine must be to each other: field, whether it is, and in words."""
+        rows, acc = (names.name_of(field, _fields()) for field in ("rows", "acc"))
+        yield "cols", self.rows == self.cols, f"must equal {rows} ({self.rows}): the array is square"
+        fits = self.elem.exponent_bits <= self.acc.exponent_bits and self.elem.mantissa_bits <= self.acc.mantissa_bits
+        yield "elem", fits, f"must not exceed {acc} ({self.acc}) in exponent or mantissa bits"
+        pieces, most = self.exp2_pieces, 1 << min(self.elem.mantissa_bits, self.acc.exponent_bits - 1)
+        yield "exp2_pieces", pieces & (pieces - 1) == 0, "must be a power of two"
+        yield "exp2_pieces", pieces <= most, f"must be at most {most} for {self.elem}/{self.acc}"
+        for field, least, why in (("scratchpad_rows", self.cols + 2 * self.rows, "one Q, one K and one V tile"),
+                                  ("accumulator_rows", self.rows + 1, "one O tile and the L row")):
+            enough = getattr(self, field) >= least
+            yield field, enough, f"must be at least {self._in_unit(field, least, names)}: {why}"
+
+    def _accelerator_misfits(self, names: Names) -> Iterator[tuple[str, bool, str]]:
+        """What the accelerator needs beside."""
+        for field in ("elem", "acc"):
+            yield field, getattr(self, field).width % 8 == 0, "a format of whole bytes"
+        yield "memory_ports", self.memory_ports & (self.memory_ports - 1) == 0, "a power of two, at most 32"
+        yield "rows", self.accumulator_row_bytes < 1024, "accumulator rows of at most 1023 bytes, as in DMA words"
+        beat = self.beat_bytes
+        yield "beat_bytes", beat & (beat - 1) == 0, "a power of two from 1 to 128"
+        for row in (self.scratchpad_row_bytes, self.accumulator_row_bytes):
+            whole = row % beat == 0 and row // beat <= 256
+            yield "beat_bytes", whole, f"1 to 256 whole beats in a row of {row} bytes"
+        for field in ("memory_align", "memory_base"):
+            yield field, getattr(self, field) % beat == 0, f"a multiple of beat_bytes ({beat})"
+        end = self.memory_base + self.memory_size
+        yield "memory_base", end <= ADDRESSES, "memory that ends within 39 address bits"
+
+    def _refuse(self, misfits: Iterator[tuple[str, bool, str]], frame: str = "{}") -> None:
+        """Raises ConfigError for the first that does not hold."""
+        for field, holds, allowed in misfits:
+            if not holds:
+                names = self._names
+                value = self._in_unit(field, getattr(self, field), names)
+                raise ConfigError(f"{names.value}: {names.name_of(field, _fields())} = {names.show(value)}: "
+                                  + frame.format(allowed))
+
+    def _in_unit(self, field: str, value: Any, names: Names) -> Any:
+        """A value of the field as the file, or Python, has it."""
+        unit = in_bytes(_fields()[field])
+        return value if unit is None or names is Names.PYTHON else value * unit.row_bytes(vars(self))
+
+    @property
+    def _names(self) -> Names:
+        return Names.FILE if self._from_file else Names.PYTHON
+
+    @property
+    def scratchpad_row_bytes(self) -> int:
+        """Bytes of a scratchpad row in memory."""
+        return _scratchpad_row_bytes(vars(self))
+
+    @property
+    def accumulator_row_bytes(self) -> int:
+        """Bytes of an accumulator RAM row in memory."""
+        return _accumulator_row_bytes(vars(self))
+
+    def check_accelerator(self) -> None:
+        """Raises ConfigError for what the core can be and the accelerator around it cannot."""
+        self._refuse(self._accelerator_misfits(self._names),
+                     "the accelerator needs {}: the bare core takes it (top core)")
+
+    @property
+    def fits_accelerator(self) -> bool:
+        """Whether ``check_accelerator`` passes."""
+        return all(holds for _, holds, _ in self._accelerator_misfits(self._names))
+
+    @property
+    def attention_scale(self) -> float:
+        """``log2(e) / sqrt(d)`` in float64; rounded to elem or acc where it is used (spec section 2)."""
+        return math.log2(math.e) / math.sqrt(self.rows)
+
+    def _follows(self, name: str, field: FieldInfo) -> bool:
+        """Whether the field has the value that follows from others."""
+        follow: Any = field.default_factory
+        return follow is not None and getattr(self, name) == follow(vars(self))
+
+    def replace(self, **changes: Any) -> Config:
+        """A copy with some fields changed, validated again. What follows from other fields goes on following them."""
+        kept = {name: getattr(self, name) for name, field in _fields().items() if not self._follows(name, field)}
+        copy = Config(**{**kept, **changes})
+        object.__setattr__(copy, "_from_file", self._from_file)
+        return copy
+
+    def to_dict(self, complete: bool = False) -> dict[str, Any]:
+        """The fields as the file has them: the published ones, then ours.
+
+        What has the value that follows from other fields is left out, so that it follows them when the file is changed;
+        ``complete`` puts it in.
+        """
+        fields = {}
+        for name, field in sorted(_fields().items(), key=lambda item: item[1].alias is None):
+            if complete or not self._follows(name, field):
+                value = self._in_unit(name, getattr(self, name), Names.FILE)
+                fields[field.alias or name] = value.name if isinstance(value, FloatFormat) else value
+        return fields
+
+    def to_json(self, complete: bool = False) -> str:
+        """The configuration as JSON text, with the fields of ``to_dict``."""
+        return json.dumps(self.to_dict(complete), indent=2) + "\n"
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Config:
+        """Builds from published (and our) field names. Raises ConfigError for an unknown or unusable field.
+
+        ``$schema``, by which editors find the schema, is passed over.
+        """
+        if not isinstance(fields, dict):
+            raise ConfigError(f"{Names.FILE.value}: must be a dict of fields, and is {type(fields).__name__}")
+        given = {name: value for name, value in fields.items() if name != "$schema"}
+        try:
+            return _ADAPTER.validate_python(given, by_alias=True, by_name=False, context=Names.FILE)
+        except ValidationError as error:
+            raise ConfigError(explain(error, _fields(), Names.FILE, given)) from None
+
+    @classmethod
+    def from_json(cls, source: str) -> Config:
+        """Reads what ``to_json`` or the published flow wrote. Raises ConfigError."""
+        return cls.from_dict(read_object(source))
+
+
+def _fields() -> dict[str, FieldInfo]:
+    """The declarations, by Python name."""
+    return Config.__pydantic_fields__  # type: ignore[attr-defined]
+
+
+_ADAPTER = TypeAdapter(Config)
+
+
 def parse_format(name: str) -> FloatFormat:
     """``fp16``, ``bf16``, ``fp32`` or ``e<E>m<M>``. Raises ConfigError."""
-    if name in FORMATS:
-        return FORMATS[name]
-    match = re.fullmatch(r"e([0-9]{1,3})m([0-9]{1,3})", name)
-    if match is None:
-        raise ConfigError(f"float format {name!r}: must be one of {', '.join(FORMATS)} or e<E>m<M>, as in e4m3")
     try:
-        return FloatFormat(int(match[1]), int(match[2]))
-    except ValueError as error:
+        return as_format(name)
+    except (TypeError, ValueError) as error:
         raise ConfigError(str(error)) from None
 
 
@@ -294,9 +314,7 @@ def _presets() -> dict[str, Config]:
         for size in SIZES:
             for label, elem in (("Fp16", FP16), ("Bf16", BF16)):
                 name = f"{prefix}{size}X{size}{label}Config"
-                presets[name] = Config(
-                    rows=size, cols=size, elem=elem, acc=FP32, memory_ports=MEMORY_PORTS[size], name=name
-                )
+                presets[name] = Config(rows=size, elem=elem, name=name)
     return presets
 
 
@@ -304,16 +322,45 @@ PRESETS: dict[str, Config] = _presets()
 
 
 def preset(name: str) -> Config:
-    """The published configuration of that name. Raises ConfigError that lists the known ones."""
+    """The published configuration of that name. Raises ConfigError that suggests the nearest and lists all."""
     if name not in PRESETS:
-        raise ConfigError(f"configuration {name!r} is unknown: known are {', '.join(PRESETS)}")
+        near = suggestion(name, PRESETS, near=0.5)
+        raise ConfigError(f"configuration {Names.PYTHON.show(name)} is unknown: "
+                          f"{f'{near} Known' if near else 'known'} are {', '.join(PRESETS)}")
     return PRESETS[name]
 
 
-def as_config(value: Config | str) -> Config:
-    """A Config as it is, or the published configuration of that name. Raises ConfigError."""
+def read_config(path: str | os.PathLike[str]) -> Config:
+    """The configuration in a JSON file. Raises ConfigError, for a file that cannot be read too."""
+    said = f"{Names.FILE.value} {printable(os.fsdecode(path))}"
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        raise ConfigError(f"{said}: cannot read: {getattr(error, 'strerror', None) or error}") from None
+    if len(data) > MOST_BYTES:
+        raise ConfigError(f"{said}: larger than {MOST_BYTES} bytes: not a configuration")
+    try:
+        return Config.from_json(data.decode("utf-8-sig"))  # editors elsewhere begin a file with a byte order mark
+    except UnicodeDecodeError:
+        raise ConfigError(f"{said}: cannot read: not UTF-8 text") from None
+    except ConfigError as error:
+        raise ConfigError(f"{said}: {str(error).removeprefix(f'{Names.FILE.value}: ')}") from None
+
+
+def as_config(value: Config | str | os.PathLike[str]) -> Config:
+    """A Config itself, the published one of a name, or the one in the file of a path that ends in ``.json``.
+
+    Raises ConfigError for anything else, and for what is wrong with the file.
+    """
     if isinstance(value, Config):
         return value
-    if not isinstance(value, str):
-        raise ConfigError(f"configuration {value!r}: must be a Config or a published name")
-    return preset(value)
+    if isinstance(value, (str, os.PathLike)):
+        path = os.fspath(value)
+        if isinstance(path, str) and path.endswith(".json"):
+            return read_config(path)
+        if isinstance(value, str):
+            return preset(value)
+        raise ConfigError(f"configuration file {path!r}: must be named .json")
+    raise ConfigError(f"configuration of type {type(value).__name__}: "
+                      "must be a Config, the name of a published one, or the path of a .json file")

@@ -147,7 +147,8 @@ def test_the_configuration_goes_along(converted, tmp_path):
     assert (tmp_path / "out" / f"{NAME}.json").read_bytes() == path.read_bytes()
     assert Config.from_json((converted / f"{NAME}.json").read_text()) == PRESETS[NAME]
     fields = json.loads(path.read_text())
-    assert (fields["sa_rows"], fields["e_type"], fields["spad_size"]) == (4, "fp16", 192)
+    assert (fields["sa_rows"], fields["e_type"], fields["inst_queue_size"]) == (4, "fp16", 256)
+    assert fields == config.to_dict()
 
 
 def test_a_configuration_file(tmp_path, monkeypatch):

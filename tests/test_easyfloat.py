@@ -21,6 +21,7 @@ from myhdl_fsa.easyfloat import (
     MultiplyAdd,
     Reciprocal,
     RoundingMode,
+    as_format,
     convert,
     exp2,
     fma,
@@ -610,3 +611,40 @@ def test_no_warning_leaks(recwarn) -> None:
             reciprocal(x, fmt, method)
         from_float(to_float(x, fmt, np.float16), fmt)
     assert len(recwarn) == 0
+
+
+@pytest.mark.parametrize(("name", "fmt"), [("fp16", FP16), ("bf16", BF16), ("fp32", FP32), ("e4m3", E4M3)])
+def test_a_format_may_be_given_by_name(name: str, fmt: FloatFormat) -> None:
+    assert as_format(name) == as_format(fmt) == fmt
+    values = np.linspace(0.5, 1.5, 9)
+    bits = from_float(values, fmt)
+    for by_name, by_format in (
+        (from_float(values, name), bits), (to_float(bits, name), to_float(bits, fmt)),
+        (fma(bits, bits, bits, name, name, name), fma(bits, bits, bits, fmt, fmt, fmt)),
+        (exp2(bits, name, name, name), exp2(bits, fmt, fmt, fmt)), (maximum(bits, bits, name), bits),
+        (reciprocal(bits, name), reciprocal(bits, fmt)), (convert(bits, name, "fp32"), convert(bits, fmt, FP32)),
+    ):
+        assert by_name.dtype == by_format.dtype
+        assert np.array_equal(by_name, by_format)
+
+
+@pytest.mark.parametrize(("value", "says"), [
+    ("half", "float format 'half': must be one of fp16, bf16, fp32 or e<E>m<M>, as in e4m3"),
+    ("FP16", "float format 'FP16': must be one of"), ("", "float format '': must be one of"),
+    ("x\n" * 1000, "must be one of"), ("e9m10", "E must be 3 to 8"),
+    (16, "float format of type int: must be one of fp16, bf16, fp32 or e<E>m<M>, as in e4m3, or a FloatFormat"),
+    (None, "float format of type NoneType: must be one of"), (np.zeros((9, 9)), "float format of type ndarray: "),
+])
+def test_what_is_no_format(value: Any, says: str) -> None:
+    one = np.zeros(1, np.uint16)
+    for call in (
+        lambda: as_format(value), lambda: from_float(np.zeros(1), value), lambda: to_float(one, value),
+        lambda: fma(one, one, one, value), lambda: fma(one, one, one, add=value), lambda: fma(one, one, one, out=value),
+        lambda: exp2(one, value), lambda: maximum(one, one, value), lambda: reciprocal(one, value),
+        lambda: convert(one, value, FP16), lambda: convert(one, FP16, value),
+    ):
+        with pytest.raises(ValueError if isinstance(value, str) else TypeError) as error:
+            call()
+        assert says in str(error.value)
+        assert "\n" not in str(error.value)
+        assert len(str(error.value)) < 200

@@ -38,7 +38,7 @@ def attention(
     for name, array in arrays.items():
         if array.ndim != 2:
             raise ValueError(f"{name} has shape {list(array.shape)}: must be [sequence, d]")
-    machine = Config(rows=arrays["q"].shape[1], cols=arrays["q"].shape[1]) if config is None else as_config(config)
+    machine = Config(rows=arrays["q"].shape[1]) if config is None else as_config(config)
     for name, array in arrays.items():
         tile = machine.cols if name == "q" else machine.rows
         if array.shape[1] != machine.rows or not len(array) or len(array) % tile:

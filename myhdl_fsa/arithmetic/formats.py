@@ -6,6 +6,7 @@ A format is a pair (exponent bits E, mantissa bits M) with bias ``2**(E-1) - 1``
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -113,6 +114,26 @@ BF16 = FloatFormat(8, 7)
 FP32 = FloatFormat(8, 23)
 
 FORMATS: dict[str, FloatFormat] = {"fp16": FP16, "bf16": BF16, "fp32": FP32}
+
+
+def as_format(value: FloatFormat | str) -> FloatFormat:
+    """The format itself, or the one of that name: ``fp16``, ``bf16``, ``fp32`` or ``e<E>m<M>``.
+
+    Raises ValueError for another name and TypeError for anything else, in one line that says what is allowed.
+    """
+    if isinstance(value, FloatFormat):
+        return value
+    allowed = f"must be one of {', '.join(FORMATS)} or e<E>m<M>, as in e4m3"
+    if not isinstance(value, str):
+        # an array's text would be many lines
+        raise TypeError(f"float format of type {type(value).__name__}: {allowed}, or a FloatFormat")
+    if value in FORMATS:
+        return FORMATS[value]
+    match = re.fullmatch(r"e([0-9]{1,3})m([0-9]{1,3})", value)
+    if match is None:
+        raise ValueError(f"float format {value[:40]!r}: {allowed}")
+    return FloatFormat(int(match[1]), int(match[2]))
+
 
 Bits = npt.NDArray[np.unsignedinteger]
 Values = npt.NDArray[np.float64]

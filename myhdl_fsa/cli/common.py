@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from myhdl_fsa.config import Config, ConfigError, preset
+from myhdl_fsa.config import PRESETS, Config, ConfigError, preset, read_config
+from myhdl_fsa.config_fields import printable
 from myhdl_fsa.workbench.files import OutputError, check_writable, is_device, write_atomic
 
 FILE = click.Path(path_type=Path)
@@ -28,17 +29,21 @@ def is_config_file(name: str) -> bool:
 def load_config(name: str, reciprocal: str | None) -> Config:
     """The configuration of ``--config`` and ``--reciprocal``. Raises click.UsageError of one line."""
     try:
-        if is_config_file(name):
-            config = Config.from_json(Path(name).read_text(encoding="utf-8"))
-        else:
-            config = preset(name)
+        config = read_config(name) if is_config_file(name) else preset(name)
         return config if reciprocal is None else config.replace(reciprocal=reciprocal)
     except ConfigError as error:
-        raise click.UsageError(f"--config {name}: {error}") from None
-    except OSError as error:
-        raise click.UsageError(f"--config {name}: cannot read: {error.strerror or error}") from None
-    except ValueError:
-        raise click.UsageError(f"--config {name}: cannot read: not UTF-8 text") from None
+        raise config_usage(name, error) from None
+
+
+def config_usage(name: str, error: ConfigError) -> click.UsageError:
+    """What is wrong with the configuration of ``--config``, in one line that names it once."""
+    said = str(error)
+    for begin in (f"configuration file {printable(name)}: ", "configuration file: ", "configuration: ",
+                  f"configuration {name!r} "):
+        said = said.removeprefix(begin)
+    if name not in PRESETS and not is_config_file(name) and Path(name).is_file():
+        said = f"is no published configuration; a file must be named .json, or have its folder before it (./{name})"
+    return click.UsageError(f"--config {name}: {said}")
 
 
 def check_output(option: str, path: Path, regular: bool = False) -> None:

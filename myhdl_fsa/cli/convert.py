@@ -17,11 +17,12 @@ from myhdl_fsa.cli.common import (
     DEFAULT_CONFIG,
     FILE,
     check_output,
+    config_usage,
     is_config_file,
     load_config,
     write_output,
 )
-from myhdl_fsa.config import PRESETS, RECIPROCALS, Config
+from myhdl_fsa.config import PRESETS, RECIPROCALS, Config, ConfigError
 from myhdl_fsa.workbench.files import OutputError
 
 if TYPE_CHECKING:
@@ -80,6 +81,15 @@ def _list(context: click.Context, parameter: click.Parameter, wanted: bool) -> N
     context.exit()
 
 
+def _schema(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    from myhdl_fsa.config_schema import schema_text
+
+    click.echo(schema_text(), nl=False)
+    context.exit()
+
+
 @click.command("fsa-convert", cls=OneLineCommand, context_settings=CONTEXT)
 @click.option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json",
               help="A published configuration, or a file of its fields.")
@@ -88,11 +98,13 @@ def _list(context: click.Context, parameter: click.Parameter, wanted: bool) -> N
               help="What to convert, with all it instantiates; see --list.")
 @click.option("--out", type=FILE, metavar="DIR", help="The folder to write to.  [default: build/<configuration>]")
 @click.option("--json", type=FILE, metavar="FILE",
-              help="Write the configuration there too, with the published fields.")
+              help="Write the configuration there too, as a file for --config.")
 @click.option("--testbench", is_flag=True, help="Write a self-checking testbench for plain Icarus and Verilator too.")
 @click.option("--check", is_flag=True, help="Lint what was written in Verilator, and elaborate it in Icarus.")
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list,
               help="Print what can be converted, and the published configurations.")
+@click.option("--schema", is_flag=True, is_eager=True, expose_value=False, callback=_schema,
+              help="Print the JSON schema of configuration files, for editors.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.version_option(package_name="myhdl-fsa")
 def main(**given: object) -> int:
@@ -102,7 +114,7 @@ def main(**given: object) -> int:
     config = load_config(options.config, options.reciprocal)
     name = Path(options.config).stem if is_config_file(options.config) else options.config
     folder = Path("build") / name if options.out is None else options.out
-    _check_options(options, folder)
+    _check_options(options, config, folder)
     if options.check:
         _require_tools()
     conversion = _convert(options, config, name)
@@ -127,11 +139,16 @@ def _require_tools() -> None:
         raise click.ClickException(f"--check: {error}") from None
 
 
-def _check_options(options: Options, folder: Path) -> None:
-    from myhdl_fsa.convert.design import TOPS
+def _check_options(options: Options, config: Config, folder: Path) -> None:
+    from myhdl_fsa.convert.design import IN_CORE, TOPS
 
     if options.top not in TOPS:
         raise click.UsageError(f"--top {options.top}: unknown: known are {', '.join(TOPS)}")
+    if options.top not in IN_CORE:
+        try:
+            config.check_accelerator()
+        except ConfigError as error:
+            raise config_usage(options.config, error) from None
     if options.json is not None:
         if folder.exists() or not _same(options.json.parent, folder):  # it may be in the folder that this run makes
             check_output("--json", options.json)

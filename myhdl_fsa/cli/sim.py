@@ -15,7 +15,7 @@ import numpy as np
 
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.cli import OneLineCommand
-from myhdl_fsa.cli.common import CONTEXT, DEFAULT_CONFIG, FILE, check_output, load_config, write_output
+from myhdl_fsa.cli.common import CONTEXT, DEFAULT_CONFIG, FILE, check_output, config_usage, load_config, write_output
 from myhdl_fsa.cli.device import (
     Bandwidth,
     Dump,
@@ -154,7 +154,7 @@ def main(**given: object) -> int:
         try:
             config.check_accelerator()
         except ConfigError as error:
-            raise click.UsageError(f"--config {options.config}: {error}") from None
+            raise config_usage(options.config, error) from None
     if options.program is not None:
         return _run_program(options, config, read_program(options.program, options.load, options.dump, config))
     work = _workload(options, config)

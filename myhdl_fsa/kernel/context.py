@@ -102,10 +102,11 @@ class Context:
         # what only the bare core can be has no instruction words: its rows may be too long for them
         self._has_words = config.fits_accelerator
 
-    def alloc_memory(self, shape: tuple[int, ...], fmt: FloatFormat | None = None, name: str = "") -> MemoryTensor:
+    def alloc_memory(
+        self, shape: tuple[int, ...], fmt: FloatFormat | str | None = None, name: str = ""
+    ) -> MemoryTensor:
         """A contiguous tensor of free memory; ``fmt`` is the configuration's acc unless given."""
-        fmt = self.config.acc if fmt is None else fmt
-        check_format(fmt, f"memory tensor {name}".strip())
+        fmt = check_format(self.config.acc if fmt is None else fmt, f"memory tensor {name}".strip())
         sizes = check_shape(shape, f"memory tensor {name}".strip())
         size = int(np.prod(sizes, dtype=object)) * element_bytes(fmt)
         return MemoryTensor(sizes, fmt, self._memory.allocate(size, name))
@@ -133,14 +134,13 @@ class Context:
         self._semaphores.add(semaphore.number)
         return semaphore
 
-    def tensor(self, array: Any, fmt: FloatFormat | None = None, name: str = "") -> MemoryTensor:
+    def tensor(self, array: Any, fmt: FloatFormat | str | None = None, name: str = "") -> MemoryTensor:
         """An array in memory before the kernel runs: floats rounded to ``fmt`` (elem unless given), or its patterns.
 
         Raises KernelError for an array that is neither, or that holds a pattern wider than the format.
         """
-        fmt = self.config.elem if fmt is None else fmt
         what = f"tensor {name}".strip()
-        check_format(fmt, what)
+        fmt = check_format(self.config.elem if fmt is None else fmt, what)
         array = np.asarray(array)
         if array.dtype.kind == "u":
             try:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from myhdl_fsa.arithmetic.formats import Bits, FloatFormat
+from myhdl_fsa.arithmetic.formats import Bits, FloatFormat, as_format
 from myhdl_fsa.kernel.errors import KernelError
 
 
@@ -43,10 +43,12 @@ def check_shape(shape: Any, what: str) -> tuple[int, ...]:
     return tuple(int(size) for size in sizes)
 
 
-def check_format(fmt: Any, what: str) -> None:
-    """Raises KernelError unless ``fmt`` is a FloatFormat."""
-    if not isinstance(fmt, FloatFormat):
-        raise KernelError(f"{what}: format {fmt!r}: must be a FloatFormat")
+def check_format(fmt: Any, what: str) -> FloatFormat:
+    """``fmt``, or the format of that name. Raises KernelError for anything else."""
+    try:
+        return as_format(fmt)
+    except (TypeError, ValueError) as error:
+        raise KernelError(f"{what}: {error}") from None
 
 
 def _integer(value: Any, name: str, what: str) -> int:
@@ -86,7 +88,7 @@ class MemoryTensor:
     def __post_init__(self) -> None:
         what = "memory tensor"
         object.__setattr__(self, "shape", check_shape(self.shape, what))
-        check_format(self.format, what)
+        object.__setattr__(self, "format", check_format(self.format, what))
         if _integer(self.address, "address", what) < 0:
             raise KernelError(f"{what}: address = {self.address}: must not be negative")
         if not self.strides:
@@ -149,7 +151,7 @@ class _RamTile:
         if len(shape) != 2:
             raise KernelError(f"{self.NAME}: shape {list(shape)}: must be [rows, width]")
         object.__setattr__(self, "shape", shape)
-        check_format(self.format, self.NAME)
+        object.__setattr__(self, "format", check_format(self.format, self.NAME))
         row, stride = _integer(self.row, "row", self.NAME), _integer(self.stride, "stride", self.NAME)
         if row < 0 or row + (shape[0] - 1) * stride < 0:
             raise KernelError(f"{self.NAME}: row {self.row}, stride {self.stride}, {shape[0]} rows: "
