@@ -6,7 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from myhdl_fsa.engine.base import Engine
-from myhdl_fsa.engine.request import AttentionRequest, EngineResult, ProgramRequest, Progress, RunError, Watch
+from myhdl_fsa.engine.request import (
+    AttentionRequest,
+    EngineResult,
+    ProgramRequest,
+    Progress,
+    RunError,
+    Watch,
+    WaveformError,
+)
 
 __all__ = [
     "BUILDING_ENGINES",
@@ -19,6 +27,7 @@ __all__ = [
     "Progress",
     "RunError",
     "Watch",
+    "WaveformError",
     "engine",
 ]
 
@@ -53,7 +62,7 @@ ENGINES: dict[str, Callable[..., Engine]] = {
 }
 BUILDING_ENGINES = ("verilator", "icarus")
 """engines that build a program and keep it; each takes ``build_dir``, None for the user's cache folder"""
-FST_ENGINES = ("verilator",)
+FST_ENGINES = ("verilator", "icarus")
 """engines that write a waveform as FST when its name ends in .fst"""
 
 

@@ -1,6 +1,6 @@
 // The bare core's test bench around the Verilated core: what sims/core_bench.py plays in MyHDL, cycle for cycle.
 //
-//     core SCHEDULE RESULT [WAVEFORM]
+//     core SCHEDULE RESULT [WAVEFORM PERIOD FIRST LAST]
 //
 // SCHEDULE comes from sims/verilator_engine.py: 64-bit words (the host's byte order), in the order in which
 // read_schedule takes them, then the tiles' scratchpad rows in 32-bit words, element 0 in the low bits. RESULT goes
@@ -101,7 +101,7 @@ Schedule read_schedule(const char* path) {
 class Bench {
 public:
     Bench(const Schedule& schedule, VerilatedContext& context)
-        : schedule_(schedule), core_(&context), clock_(core_, context), row_(schedule.accumulator_words) {
+        : schedule_(schedule), core_(&context, ""), clock_(core_), row_(schedule.accumulator_words) {
         for (uint64_t& tile : resident_) tile = NONE;
         core_.clock = 0;
         core_.reset = 1;
@@ -109,7 +109,7 @@ public:
     }
     ~Bench() { core_.final(); }
 
-    void trace(const char* path) { clock_.trace(path); }
+    Clock<Vcore>& clock() { return clock_; }
 
     void run() {
         while (!over_) cycle();
@@ -135,7 +135,7 @@ private:
         sample();
         clock_.rise();
         drive();
-        clock_.fall();
+        if (!over_) clock_.fall();
     }
 
     // The outputs just before the edge, which is when drive() of core_bench.py reads them.
@@ -291,12 +291,12 @@ private:
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 3 || argc > 4) fail("usage:", "core SCHEDULE RESULT [WAVEFORM]");
+    if (argc != 3 && argc != 7) fail("usage:", "core SCHEDULE RESULT [WAVEFORM PERIOD FIRST LAST]");
     const Schedule schedule = read_schedule(argv[1]);
     VerilatedContext context;
-    context.traceEverOn(argc == 4);
+    context.traceEverOn(argc == 7);
     Bench bench(schedule, context);
-    if (argc == 4) bench.trace(argv[3]);
+    if (argc == 7) trace(bench.clock(), argv + 3);
     bench.run();
     bench.write_result(argv[2]);
     return 0;
