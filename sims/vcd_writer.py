@@ -22,6 +22,7 @@ class Waveform:
 
     def __init__(self, file: TextIO, name: str, block: Any, clock: Any, first: int, last: int | None) -> None:
         self._first, self._last = first, last
+        self._end: int | None = None
         self._writer = VCDWriter(file, timescale="1 ns", date="", version="myhdl-fsa", init_timestamp=first * PERIOD)
         self._clock = id(clock)
         self._seen: dict[int, Variable[Any]] = {}
@@ -36,6 +37,7 @@ class Waveform:
         if cycle < self._first or (self._last is not None and cycle > self._last):
             return
         start = cycle * PERIOD
+        self._end = start + PERIOD // 2
         if cycle == self._first:
             self._declare(self._scope, (self._name,), int(cycle > 0))
         else:
@@ -47,11 +49,11 @@ class Waveform:
                     change(self._variables[index], start, value)
         if self._clock_variable is not None and cycle > 0:
             self._writer.change(self._clock_variable, start, 1)
-            self._writer.change(self._clock_variable, start + PERIOD // 2, 0)
+            self._writer.change(self._clock_variable, self._end, 0)
 
     def close(self) -> None:
         """Ends the file, which stays open."""
-        self._writer.close()
+        self._writer.close(self._end)
 
     def _declare(self, scope: Scope, path: tuple[str, ...], clock: int) -> None:
         reads: dict[str, Read] = {}

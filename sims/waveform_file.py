@@ -70,7 +70,7 @@ def check_fst(path: Path, end: int) -> None:
     changes = [body for kind, body in blocks if kind in _CHANGES]
     header = next((body for kind, body in blocks if kind == _HEADER), b"")
     whole = (
-        at == len(data) and blocks[0][0] == _HEADER and _GEOMETRY in kinds and not kinds.isdisjoint(_HIERARCHY)
+        at == len(data) and _HEADER in kinds and _GEOMETRY in kinds and not kinds.isdisjoint(_HIERARCHY)
         and int.from_bytes(header[8:16], "big") == end and len(changes) > 0
         and int.from_bytes(changes[-1][8:16], "big") == end and all(map(_has_times, changes))
     )

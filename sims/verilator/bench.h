@@ -58,7 +58,8 @@ public:
         period_ = period;
         waveform_.reset(new WaveformFile(path, first, last));
         waveform_->trace(model_);
-        waveform_->dump(0, 0);
+        dump(0, 0);
+        dump(0, period / 2);
 #else
         (void)period, (void)first, (void)last;
         fail("built without waveforms:", path);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cerrno>
-#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -49,10 +48,7 @@ public:
 class WaveformFile {
 public:
     WaveformFile(const char* path, uint64_t first, uint64_t last)
-        : path_(path), first_(first), last_(last) {
-        // a file that has reached the largest size allowed is an error as any other
-        std::signal(SIGXFSZ, SIG_IGN);
-    }
+        : path_(path), first_(first), last_(last) {}
 
     template <typename Model>
     void trace(Model& model) {
