@@ -39,9 +39,7 @@ def simulate(run: CoreRun) -> None:
     run.check_limit()
 
 
-def _simulate(
-    bench: Callable[..., Any], run: CoreRun | DeviceRun, top: str, make: Callable[..., Any]
-) -> None:
+def _simulate(bench: Callable[..., Any], run: CoreRun | DeviceRun, top: str, make: Callable[..., Any]) -> None:
     clock = unsigned(1)
     with shared_analysis():
         inside = bench(run, clock, make)
@@ -58,6 +56,7 @@ def _simulate(
                 raise
             except Exception as error:  # the waveform up to there tells why
                 failure = error
-        check_bounds(watch, run.cycle)
+        if failure is None:
+            check_bounds(watch, run.cycle, run.check_limit)
     if failure is not None:
         raise failure

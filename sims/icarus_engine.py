@@ -64,7 +64,7 @@ class IcarusEngine(HardwareEngine):
                 inputs = Path(folder) / "inputs.hex"
                 with inputs.open("w") as file:
                     co_simulate(bench, run, partial(recorded, command=command, file=file, last=run.watch.wave_to))
-                check_bounds(run.watch, run.cycle)
+                check_bounds(run.watch, run.cycle, run.check_limit)
                 with waveform_file(run.watch.vcd) as path:
                     icarus_waveform.write(tools[1], replay, inputs, path, run.watch, run.cycle)
         except OSError as error:

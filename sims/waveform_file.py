@@ -8,7 +8,7 @@ import shutil
 import signal
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,9 +40,13 @@ def waveform_file(target: Path) -> Iterator[Path]:
         raise WaveformError(target, error.strerror or str(error)) from None
 
 
-def check_bounds(watch: Watch, cycles: int) -> None:
-    """Raises RunError when a run of that many cycles ended before the first that its waveform is to show."""
+def check_bounds(watch: Watch, cycles: int, check_limit: Callable[[], None]) -> None:
+    """Raises RunError when a run of that many cycles ended before the first that its waveform is to show.
+
+    That may be the cycle limit's doing: ``check_limit`` raises RunError if so.
+    """
     if cycles <= watch.wave_from:
+        check_limit()
         raise RunError(f"no waveform: the run ended in cycle {cycles - 1}, before cycle {watch.wave_from}")
 
 

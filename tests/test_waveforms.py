@@ -257,6 +257,19 @@ def test_a_run_that_reaches_its_limit_leaves_its_waveform(write, core_wave, tmp_
     with pytest.raises(RunError, match="cycle limit 40 reached"):
         write(name, tmp_path / "w.vcd", max_cycles=40)
     assert_equal(core_wave[0], Shown(tmp_path / "w.vcd"), range(41))
+    (tmp_path / "w.vcd").unlink()
+    with pytest.raises(RunError, match="cycle limit 40 reached"):
+        write(name, tmp_path / "w.vcd", max_cycles=40, wave_from=41)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_simulation_that_fails_leaves_its_waveform(write, core_wave, tmp_path):
+    def fail(cycle, expected):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write("myhdl", tmp_path / "w.vcd", progress=fail)
+    assert_equal(core_wave[0], Shown(tmp_path / "w.vcd"), range(64))
 
 
 def test_bounds_without_a_cycle():

@@ -64,7 +64,7 @@ class Watch:
     """keep the intermediates, where the engine sees inside"""
     vcd: Path | None = None
     """a file for the waveform, ending in .vcd (or .fst, for an engine of ``FST_ENGINES``); it is whole when the run
-    returns or raises RunError"""
+    returns or reaches its limit, and not there where that raises WaveformError"""
     max_cycles: int | None = None
     """cycles after which a run that has not ended raises RunError, saying where it stood"""
     progress: Progress | None = None
