@@ -24,13 +24,13 @@ SEMAPHORE_WIDTH = 5
 SEMAPHORE_VALUE_WIDTH = 3
 
 # The edge control word, from bit 0 up: everything of a PlanWord that is not PE control.
-_EDGE_FIELDS = (
+EDGE_FIELDS = (
     ("read", 1), ("use_constant", 1), ("constant", Constant.WIDTH), ("compare", Comparator.WIDTH),
     ("accumulator_read", 1), ("write_back", 1), ("accumulate", Accumulator.WIDTH), ("release", 1),
     ("may_start", 1), ("last", 1),
 )
-EDGE_WIDTH = sum(width for _, width in _EDGE_FIELDS)
-EDGE_BIT = {name: sum(width for _, width in _EDGE_FIELDS[:i]) for i, (name, _) in enumerate(_EDGE_FIELDS)}
+EDGE_WIDTH = sum(width for _, width in EDGE_FIELDS)
+EDGE_BIT = {name: sum(width for _, width in EDGE_FIELDS[:i]) for i, (name, _) in enumerate(EDGE_FIELDS)}
 """the lowest bit of each field"""
 
 

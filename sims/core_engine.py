@@ -6,13 +6,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from myhdl_fsa.convert.hierarchy import find
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.accelerator_bench import DeviceRun, accelerator_bench, watched_accelerator
 from myhdl_fsa.sims.core_bench import CoreRun, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
-from myhdl_fsa.sims.event_driven import clocked, event_driven
 from myhdl_fsa.sims.hardware_engine import HardwareEngine
+from myhdl_fsa.sims.vcd_writer import waveform
+from myhdl_fsa.sims.waveform_file import check_bounds, waveform_file
 
 __all__ = ["MyHDLEngine", "simulate"]
 
@@ -23,12 +25,12 @@ class MyHDLEngine(HardwareEngine):
     name = "myhdl"
 
     def simulate_core(self, run: CoreRun) -> None:
-        """In ``cycle_simulator``; for a waveform in MyHDL's own simulator. Intermediates go to ``run.captured``."""
-        _simulate(core_bench, run, partial(watched_core, run=run))
+        """In ``cycle_simulator``. Intermediates go to ``run.captured``."""
+        _simulate(core_bench, run, "core", partial(watched_core, run=run))
 
     def simulate_device(self, run: DeviceRun) -> None:
         """Likewise."""
-        _simulate(accelerator_bench, run, partial(watched_accelerator, run=run))
+        _simulate(accelerator_bench, run, "accelerator", partial(watched_accelerator, run=run))
 
 
 def simulate(run: CoreRun) -> None:
@@ -37,12 +39,24 @@ def simulate(run: CoreRun) -> None:
     run.check_limit()
 
 
-def _simulate(bench: Callable[..., Any], run: CoreRun | DeviceRun, make: Callable[..., Any]) -> None:
-    vcd = run.watch.vcd
+def _simulate(bench: Callable[..., Any], run: CoreRun | DeviceRun, top: str, make: Callable[..., Any]) -> None:
     clock = unsigned(1)
     with shared_analysis():
-        inside = bench(run, clock, make) if vcd is None else clocked(bench, clock, run, clock, make)
-    if vcd is None:
-        CycleSimulator(inside).run()
-    else:
-        event_driven(inside, vcd)
+        inside = bench(run, clock, make)
+    simulator, watch = CycleSimulator(inside), run.watch
+    if watch.vcd is None:
+        simulator.run()
+        return
+    failure: Exception | None = None
+    with waveform_file(watch.vcd) as path:
+        with waveform(path, top, find(inside, top), clock, watch.wave_from, watch.wave_to) as wave:
+            try:
+                simulator.run(wave.sample)
+            except OSError:
+                raise
+            except Exception as error:  # the waveform up to there tells why
+                failure = error
+        if failure is None:
+            check_bounds(watch, run.cycle, run.check_limit)
+    if failure is not None:
+        raise failure

@@ -2,12 +2,12 @@
 
 Every cycle it runs all processes of the clock's rising edge, then commits signals and runs the combinational processes
 that are sensitive to one that changed, until nothing changes. MyHDL's own simulator does the same through generators
-and waiters, at about half the speed; it is used when a waveform is wanted, and the tests hold the two against each
-other.
+and waiters, at about half the speed; the tests hold the two against each other.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -58,11 +58,18 @@ class CycleSimulator:
             else:
                 raise TypeError(f"{getattr(process, 'name', process)} is neither clocked nor combinational")
 
-    def run(self) -> None:
-        """Runs until a process raises StopSimulation; any other exception goes to the caller."""
+    def run(self, observe: Callable[[int], None] | None = None) -> None:
+        """Runs until a process raises StopSimulation; any other exception goes to the caller.
+
+        ``observe`` is called with the number of each clock edge, from 0, just before it.
+        """
         try:
             self.start()
-            while True:
+            if observe is None:
+                while True:
+                    self.edge()
+            for number in itertools.count():
+                observe(number)
                 self.edge()
         except StopSimulation:
             pass

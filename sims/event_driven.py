@@ -1,11 +1,8 @@
-"""MyHDL's own event-driven simulator: slower than ``cycle_simulator``, but it writes waveforms."""
+"""MyHDL's own event-driven simulator: slower than ``cycle_simulator``, but it can drive another simulator."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from myhdl import always, block, delay
@@ -23,19 +20,10 @@ def clocked(bench: Callable[..., Any], clock: Any, *args: Any) -> Any:
     return inside, tick
 
 
-def event_driven(bench: Any, vcd: Path | None = None) -> None:
-    """Runs an elaborated, clocked bench until StopSimulation; ``vcd`` receives the waveform of every signal."""
+def event_driven(bench: Any) -> None:
+    """Runs an elaborated, clocked bench until StopSimulation."""
     try:
-        if vcd is None:
-            bench.run_sim(quiet=1)
-            return
-        # written beside its place and renamed, so that a run that fails leaves nothing half-written
-        with tempfile.TemporaryDirectory(dir=vcd.parent, prefix=f".{vcd.name}.") as folder:
-            bench.config_sim(trace=True, directory=folder, filename="core")
-            try:
-                bench.run_sim(quiet=1)
-            finally:
-                os.replace(Path(folder) / "core.vcd", vcd)
+        bench.run_sim(quiet=1)
     finally:
         # a simulation that came to its end has been cleaned up already
         if not bench.sim._finished:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -9,20 +10,24 @@ import sysconfig
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TextIO
 
 import myhdl
-from myhdl import Cosimulation, block
+from myhdl import Cosimulation, always, block
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine.request import RunError
 from myhdl_fsa.signals import unsigned
+from myhdl_fsa.sims import icarus_waveform
 from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator_bench
 from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require
 from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, core_bench
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.event_driven import clocked, event_driven
 from myhdl_fsa.sims.hardware_engine import HardwareEngine
+from myhdl_fsa.sims.wave_verilog import MACHINE, wave_sources
+from myhdl_fsa.sims.waveform_file import check_bounds, waveform_file
 
 INSTALL = "apt-get install iverilog g++ make"
 
@@ -36,7 +41,7 @@ class IcarusEngine(HardwareEngine):
         self._cache = BuildCache("icarus", build_dir)
 
     def simulate_core(self, run: CoreRun) -> None:
-        """Co-simulates; there are no intermediates, because only ports are seen. The waveform is Icarus's."""
+        """Co-simulates; there are no intermediates, because only ports are seen. A waveform comes from a replay."""
         self._simulate(core_bench, run, "core", CorePorts(run.config))
 
     def simulate_device(self, run: DeviceRun) -> None:
@@ -50,12 +55,21 @@ class IcarusEngine(HardwareEngine):
         vpi = self._vpi(tools)
         program = self._program(run.config, top, ports, tools)
         command = [tools[1], "-M", str(vpi.parent), "-m", vpi.stem, str(program)]
-        if run.watch.vcd is not None:
-            command.append(f"+vcd={run.watch.vcd}")
-        clock = unsigned(1)
-        with shared_analysis():
-            inside = clocked(bench, clock, run, clock, partial(cosimulated, command=command))
-        event_driven(inside)
+        if run.watch.vcd is None:
+            co_simulate(bench, run, partial(cosimulated, command=command))
+            return
+        replay = self._replay(run.config, top, ports, tools)
+        try:
+            with TemporaryDirectory(prefix="fsa-sim-") as folder:
+                inputs = Path(folder) / "inputs.hex"
+                with inputs.open("w") as file:
+                    co_simulate(bench, run, partial(recorded, command=command, file=file, last=run.watch.wave_to))
+                check_bounds(run.watch, run.cycle, run.check_limit)
+                with waveform_file(run.watch.vcd) as path:
+                    icarus_waveform.write(tools[1], replay, inputs, path, run.watch, run.cycle)
+        except OSError as error:
+            where = error.filename or "temporary files"
+            raise RunError(f"cannot simulate: {where}: {error.strerror or error}") from None
 
     def _vpi(self, tools: Sequence[str]) -> Path:
         """MyHDL's VPI module, built from the sources that the installed MyHDL brings."""
@@ -83,6 +97,32 @@ class IcarusEngine(HardwareEngine):
             execute([tools[0], "-g2005", "-s", "cosimulation", "-o", "top.vvp", *sources], folder)
 
         return self._cache.get(key, build) / "top.vvp"
+
+    def _replay(self, config: Config, top: str, ports: CorePorts | DevicePorts, tools: Sequence[str]) -> Path:
+        """The compiled Verilog, and what applies recorded inputs to it and writes the waveform."""
+        key = digest(["waves", top, package_digest(), repr(config), *tools])
+
+        def build(folder: Path) -> None:
+            from myhdl_fsa.convert.design import design
+
+            converted = design(config, top)
+            texts = {name: module.text for name, module in converted.convert().items()}
+            files = wave_sources(converted, texts, f"{icarus_waveform.REPLAY}.{MACHINE}_0")
+            files[icarus_waveform.REPLAY] = icarus_waveform.replay(top, *ports.split())
+            for name, text in files.items():
+                (folder / f"{name}.v").write_text(text)
+            execute([tools[0], "-g2005", "-s", icarus_waveform.REPLAY, "-s", top, "-o", "top.vvp",
+                     *(f"{name}.v" for name in files)], folder)
+
+        return self._cache.get(key, build) / "top.vvp"
+
+
+def co_simulate(bench: Callable[..., Any], run: CoreRun | DeviceRun, make: Callable[..., Any]) -> None:
+    """Runs a bench around the block that ``make`` gives."""
+    clock = unsigned(1)
+    with shared_analysis():
+        inside = clocked(bench, clock, run, clock, make)
+    event_driven(inside)
 
 
 def execute(command: Sequence[str], folder: Path) -> None:
@@ -113,9 +153,7 @@ def joint(top: str, ports: CorePorts | DevicePorts) -> str:
     connections = ", ".join(f".{name}({name})" for name in (*inputs, *outputs))
     lines += [
         f"  {top} {top}_0 ({connections});",
-        "  reg [8*4096-1:0] vcd;",
         "  initial begin",
-        '    if ($value$plusargs("vcd=%s", vcd)) begin $dumpfile(vcd); $dumpvars(0, ' + top + '_0); end',
         f"    $from_myhdl({', '.join(inputs)});",
         f"    $to_myhdl({', '.join(outputs)});",
         "  end",
@@ -128,6 +166,26 @@ def joint(top: str, ports: CorePorts | DevicePorts) -> str:
 def cosimulated(clock: Any, ports: CorePorts | DevicePorts, command: Sequence[str]) -> Any:
     """The converted Verilog in a process of its own, behind the MyHDL block's ports; ``command`` starts it."""
     inputs, outputs = ports.split()
-    # Icarus announces a waveform on standard output, which is the caller's
+    # standard output is the caller's
     silenced = ["sh", "-c", 'exec "$@" >/dev/null', "sh", *command]
     return Cosimulation(silenced, clock=clock, **inputs, **outputs)
+
+
+@block
+def recorded(
+    clock: Any, ports: CorePorts | DevicePorts, command: Sequence[str], file: TextIO, last: int | None
+) -> Any:
+    """``cosimulated``, with the inputs of every cycle up to ``last`` (None: all) in ``file``, a line each."""
+    inside = cosimulated(clock, ports, command)
+    signals = list(ports.split()[0].values())
+    cycles = itertools.count()
+
+    @always(clock.posedge)
+    def record() -> None:
+        if last is None or next(cycles) <= last:
+            word = 0
+            for signal in signals:
+                word = word << max(1, len(signal)) | int(signal)
+            file.write(f"{word:x}\n")
+
+    return inside, record

@@ -6,6 +6,7 @@ The benches are C++ (``verilator/``). This module builds one around a machine, o
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import re
@@ -24,7 +25,10 @@ from myhdl_fsa.sims.accelerator_bench import DeviceRun
 from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require, run_tool
 from myhdl_fsa.sims.core_bench import CoreRun
 from myhdl_fsa.sims.hardware_engine import HardwareEngine
-from myhdl_fsa.sims.verilator_source import prepare
+from myhdl_fsa.sims.verilator_source import loop_nets, prepare
+from myhdl_fsa.sims.wave_scopes import PERIOD
+from myhdl_fsa.sims.wave_verilog import MACHINE, WAVES, wave_sources
+from myhdl_fsa.sims.waveform_file import FATAL_SIGNALS, check_bounds, check_fst, last_time, waveform_file
 
 HARNESS = Path(__file__).with_name("verilator") / "harness.cpp"
 BENCH = "bench.cpp"
@@ -39,15 +43,15 @@ VERILATOR_FLAGS = (
     "-MAKEFLAGS", "OPT_FAST=-O2 OPT_GLOBAL=-O1",
 )
 WAVEFORM_FLAGS: dict[str, tuple[str, ...]] = {
-    "": (),
-    ".vcd": ("--trace", "--trace-max-width", "0", "--trace-max-array", "0"),
-    ".fst": ("--trace-fst", "--trace-max-width", "0", "--trace-max-array", "0"),
-}
+    # most of the code compares what is shown, which -O2 makes no faster
+    kind: (trace, "--trace-max-width", "0", "-Wno-MULTITOP", "-MAKEFLAGS", "OPT_FAST=-O1")
+    for kind, trace in ((".vcd", "--trace"), (".fst", "--trace-fst"))
+} | {"": ()}
 """per kind of waveform, what makes the build write it"""
 CHAIN = ("pe_row", "pe")
 """the module whose instances become a loop, and that of the instances: most of any machine"""
-PLAIN_WAVEFORM_TO = 8
-"""rows up to which a build with a waveform has no such loops: its signals are the modules', but it builds slowly"""
+CANNOT_WRITE = 3
+"""exit status of a bench that cannot write its waveform; the last line on standard error says why"""
 NONE = (1 << 64) - 1
 
 
@@ -88,11 +92,25 @@ def exchange(
         with tempfile.TemporaryDirectory(prefix="fsa-sim-") as folder:
             given, answer = Path(folder) / "run", Path(folder) / "result"
             write(run, given)
-            waveform: list[str] = [] if vcd is None else [os.path.abspath(vcd)]
-            _play([str(program), str(given), str(answer), *waveform], run.watch, run.expected)
-            read(run, answer)
+            _play_and_trace([str(program), str(given), str(answer)], run, lambda: read(run, answer))
     except OSError as error:
         raise RunError(f"cannot simulate: {error.filename or 'temporary files'}: {error.strerror or error}") from None
+
+
+def _play_and_trace(command: list[str], run: CoreRun | DeviceRun, read: Callable[[], None]) -> None:
+    """Runs the harness, which writes the waveform that is wanted of ``run`` too, and has its answer read."""
+    watch = run.watch
+    if watch.vcd is None:
+        _play(command, watch, run.expected)
+        read()
+        return
+    last = NONE if watch.wave_to is None else watch.wave_to
+    with waveform_file(watch.vcd) as path:
+        _play([*command, os.path.abspath(path), str(PERIOD), str(watch.wave_from), str(last)], watch, run.expected)
+        read()
+        check_bounds(watch, run.cycle, run.check_limit)
+        if path.suffix == ".fst":
+            check_fst(path, last_time(watch, run.cycle))
 
 
 def _play(command: list[str], watch: Watch, expected: int | None) -> None:
@@ -114,6 +132,10 @@ def _play(command: list[str], watch: Watch, expected: int | None) -> None:
         errors.seek(0)
         said = errors.read().strip().splitlines()
     if process.returncode:
+        if process.returncode == CANNOT_WRITE:
+            raise OSError(errno.EIO, said[-1])
+        if -process.returncode in FATAL_SIGNALS and watch.vcd is not None:
+            raise OSError(errno.EIO, FATAL_SIGNALS[-process.returncode])
         why = said[-1] if said else f"exit status {process.returncode}"
         raise RunError(f"the Verilator simulation failed: {why}")
 
@@ -159,11 +181,7 @@ def executable(
     key = digest([*built_with, config.to_json(), package_digest(), myhdl.__version__, platform.python_version()])
     folder = cache.find_by(key)
     if folder is None:
-        # who finds its program in the cache has nothing to convert
-        from myhdl_fsa.convert.design import verilog_modules
-
-        plain = waveform != "" and config.rows <= PLAIN_WAVEFORM_TO
-        sources = prepare(verilog_modules(config, top), None if plain else CHAIN)
+        sources = _sources(config, top, waveform != "")
         name = f"{config.rows}x{config.cols}-{config.elem}-{digest([*built_with, *sources, *sources.values()])}"
         if top != "core":
             name = f"{top}-{name}"
@@ -171,6 +189,21 @@ def executable(
             name + waveform.replace(".", "-"), lambda place: _build(tool, sources, harness, flags, place / top), key
         )
     return folder / top
+
+
+def _sources(config: Config, top: str, waveform: bool) -> dict[str, str]:
+    """The Verilog files by name, without suffix; the last one holds the top module, or what a waveform shows."""
+    # who finds its program in the cache has nothing to convert
+    from myhdl_fsa.convert.design import design, verilog_modules
+
+    if not waveform:
+        return prepare(verilog_modules(config, top), CHAIN)
+    converted = design(config, top)
+    modules = {name: module.text for name, module in converted.convert().items()}
+    loop = (CHAIN[1], loop_nets(modules, CHAIN)) if set(CHAIN) <= set(modules) else None
+    files = wave_sources(converted, prepare(modules, CHAIN), MACHINE, loop)
+    waves = files.pop(WAVES)
+    return {name: f"/* verilator tracing_off */\n{text}" for name, text in files.items()} | {WAVES: waves}
 
 
 def _build(tool: str, sources: dict[str, str], harness: str, flags: list[str], program: Path) -> None:
@@ -185,8 +218,8 @@ def _build(tool: str, sources: dict[str, str], harness: str, flags: list[str], p
             (work / f"{name}.v").write_text(text)
         (work / BENCH).write_text(harness)
         jobs = str(len(os.sched_getaffinity(0)))
-        # a module comes after those that it instantiates
-        top = ["--top-module", list(sources)[-1]]
+        # a module comes after those that it instantiates; the scopes of a waveform are a second top beside it
+        top = [] if WAVES in sources else ["--top-module", list(sources)[-1]]
         run_tool([tool, *flags, *top, "-j", jobs, *(f"{name}.v" for name in sources), BENCH], work)
         shutil.move(work / "obj" / program.name, program)
 

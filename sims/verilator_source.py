@@ -45,6 +45,8 @@ _MERGE = re.compile(
     rf"^( *)(\w+) = \(\2 \| \(({_ELEMENT}) & \((\d+|\d+'h[0-9a-f]+) << ({_INDEX})\)\)\);$", re.MULTILINE
 )
 _LANE = re.compile(r"\b(\w+)_lane(\d+)\b")
+_INSTANCE = re.compile(r"\bat\b(?=[^\[]*\])")
+"""the number of an instance in an index"""
 _SELECTED = re.compile(r" \+: (\d+)\]$")
 
 
@@ -61,6 +63,28 @@ def prepare(modules: dict[str, str], chain: tuple[str, str] | None = None) -> di
         files[parent] = _loop(files[parent], leaf, files.pop(leaf))
         files = {name: _pack_connections(text, parent) for name, text in files.items()}
     return {SHARED: "\n".join(shared.values()), **files} if shared else files
+
+
+def loop_nets(modules: dict[str, str], chain: tuple[str, str]) -> list[dict[str, str]]:
+    """Per instance of the loop that ``prepare`` makes of ``chain``: what its parent calls its ports and registers."""
+    parent, leaf = chain
+    instances, ports, registers = _chain(modules[parent], leaf, modules[leaf])
+    read, written, _ = _places(leaf, ports, instances)
+    _place_registers(leaf, registers, written)
+
+    def at(index: int, place: str) -> str:
+        return _INSTANCE.sub(str(index), place)
+
+    nets: list[dict[str, str]] = []
+    for index, instance in enumerate(instances):
+        # what enters the chain is an element of its array only in the cycle after
+        inputs = {
+            name: instance[name] if index == 0 and read[name].endswith("[at]") else at(index, read[name])
+            for name, (direction, _) in ports.items() if direction == "input"
+        }
+        outputs = {name: at(index, place.rpartition(" ")[0]) for name, place in written.items()}
+        nets.append(inputs | outputs)
+    return nets
 
 
 def _share(text: str, shared: dict[str, str]) -> str:
@@ -142,7 +166,7 @@ def _loop(text: str, leaf: str, leaf_text: str) -> str:
     Instance i takes what all of them take, lane i of a port, or an output of instance i - 1; it drives lane i of a
     port, instance i + 1, or nothing. From the last to the first, no instance sees the new state of another.
     """
-    instances = [dict(_CONNECTION.findall(found)) for found in _instances(leaf).findall(text)]
+    instances, ports, registers = _chain(text, leaf, leaf_text)
     text = re.sub(rf"^wire (?:\[.*\] )?{leaf}_\d+_\w+;\n", "", _instances(leaf).sub("", text), flags=re.MULTILINE)
     text = _pack_ports(text)
     process = re.findall(r"^always @\(posedge clock\) begin: \w+\n((?:    (?:reg|integer) .*\n)*)((?:    .*\n)*)end$",
@@ -150,17 +174,16 @@ def _loop(text: str, leaf: str, leaf_text: str) -> str:
     if len(process) != 1 or len(re.findall(r"^(?:always|assign|function) ", leaf_text, re.MULTILINE)) != 1:
         raise ValueError(f"{leaf} is not one clocked process")
     locals_, body = process[0]
-    count, ports, registers = len(instances), _ports(leaf_text), _REGISTER.findall(leaf_text)
-
+    count = len(instances)
     read, written, enter = _places(leaf, ports, instances)
+    _place_registers(leaf, registers, written)
     arrays, start, now = "", "", ""
     for high, name, value in registers:
-        if written.get(name, "").endswith("<="):
+        if written[name].endswith("<="):
             if value != "0":
                 raise ValueError(f"{name} of {leaf} does not start at 0")
             continue
         vector = f"[{high}:0] " if high else ""
-        written.setdefault(name, f"{leaf}_{name}[at] =")
         read[name] = f"{name}_now"
         arrays += f"reg {vector}{leaf}_{name} [0:{count}];\n"
         start += f"    {leaf}_{name}[at] = {value};\n"
@@ -198,6 +221,20 @@ endmodule"""
     if re.search(rf"_lane\d|\b{leaf}_\d|\+: \d+\]\[|_now\[[^\]]*\] <= [^)]*;", text + loop):
         raise ValueError(f"the instances of {leaf} are not a chain")
     return text.replace("endmodule", loop)
+
+
+def _chain(
+    text: str, leaf: str, leaf_text: str
+) -> tuple[list[dict[str, str]], dict[str, tuple[str, int]], list[tuple[str, str, str]]]:
+    """What each instance of ``leaf`` is connected to, and ``leaf``'s ports and registers."""
+    instances = [dict(_CONNECTION.findall(found)) for found in _instances(leaf).findall(text)]
+    return instances, _ports(leaf_text), _REGISTER.findall(leaf_text)
+
+
+def _place_registers(leaf: str, registers: list[tuple[str, str, str]], written: dict[str, str]) -> None:
+    """Adds to ``written`` the registers that no other instance and no port sees: an array of their own."""
+    for _, name, _ in registers:
+        written.setdefault(name, f"{leaf}_{name}[at] =")
 
 
 def _places(

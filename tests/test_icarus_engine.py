@@ -49,11 +49,9 @@ def test_same_bits_and_cycles_as_myhdl(build_dir, n, elem, reciprocal, causal, s
     assert (theirs.cycles, theirs.inner_iteration_cycles) == (ours.cycles, ours.inner_iteration_cycles)
 
 
-def test_waveform_and_cycle_limit(build_dir, tmp_path):
+def test_cycle_limit(build_dir):
     config = Config(rows=4, cols=4)
     q, k, v = operands(config, 1, 1)
-    IcarusEngine(build_dir).attention(q, k, v, config, vcd=tmp_path / "core.vcd")
-    assert "$enddefinitions" in (tmp_path / "core.vcd").read_text()
     with pytest.raises(RunError, match="cycle limit 30 reached with 2 of 5"):
         IcarusEngine(build_dir).attention(q, k, v, config, max_cycles=30)
 

@@ -141,27 +141,6 @@ def test_an_exception_in_progress_ends_the_simulation(build_dir):
         VerilatorEngine(build_dir).attention(q, k, v, FOUR, progress=stop)
 
 
-# ---- waveforms
-
-@pytest.mark.parametrize("suffix", [".vcd", pytest.param(".fst", marks=pytest.mark.slow)])
-def test_waveform(build_dir, tmp_path, suffix):
-    wave = tmp_path / f"wave{suffix}"
-    q, k, v = operands(FOUR, 1, 1)
-    result = VerilatorEngine(build_dir).attention(q, k, v, FOUR, vcd=wave)
-    assert result.cycles == 65
-    whole = wave.read_bytes()
-    with pytest.raises(RunError):
-        VerilatorEngine(build_dir).attention(q, k, v, FOUR, vcd=wave, max_cycles=40)
-    assert 0 < len(wave.read_bytes()) < len(whole)
-    if suffix == ".vcd":
-        text = whole.decode()
-        assert "$enddefinitions" in text
-        # 128 bits of output, an inner register, and the last cycles
-        assert re.search(r"\$var wire 128 \S+ accumulator_read_data", text)
-        assert re.search(r"\$scope module pe_row_3 ", text)
-        assert int(re.findall(r"^#(\d+)$", text, re.MULTILINE)[-1]) > 2 * 65
-
-
 # ---- the cache
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -35,6 +36,7 @@ from myhdl_fsa.engine import (
     EngineResult,
     RunError,
     Watch,
+    WaveformError,
     engine,
 )
 from myhdl_fsa.program import Program, State, Timing, error_message
@@ -73,6 +75,8 @@ class Options:
     diff_verbose: bool
     diff_only: bool
     vcd: Path | None
+    wave_from: int | None
+    wave_to: int | None
     top: Literal["accelerator", "core"]
     mem_latency: tuple[int, int] | None
     mem_bandwidth: tuple[Fraction, Fraction] | None
@@ -126,7 +130,9 @@ class Options:
 @click.option("--diff-verbose", is_flag=True, help="And print every intermediate in hex and float.")
 @click.option("--diff-only", is_flag=True, help="Only the golden model, against torch.")
 @click.option("--vcd", type=FILE, metavar="FILE",
-              help="Write the waveform of the simulation; Verilator's as FST to FILE.fst.")
+              help="Write the waveform of the simulation; Verilator's and Icarus's as FST to FILE.fst.")
+@click.option("--wave-from", type=click.IntRange(0), metavar="CYCLE", help="The first cycle in it.  [default: 0]")
+@click.option("--wave-to", type=click.IntRange(0), metavar="CYCLE", help="The last cycle in it.  [default: the run's]")
 @click.option("--top", type=click.Choice(TOPS), default="accelerator",
               help="Simulate the whole device: instructions, DMA and AXI4 memory; or the bare core, fed directly.")
 @click.option("--mem-latency", type=Latency(), help="Cycles from a burst's address to its data, and from its data to "
@@ -178,6 +184,12 @@ def _check_options(options: Options) -> None:
     if options.vcd is not None and options.vcd.suffix == ".fst" and options.engine_used not in FST_ENGINES:
         raise click.UsageError(f"--vcd {options.vcd}: --engine {options.engine_used} writes no FST: "
                                f"needs --engine {' or '.join(FST_ENGINES)}, or a name that ends in .vcd")
+    first, last = options.wave_from, options.wave_to
+    for option, value in (("--wave-from", first), ("--wave-to", last)):
+        if value is not None and options.vcd is None:
+            raise click.UsageError(f"{option} {value}: needs --vcd")
+    if first is not None and last is not None and last < first:
+        raise click.UsageError(f"--wave-to {last}: must not be less than --wave-from {first}")
     taken: dict[str, str] = {}
     for option in ("q", "k", "v", "config", "program"):
         path = getattr(options, option)
@@ -240,6 +252,7 @@ def _run_program(options: Options, config: Config, program: Program) -> int:
         with ExitStack() as stack:
             execution = engine(options.engine_used, options.build_dir).execute(
                 program, config, timing=options.timing, vcd=_waveform(options, stack), max_cycles=options.max_cycles,
+                wave_from=options.wave_from or 0, wave_to=options.wave_to,
             )
     except RunError as error:
         raise click.ClickException(str(error)) from None
@@ -369,7 +382,17 @@ def _waveform(options: Options, stack: ExitStack) -> Path | None:
         return None
     # A run that reached its cycle limit leaves a waveform of every cycle before it, which is worth having.
     suffix = ".fst" if options.vcd.suffix == ".fst" else ".vcd"
+    stack.enter_context(_named(options.vcd))
     return stack.enter_context(atomic_path(options.vcd, suffix, keep=(RunError,)))
+
+
+@contextmanager
+def _named(vcd: Path) -> Iterator[None]:
+    """A waveform that cannot be written is told of by the name that the user gave it."""
+    try:
+        yield
+    except WaveformError as error:
+        raise click.ClickException(f"--vcd {vcd}: cannot write: {error.reason}") from None
 
 
 def _attention(options: Options, config: Config, work: Workload) -> EngineResult:
@@ -386,7 +409,8 @@ def _attention(options: Options, config: Config, work: Workload) -> EngineResult
         progress = stack.enter_context(report.progress_bar(not options.quiet))
         request = AttentionRequest(work.q, work.k, work.v, config, options.causal, options.top, options.timing)
         try:
-            return machine.run_attention(request, Watch(options.diff_verbose, vcd, options.max_cycles, progress))
+            return machine.run_attention(request, Watch(
+                options.diff_verbose, vcd, options.max_cycles, progress, options.wave_from or 0, options.wave_to))
         except KernelError as error:  # tensors that memory does not hold
             raise click.ClickException(str(error)) from None
 

@@ -7,7 +7,15 @@ from pathlib import Path
 
 from myhdl_fsa.api.callable_module import make_callable
 from myhdl_fsa.engine.base import Engine
-from myhdl_fsa.engine.request import AttentionRequest, EngineResult, ProgramRequest, Progress, RunError, Watch
+from myhdl_fsa.engine.request import (
+    AttentionRequest,
+    EngineResult,
+    ProgramRequest,
+    Progress,
+    RunError,
+    Watch,
+    WaveformError,
+)
 
 __all__ = [
     "BUILDING_ENGINES",
@@ -20,6 +28,7 @@ __all__ = [
     "Progress",
     "RunError",
     "Watch",
+    "WaveformError",
     "engine",
 ]
 
@@ -54,7 +63,7 @@ ENGINES: dict[str, Callable[..., Engine]] = {
 }
 BUILDING_ENGINES = ("verilator", "icarus")
 """engines that build a program and keep it; each takes ``build_dir``, None for the user's cache folder"""
-FST_ENGINES = ("verilator",)
+FST_ENGINES = ("verilator", "icarus")
 """engines that write a waveform as FST when its name ends in .fst"""
 
 

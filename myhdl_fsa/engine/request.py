@@ -19,6 +19,14 @@ class RunError(Exception):
     """A run that did not finish, such as one that reached its cycle limit; the message is one line."""
 
 
+class WaveformError(RunError):
+    """A waveform that cannot be written; ``reason`` says why."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"cannot write {path}: {reason}")
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class AttentionRequest:
     """One attention problem and the machine that it runs on."""
@@ -47,16 +55,29 @@ class ProgramRequest:
 
 @dataclass(frozen=True)
 class Watch:
-    """How a run is watched. An engine without a clock has no waveform, no limit and no progress to give."""
+    """How a run is watched. An engine without a clock has no waveform, no limit and no progress to give.
+
+    Raises ValueError for bounds of a waveform that hold no cycle.
+    """
 
     trace: bool = False
     """keep the intermediates, where the engine sees inside"""
     vcd: Path | None = None
     """a file for the waveform, ending in .vcd (or .fst, for an engine of ``FST_ENGINES``); it is whole when the run
-    returns or raises RunError"""
+    returns or reaches its limit, and not there where that raises WaveformError"""
     max_cycles: int | None = None
     """cycles after which a run that has not ended raises RunError, saying where it stood"""
     progress: Progress | None = None
+    wave_from: int = 0
+    """the first cycle in the waveform; cycles count from the start of the simulation, as for ``max_cycles``"""
+    wave_to: int | None = None
+    """the last cycle in the waveform; None for the end of the run"""
+
+    def __post_init__(self) -> None:
+        if self.wave_from < 0:
+            raise ValueError(f"wave_from {self.wave_from}: must be 0 or more")
+        if self.wave_to is not None and self.wave_to < self.wave_from:
+            raise ValueError(f"wave_to {self.wave_to}: must not be less than wave_from {self.wave_from}")
 
     def report(self, cycle: int, expected: int | None) -> None:
         """Calls ``progress``, if there is one; a run that has passed what was expected stays there."""

@@ -1,7 +1,7 @@
 // The accelerator's test bench around the Verilated accelerator: what sims/accelerator_bench.py plays in MyHDL, cycle
 // for cycle.
 //
-//     accelerator RUN RESULT [WAVEFORM]
+//     accelerator RUN RESULT [WAVEFORM PERIOD FIRST LAST]
 //
 // RUN comes from sims/verilator_device.py: 64-bit words (the host's byte order), in the order in which read_run takes
 // them, then the bytes of what memory holds before. RESULT goes back: 64-bit words as write_result has them, then the
@@ -141,7 +141,7 @@ private:
 class Bench {
 public:
     Bench(const Run& run, VerilatedContext& context)
-        : run_(run), device_(&context), clock_(device_, context), memory_(run.memory_base, run.memory_size),
+        : run_(run), device_(&context, ""), clock_(device_), memory_(run.memory_base, run.memory_size),
           host_(run.steps, run.push_interval, [this](uint64_t number) { fill(number); },
                 [this](uint64_t number) { save(number); }) {
         if (!memory_.good()) fail("no room for", "the device's memory");
@@ -166,7 +166,7 @@ public:
     }
     ~Bench() { device_.final(); }
 
-    void trace(const char* path) { clock_.trace(path); }
+    Clock<Vaccelerator>& clock() { return clock_; }
 
     void run() {
         while (!over_) cycle();
@@ -196,7 +196,7 @@ private:
         } else {
             device_.reset = now + 1 < run_.reset_cycles;
         }
-        clock_.fall();
+        if (!over_) clock_.fall();
     }
 
     // drive() of accelerator_bench.py; a port sees at once what the ports before it wrote.
@@ -261,12 +261,12 @@ private:
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 3 || argc > 4) fail("usage:", "accelerator RUN RESULT [WAVEFORM]");
+    if (argc != 3 && argc != 7) fail("usage:", "accelerator RUN RESULT [WAVEFORM PERIOD FIRST LAST]");
     const Run run = read_run(argv[1]);
     VerilatedContext context;
-    context.traceEverOn(argc == 4);
+    context.traceEverOn(argc == 7);
     Bench bench(run, context);
-    if (argc == 4) bench.trace(argv[3]);
+    if (argc == 7) trace(bench.clock(), argv + 3);
     bench.run();
     bench.write_result(argv[2]);
     return 0;

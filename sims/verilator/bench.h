@@ -1,4 +1,4 @@
-// What the benches have in common: the waveform's type, errors, and the files they read and write.
+// What the benches have in common: the clock and the waveform, errors, and the files they read and write.
 #pragma once
 
 #include <chrono>
@@ -8,13 +8,7 @@
 #include <memory>
 
 #include "verilated.h"
-#if VM_TRACE_FST
-#include "verilated_fst_c.h"
-using Waveform = VerilatedFstC;
-#elif VM_TRACE
-#include "verilated_vcd_c.h"
-using Waveform = VerilatedVcdC;
-#endif
+#include "waveform.h"
 
 const uint64_t NONE = ~uint64_t(0);
 const unsigned PROGRESS_CYCLES = 64;  // between two looks at the wall clock
@@ -56,16 +50,18 @@ bool put(std::FILE* file, const T* from, size_t count) {
 template <typename Model>
 class Clock {
 public:
-    Clock(Model& model, VerilatedContext& context) : model_(model), context_(context) {}
+    explicit Clock(Model& model) : model_(model) {}
 
-    void trace(const char* path) {
+    // From here on every cycle from ``first`` to ``last`` goes into a waveform.
+    void trace(const char* path, uint64_t period, uint64_t first, uint64_t last) {
 #if VM_TRACE
-        waveform_.reset(new Waveform);
-        model_.trace(waveform_.get(), 99);
-        waveform_->open(path);
-        if (!waveform_->isOpen()) fail("cannot write", path);
-        waveform_->dump(context_.time());
+        period_ = period;
+        waveform_.reset(new WaveformFile(path, first, last));
+        waveform_->trace(model_);
+        dump(0, 0);
+        dump(0, period / 2);
 #else
+        (void)period, (void)first, (void)last;
         fail("built without waveforms:", path);
 #endif
     }
@@ -80,11 +76,11 @@ public:
         // Inputs change after the rising edge in the waveform too; without one that evaluation is saved.
         if (tracing()) {
             model_.eval();
-            dump();
+            dump(++cycle_, 0);
         }
         model_.clock = 0;
         model_.eval();
-        if (tracing()) dump();
+        if (tracing()) dump(cycle_, period_ / 2);
     }
 
     void close() {
@@ -106,17 +102,21 @@ public:
 private:
 #if VM_TRACE
     bool tracing() const { return bool(waveform_); }
-    void dump() {
-        context_.timeInc(1);
-        waveform_->dump(context_.time());
-    }
-    std::unique_ptr<Waveform> waveform_;
+    void dump(uint64_t cycle, uint64_t offset) { waveform_->dump(cycle, cycle * period_ + offset); }
+    std::unique_ptr<WaveformFile> waveform_;
 #else
     static constexpr bool tracing() { return false; }
-    void dump() {}
+    void dump(uint64_t, uint64_t) {}
 #endif
 
     Model& model_;
-    VerilatedContext& context_;
+    uint64_t period_ = 0, cycle_ = 0;
     std::chrono::steady_clock::time_point report_due_ = std::chrono::steady_clock::now();
 };
+
+// ``arguments``: WAVEFORM PERIOD FIRST LAST.
+template <typename Model>
+void trace(Clock<Model>& clock, char** arguments) {
+    clock.trace(arguments[0], std::strtoull(arguments[1], nullptr, 10), std::strtoull(arguments[2], nullptr, 10),
+                std::strtoull(arguments[3], nullptr, 10));
+}

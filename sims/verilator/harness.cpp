@@ -1,7 +1,7 @@
 // The bare core's test bench around the Verilated core: what sims/core_bench.py plays in MyHDL, cycle for cycle, with
 // the front end and the memory of sims/ideal_device.py.
 //
-//     core RUN RESULT [WAVEFORM]
+//     core RUN RESULT [WAVEFORM PERIOD FIRST LAST]
 //
 // RUN comes from sims/verilator_engine.py: 64-bit words (the host's byte order), in the order in which read_run takes
 // them, then the scratchpad rows that loads write, in 32-bit words, element 0 in the low bits. RESULT goes back: 64-bit
@@ -139,14 +139,14 @@ private:
 class Bench {
 public:
     Bench(const Run& run, VerilatedContext& context)
-        : run_(run), core_(&context), clock_(core_, context), front_(run.instructions), row_(run.accumulator_words) {
+        : run_(run), core_(&context, ""), clock_(core_), front_(run.instructions), row_(run.accumulator_words) {
         core_.clock = 0;
         core_.reset = 1;
         core_.eval();
     }
     ~Bench() { core_.final(); }
 
-    void trace(const char* path) { clock_.trace(path); }
+    Clock<Vcore>& clock() { return clock_; }
 
     void run() {
         while (!over_) cycle();
@@ -172,7 +172,7 @@ private:
         sample();
         clock_.rise();
         drive();
-        clock_.fall();
+        if (!over_) clock_.fall();
     }
 
     // The outputs just before the edge, which is when drive() of core_bench.py reads them.
@@ -336,12 +336,12 @@ private:
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 3 || argc > 4) fail("usage:", "core RUN RESULT [WAVEFORM]");
+    if (argc != 3 && argc != 7) fail("usage:", "core RUN RESULT [WAVEFORM PERIOD FIRST LAST]");
     const Run run = read_run(argv[1]);
     VerilatedContext context;
-    context.traceEverOn(argc == 4);
+    context.traceEverOn(argc == 7);
     Bench bench(run, context);
-    if (argc == 4) bench.trace(argv[3]);
+    if (argc == 7) trace(bench.clock(), argv + 3);
     bench.run();
     bench.write_result(argv[2]);
     return 0;

@@ -1,0 +1,131 @@
+"""Named fields in a waveform: what the bits of a control word say, which the machine itself never names.
+
+They are part of no simulated machine and of no converted Verilog: every engine works them out from the signals beside
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from myhdl_fsa.control import PE_SIGNALS, Accumulator, Comparator
+from myhdl_fsa.convert.hierarchy import arguments
+from myhdl_fsa.sequencer import EDGE_FIELDS, ControlMemory
+
+
+@dataclass(frozen=True)
+class Bits:
+    """``width`` bits of ``source`` from bit ``low`` up."""
+
+    name: str
+    source: str
+    low: int
+    width: int = 1
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The signals of the same scope that ``value`` takes."""
+        return (self.source,)
+
+    def value(self, word: int) -> int:
+        """The field where the source is ``word``."""
+        return word >> self.low & (1 << self.width) - 1
+
+    def verilog(self) -> str:
+        """The same as an expression over the sources' names."""
+        return f"{self.source}[{self.low} +: {self.width}]"
+
+
+@dataclass(frozen=True)
+class Equals:
+    """1 where ``source`` is ``number``."""
+
+    name: str
+    source: str
+    number: int
+    width: int = 1
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """As ``Bits``."""
+        return (self.source,)
+
+    def value(self, word: int) -> int:
+        """As ``Bits``."""
+        return int(word == self.number)
+
+    def verilog(self) -> str:
+        """As ``Bits``."""
+        return f"({self.source} == {self.number})"
+
+
+@dataclass(frozen=True)
+class Within:
+    """1 where ``enable`` is 1 and ``source`` is from ``first`` to ``last``."""
+
+    name: str
+    enable: str
+    source: str
+    first: int
+    last: int
+    width: int = 1
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """As ``Bits``."""
+        return (self.enable, self.source)
+
+    def value(self, enable: int, word: int) -> int:
+        """As ``Bits``."""
+        return int(bool(enable) and self.first <= word <= self.last)
+
+    def verilog(self) -> str:
+        """As ``Bits``."""
+        return f"({self.enable} && {self.source} >= {self.first} && {self.source} <= {self.last})"
+
+
+Field = Bits | Equals | Within
+
+
+def fields(block: Any) -> Iterator[Field]:
+    """The named fields of a block."""
+    return _FIELDS.get(block.func.__name__, lambda _: iter(()))(block)
+
+
+def _pe(_: Any) -> Iterator[Field]:
+    return (Bits(name, "control", bit) for bit, name in enumerate(PE_SIGNALS))
+
+
+def _commands(commands: type) -> Callable[[Any], Iterator[Field]]:
+    numbers = {name: value for name, value in vars(commands).items() if name.isupper() and name != "WIDTH"}
+    return lambda _: (Equals(f"command_{name.lower()}", "command", number) for name, number in numbers.items())
+
+
+def _edges(_: Any) -> Iterator[Field]:
+    low = 0
+    for name, width in EDGE_FIELDS:
+        yield Bits(f"control_edges_{name}", "control_edges", low, width)
+        low += width
+
+
+def _sequencer(block: Any) -> Iterator[Field]:
+    """Which matrix instruction a sequencer is in."""
+    plans = arguments(block)["plans"]
+    base = ControlMemory.of(plans).base
+    for plan in plans:
+        first = base[plan.function]
+        yield Within(f"in_{plan.function.name.lower()}", "busy", "word", first, first + len(plan.words) - 1)
+    yield from _edges(block)
+
+
+_FIELDS: dict[str, Callable[[Any], Iterator[Field]]] = {
+    "pe": _pe,
+    "comparator": _commands(Comparator),
+    "accumulator": _commands(Accumulator),
+    "accumulator_unit": _commands(Accumulator),
+    "matrix_controller": _edges,
+    "sequencer": _sequencer,
+}
+"""by the block's function"""
