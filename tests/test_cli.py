@@ -26,6 +26,7 @@ from myhdl_fsa.workbench.metrics import error_metrics, to_float32, torch_attenti
 from myhdl_fsa.workbench.workload import Workload, generate
 
 PUBLISHED = "{'MAE': 9.6587464e-05, 'MSE': 1.6099552e-08, 'MaxErr': 0.00030440092, 'RelErr': 0.00019886618}"
+FLOAT64 = "{'MAE': 4.951203e-05, 'MSE': 5.370038e-09, 'MaxErr': 0.0001521907, 'RelErr': 0.000105008105}"
 
 
 class FakeEngine:
@@ -122,6 +123,7 @@ def flat(options):
 def test_default_output(fake):
     assert ok() == (
         f"Error of FSA vs torch: {PUBLISHED}\n"
+        f"Error of FSA vs float64: {FLOAT64}\n"
         "Cycles: 65\n"
         "Matmul utilisation: 12.3 %\n"
         "Performance counters:\n"
@@ -141,6 +143,7 @@ def test_default_output(fake):
 def test_output_of_the_bare_core(fake):
     assert ok("--top", "core") == (
         f"Error of FSA vs torch: {PUBLISHED}\n"
+        f"Error of FSA vs float64: {FLOAT64}\n"
         "Cycles: 65\n"
         "Cycles per inner iteration: 33.0\n"
         "Matmul utilisation: 12.3 %\n"
@@ -152,7 +155,9 @@ def test_diff_prints_both_errors_and_the_verdict(fake):
     assert lines[0] == f"Error of FSA vs torch: {PUBLISHED}"
     assert lines[1] == f"Error of golden vs torch: {PUBLISHED}"
     assert lines[2] == "FSA equals the golden model bit for bit (16 values)"
-    assert lines[3] == "Cycles: 65"
+    assert lines[3] == f"Error of FSA vs float64: {FLOAT64}"
+    assert lines[4] == f"Error of golden vs float64: {FLOAT64}"
+    assert lines[5] == "Cycles: 65"
 
 
 def test_diff_that_fails_names_the_first_difference(fake, tmp_path):
@@ -201,12 +206,12 @@ def test_diff_verbose_values_are_those_of_the_golden_model(fake):
 
 def test_diff_only_runs_no_hardware(fake):
     fake(fail=AssertionError("the hardware ran"))
-    assert ok("--diff-only") == f"Error of golden vs torch: {PUBLISHED}\n"
+    assert ok("--diff-only") == f"Error of golden vs torch: {PUBLISHED}\nError of golden vs float64: {FLOAT64}\n"
     assert "captured" not in ok("--diff-only", "--diff-verbose")
 
 
 def test_golden_engine_prints_no_cycles():
-    assert ok("--engine", "golden") == f"Error of golden vs torch: {PUBLISHED}\n"
+    assert ok("--engine", "golden") == f"Error of golden vs torch: {PUBLISHED}\nError of golden vs float64: {FLOAT64}\n"
 
 
 def test_quiet_prints_nothing(fake, tmp_path):
@@ -220,7 +225,7 @@ def test_json(fake, tmp_path):
     run = json.loads(path.read_text())
     assert list(run) == [
         "config", "engine", "seq_q", "seq_kv", "causal", "reciprocal", "cycles", "inner_iteration_cycles",
-        "utilisation", "bit_exact", "errors", "counters",
+        "utilisation", "bit_exact", "errors", "counters", "errors_float64", "run",
     ]  # fmt: skip
     assert Config.from_dict(run["config"]) == preset("FSA4X4Fp16Config").replace(reciprocal="division")
     assert (run["engine"], run["seq_q"], run["seq_kv"], run["causal"]) == ("myhdl", 8, 12, True)
@@ -231,6 +236,8 @@ def test_json(fake, tmp_path):
     assert run["utilisation"] == pytest.approx(2 * 4 * 3 / 261)
     assert run["errors"]["FSA"] == run["errors"]["golden"]
     assert set(run["errors"]["FSA"]) == {"MAE", "MSE", "MaxErr", "RelErr"}
+    assert run["errors_float64"]["FSA"] == run["errors_float64"]["golden"]
+    assert set(run["errors_float64"]["FSA"]) == {"MAE", "MSE", "MaxErr", "RelErr"}
 
 
 def test_json_without_a_comparison(fake, tmp_path):
@@ -247,8 +254,10 @@ def test_json_without_a_comparison(fake, tmp_path):
 
 def test_json_has_null_where_an_error_is_not_finite(tmp_path, tensors):
     np.save(tensors["--v"], np.full((4, 4), np.nan, np.float16))
-    ok(*flat(tensors), "--engine", "golden", "--json", tmp_path / "run.json")
-    assert json.loads((tmp_path / "run.json").read_text())["errors"]["golden"]["MAE"] is None
+    result = fsa_sim(*flat(tensors), "--engine", "golden", "--json", tmp_path / "run.json")
+    assert result.exit_code == 0
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["errors"]["golden"]["MAE"] is run["errors_float64"]["golden"]["MAE"] is None
 
 
 def test_own_tensors_and_out(fake, tmp_path, tensors):
@@ -671,7 +680,8 @@ def test_published_numbers_from_the_hardware():
         f"Error of golden vs torch: {PUBLISHED}",
         "FSA equals the golden model bit for bit (16 values)",
     ]
-    assert lines[3] == "Cycles: 65"
+    assert lines[3:5] == [f"Error of FSA vs float64: {FLOAT64}", f"Error of golden vs float64: {FLOAT64}"]
+    assert lines[5] == "Cycles: 65"
 
 
 def test_waveform_of_the_hardware(tmp_path):

@@ -156,11 +156,12 @@ def test_bad_options(options, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("option", [
-    ("--seq-q", 4), ("--seq-kv", 4), ("--causal",), ("--diff",), ("--diff-only",), ("--diff-verbose",),
-    ("--out", "o.npy"), ("--q", "q.npy"),
+    ("--seq-q", 4), ("--seq-kv", 4), ("--causal",), ("--diff-only",), ("--diff-verbose",),
+    ("--out", "o.npy"), ("--q", "q.npy"), ("--seed", 0), ("--distribution", "uniform"),
 ])
 def test_attention_options_with_a_program(option, files):
-    assert f"{option[0]}: is about attention" in refused(*files, *option)
+    written = " ".join(map(str, option))
+    assert f"error: {written}: is about attention: cannot go with --program {files[1]}" in refused(*files, *option)
 
 
 @pytest.mark.parametrize("size", [0, 3, 6])

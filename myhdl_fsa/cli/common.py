@@ -9,9 +9,16 @@ from typing import Any
 import click
 
 from myhdl_fsa.config import Config, ConfigError, preset
-from myhdl_fsa.workbench.files import OutputError, check_writable, is_device, write_atomic
+from myhdl_fsa.workbench.files import (
+    OutputError,
+    check_writable,
+    is_device,
+    write_atomic,
+    write_standard_output,
+)
 
 FILE = click.Path(path_type=Path)
+STANDARD_OUTPUT = Path("-")
 DEFAULT_CONFIG = "FSA4X4Fp16Config"
 CONTEXT: dict[str, Any] = {
     # The published commands spell their options with underscores; both spellings are read.
@@ -41,9 +48,21 @@ def load_config(name: str, reciprocal: str | None) -> Config:
         raise click.UsageError(f"--config {name}: cannot read: not UTF-8 text") from None
 
 
+def is_standard_output(path: Path | None) -> bool:
+    """Whether an output is ``-``."""
+    return path == STANDARD_OUTPUT
+
+
 def check_output(option: str, path: Path, regular: bool = False) -> None:
-    """Raises click.UsageError when ``path`` cannot be written, or with ``regular`` when it is a device."""
+    """Raises click.UsageError when ``path`` cannot be written, or with ``regular`` when it is a device.
+
+    ``-``, standard output, can be.
+    """
     try:
+        if is_standard_output(path):
+            if regular:
+                raise OutputError("must be a regular file, not standard output")
+            return
         check_writable(path)
         if regular and is_device(path):
             raise OutputError("must be a regular file")
@@ -52,10 +71,16 @@ def check_output(option: str, path: Path, regular: bool = False) -> None:
 
 
 def write_output(option: str, path: Path | None, data: bytes) -> None:
-    """Writes ``data`` to the file of an option, if it was given. Raises click.ClickException of one line."""
+    """Writes ``data`` to the file of an option, if it was given, ``-`` being standard output.
+
+    Raises click.ClickException of one line.
+    """
     if path is None:
         return
     try:
-        write_atomic(path, data)
+        if is_standard_output(path):
+            write_standard_output(data)
+        else:
+            write_atomic(path, data)
     except OutputError as error:
         raise click.ClickException(f"{option} {path}: cannot write: {error}") from None
