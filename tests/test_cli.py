@@ -25,6 +25,7 @@ import myhdl_fsa.engine
 from myhdl_fsa import easyfloat, golden
 from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat
 from myhdl_fsa.arithmetic.tensors import to_elem
+from myhdl_fsa.cli.convert import main as convert_main
 from myhdl_fsa.cli.sim import main
 from myhdl_fsa.config import PRESETS, Config, preset
 from myhdl_fsa.engine import EngineResult, RunError
@@ -481,7 +482,7 @@ def _archive(path):
 
 
 BAD_FILES = {
-    "missing": (lambda path: path.unlink(), "No such file"),
+    "missing": (lambda path: path.unlink(), ": cannot read: No such file"),
     "directory": (lambda path: (path.unlink(), path.mkdir()), "cannot read"),
     "empty": (lambda path: path.write_bytes(b""), "is not a .npy file"),
     "text": (lambda path: path.write_text("1 2 3 4\n"), "is not a .npy file"),
@@ -763,6 +764,12 @@ def test_standard_output_that_is_full():
     assert (run.returncode, run.stderr) == (1, "fsa-sim: error: --out -: cannot write: No space left on device\n")
 
 
+def test_fsa_converts_configuration_on_standard_output(tmp_path):
+    result = CliRunner().invoke(convert_main, ["--top", "pe", "--out", str(tmp_path), "--json", "-"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert Config.from_dict(json.loads(result.stdout)) == preset("FSA4X4Fp16Config")
+
+
 # Errors against float64
 
 
@@ -804,7 +811,7 @@ def test_inputs_that_are_not_finite_are_counted_in_one_warning(tmp_path, tensors
 
 
 def test_generated_tensors_that_overflow_a_small_format():
-    config = Config(rows=4, cols=4, elem=FloatFormat(3, 2))
+    config = Config(rows=4, cols=4, elem=FloatFormat(3, 2), exp2_pieces=4)
     work = generate(config, 4096, 4, seed=0, distribution="fa3")
     infinite = sum(np.count_nonzero(np.isinf(to_float32(bits, config.elem))) for bits in (work.q, work.k, work.v))
     assert work.not_finite == NotFinite(overflowed=infinite, values=4104 * 4)

@@ -320,8 +320,9 @@ def test_memory_outside(files, tmp_path):
     np.save(tmp_path / "x.npy", np.zeros(4, np.uint16))
     end = BASE + CONFIG.memory_size
     for address in (0, BASE - 2, end - 6, end):
-        assert "memory is from" in refused(*files, "--load", f"{address}={tmp_path / 'x.npy'}")
-        assert "memory is from" in refused(*files, "--dump", f"{address}:8={tmp_path / 'y.bin'}")
+        for option, value in (("--load", f"{address}={tmp_path / 'x.npy'}"), ("--dump", f"0{address}:8=y.bin")):
+            assert f"error: {option} {value}: 8 bytes: memory is from 0x80000000 to 0x8fffffff" in refused(
+                *files, option, value)
 
 
 def test_files_to_load_that_are_none(files, tmp_path):

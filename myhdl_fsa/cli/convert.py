@@ -18,6 +18,7 @@ from myhdl_fsa.cli.common import (
     FILE,
     check_output,
     is_config_file,
+    is_standard_output,
     load_config,
     write_output,
 )
@@ -44,6 +45,11 @@ class Options:
     testbench: bool
     check: bool
     quiet: bool
+
+    @property
+    def prints(self) -> bool:
+        """Whether lines go to standard output: not when --quiet, nor when it is --json's file."""
+        return not self.quiet and not is_standard_output(self.json)
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ def main(**given: object) -> int:
     _write(options, folder, conversion)
     if not own_json:
         write_output("--json", options.json, config.to_json().encode())
-    if not options.quiet:
+    if options.prints:
         _report(folder, conversion, time.perf_counter() - start)
     if options.check:
         _check(options, folder, conversion)
@@ -221,7 +227,7 @@ def _check(options: Options, folder: Path, conversion: Conversion) -> None:
             check(folder, conversion.top, conversion.sources, conversion.bench)
     except CheckError as error:
         raise click.ClickException(f"--check: {error}") from None
-    if not options.quiet:
+    if options.prints:
         click.echo(f"Verilator's lint and Icarus's elaboration: no warnings (waived: {', '.join(WAIVED)})")
 
 

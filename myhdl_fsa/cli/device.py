@@ -27,9 +27,9 @@ def read_program(path: Path, loads: tuple[Load, ...], dumps: tuple[Dump, ...], c
     words = _assembled(path, data) if path.suffix.lower() == ".s" else _binary(path, data)
     memory = tuple((load.address, _contents(load)) for load in loads)
     for (address, contents), load in zip(memory, loads, strict=True):
-        _check_inside(f"--load {address:#x}={load.path}", Region(address, len(contents)), config)
+        _check_inside(f"--load {load.text}", Region(address, len(contents)), config)
     for dump in dumps:
-        _check_inside(f"--dump {dump.region.address:#x}:{dump.region.size}={dump.path}", dump.region, config)
+        _check_inside(f"--dump {dump.text}", dump.region, config)
     return Program(words, memory, tuple(dump.region for dump in dumps))
 
 
@@ -65,15 +65,14 @@ def _assembled(path: Path, data: bytes) -> tuple[int, ...]:
 
 
 def _contents(load: Load) -> bytes:
-    path = load.path
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(load.path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
-        raise click.UsageError(f"--load {path}: cannot read: {error.strerror or error}") from None
+        raise click.UsageError(f"--load {load.text}: cannot read: {error.strerror or error}") from None
     except Exception:  # numpy's header parser raises whatever a damaged header makes it raise
-        raise click.UsageError(f"--load {path}: is not a .npy file of numbers") from None
+        raise click.UsageError(f"--load {load.text}: is not a .npy file of numbers") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "uif":
-        raise click.UsageError(f"--load {path}: must hold integers or floating-point numbers")
+        raise click.UsageError(f"--load {load.text}: must hold integers or floating-point numbers")
     return np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 

@@ -16,7 +16,7 @@ from myhdl_fsa.config import ConfigError
 @click.command("fsa-sim", cls=GroupedCommand, groups=GROUPS, constraints=CONSTRAINTS, context_settings=CONTEXT)
 @click.version_option(package_name="myhdl-fsa")
 def main(**given: object) -> int:
-    """Run attention on the array and print its error against torch, its cycles and its utilisation."""
+    """Run attention on the array and print its errors against torch and float64, its cycles and its utilisation."""
     options = Options(**given)  # type: ignore[arg-type]
     config = load_config(options.config, options.reciprocal)
     check_build_dir(options)

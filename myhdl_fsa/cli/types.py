@@ -113,6 +113,8 @@ class Load:
 
     address: int
     path: Path
+    text: str
+    """as it was written"""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,8 @@ class Dump:
 
     region: Region
     path: Path
+    text: str
+    """as it was written"""
 
 
 _NUMBER = r"(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,19})"
@@ -155,7 +159,7 @@ class LoadType(click.ParamType):
         found = re.fullmatch(f"{_NUMBER}=(.+)", value)
         if found is None:
             _refuse(self, value, "ADDR=FILE.npy, the address in bytes, as 0x80000000=q.npy", param, ctx)
-        return Load(_integer(found[1]), Path(found[2]))
+        return Load(_integer(found[1]), Path(found[2]), value)
 
 
 class DumpType(click.ParamType):
@@ -170,7 +174,7 @@ class DumpType(click.ParamType):
         found = re.fullmatch(f"{_NUMBER}:{_NUMBER}=(.+)", value)
         if found is None or _integer(found[2]) == 0:
             _refuse(self, value, "ADDR:BYTES=FILE.bin, at least one byte, as 0x80000000:64=o.bin", param, ctx)
-        return Dump(Region(_integer(found[1]), _integer(found[2])), output_path(found[3]))
+        return Dump(Region(_integer(found[1]), _integer(found[2])), output_path(found[3]), value)
 
 
 def _integer(text: str) -> int:

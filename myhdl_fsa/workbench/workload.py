@@ -157,7 +157,7 @@ def _read(option: str, path: Path) -> npt.NDArray[np.floating[Any]]:
     except WorkloadError:
         raise
     except OSError as error:
-        raise WorkloadError(option, f"cannot read {path}: {error.strerror or error}") from None
+        raise WorkloadError(option, f"{path}: cannot read: {error.strerror or error}") from None
     except Exception as error:  # numpy's header parser raises whatever a damaged header makes it raise
         if "object" in str(error).lower():
             raise WorkloadError(option, f"{path} holds pickled objects: must hold floating-point numbers") from None
