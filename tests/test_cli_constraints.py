@@ -16,7 +16,7 @@ from programs import Attention
 import myhdl_fsa.engine
 import myhdl_fsa.sims.lockstep
 from myhdl_fsa.cli.command import GroupedCommand, option
-from myhdl_fsa.cli.constraints import Excludes, Lacks, Needs, Together, Use, uses
+from myhdl_fsa.cli.constraints import Alone, Excludes, Lacks, Needs, Together, Use, uses
 from myhdl_fsa.cli.sim import main
 from myhdl_fsa.cli.sim_options import CONSTRAINTS, GROUPS
 from myhdl_fsa.config import preset
@@ -272,13 +272,18 @@ def test_a_command_of_another_table():
     ran = []
     command = GroupedCommand(
         "fsa-wave", callback=lambda **given: ran.append(given),
-        groups={"Waveform": [option("--vcd"), option("--wave-from", type=int), option("--wave-to", type=int)]},
-        constraints=[Needs("--wave-from, --wave-to", "--vcd")],
+        groups={"Waveform": [option("--vcd"), option("--wave-from", type=int), option("--wave-to", type=int)],
+                "Cache": [option("--clear-cache", is_flag=True), option("--quiet", is_flag=True)]},
+        constraints=[Alone("--clear-cache", "--quiet"), Needs("--wave-from, --wave-to", "--vcd")],
     )
     result = CliRunner().invoke(command, ["--wave-to", "5"])
     assert (result.exit_code, result.stderr) == (2, "fsa-wave: error: --wave-to 5: needs --vcd\n")
+    result = CliRunner().invoke(command, ["--vcd", "x", "--clear-cache"])
+    assert result.stderr == "fsa-wave: error: --clear-cache: does nothing else: cannot go with --vcd x\n"
     assert CliRunner().invoke(command, ["--wave-to", "5", "--vcd", "x"]).exit_code == 0
-    assert ran == [{"vcd": "x", "wave_from": None, "wave_to": 5}]
+    assert CliRunner().invoke(command, ["--quiet", "--clear-cache"]).exit_code == 0
+    assert ran == [{"vcd": "x", "wave_from": None, "wave_to": 5, "clear_cache": False, "quiet": False},
+                   {"vcd": None, "wave_from": None, "wave_to": None, "clear_cache": True, "quiet": True}]
 
 
 def test_help_has_every_option_once_in_its_group():

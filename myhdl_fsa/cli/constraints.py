@@ -158,6 +158,22 @@ class Excludes(Constraint):
 
 
 @dataclass(frozen=True)
+class Alone(Constraint):
+    """An option that does one thing and nothing of what the others say, but for those it ``goes_with``."""
+
+    option: str
+    goes_with: str
+
+    def violations(self, line: CommandLine) -> Iterator[Violation]:
+        """As Constraint."""
+        allowed = {self.option, *(use.option for use in uses(self.goes_with))}
+        others = [option for option in line.written if option not in allowed]
+        if self.option in line.written and others:
+            yield Violation(self.option, f"{line.said(self.option)}: does nothing else: "
+                                         f"cannot go with {line.said(others[0])}")
+
+
+@dataclass(frozen=True)
 class Lacks(Constraint):
     """What something does not have, and so the options that mean nothing with it."""
 

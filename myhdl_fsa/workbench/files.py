@@ -49,11 +49,16 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def write_standard_output(data: bytes) -> None:
-    """Writes ``data`` there, after what was printed before. Raises OutputError."""
+    """Writes ``data`` there, after what was printed before.
+
+    Raises OutputError, but BrokenPipeError where nobody reads any more.
+    """
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise OutputError(_reason(error)) from None
 
