@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+TESTING := $(VENV)/.installed-for-tests
 LINT_TREE := build/lint/myhdl_fsa
 SOURCES := myhdl_fsa convert sims tests $(wildcard benchmarks)
 PYTEST := $(BIN)/python -m pytest -n 2
@@ -17,23 +18,30 @@ PYTEST := $(BIN)/python -m pytest -n 2
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
-install: $(INSTALLED) ## a virtual environment in .venv with the versions of constraints.txt
+install: $(INSTALLED) ## a virtual environment in .venv with what running needs, in the versions of constraints.txt
 
-# The stamp is newer than what the installation depends on, so a second run installs nothing.
+# A stamp is newer than what the installation depends on, so a second run installs nothing. What runs needs less than
+# what is tested.
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "make: error: $(PYTHON) is missing or older than Python 3.11; name another with PYTHON=..." >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint]'
+	$(PIP_INSTALL) -e .
+	@touch $@
+
+$(TESTING): $(INSTALLED)
+	$(PIP_INSTALL) -e '.[test,lint]'
 	@touch $@
 
 sim: $(INSTALLED) ## the 4x4 array on 4 queries and 4 keys
 	$(BIN)/fsa-sim --seq-q 4 --seq-kv 4
+	@echo "fsa-sim and fsa-convert are in $(BIN): . $(BIN)/activate puts them on the path" >&2
 
-test: $(INSTALLED) hdl-tools lint ## lint, then every test that is not slow
+test: $(TESTING) hdl-tools lint ## lint, then every test that is not slow
 	$(PYTEST) -m "not slow"
 
-test-slow: $(INSTALLED) hdl-tools ## the slow tests alone
+test-slow: $(TESTING) hdl-tools ## the slow tests alone
 	$(PYTEST) -m slow
 
 # The testbench needs no Python: the commands are those of the README.
@@ -46,14 +54,14 @@ convert-check: $(INSTALLED) hdl-tools ## the 4x4 machine as Verilog: lint, and i
 	  tb_accelerator.v >build.log || { cat build.log; exit 1; }
 	cd $(CONVERTED) && obj_dir/Vtb_accelerator
 
-lint: $(INSTALLED) ## ruff and mypy
+lint: $(TESTING) ## ruff and mypy
 	$(BIN)/ruff check $(SOURCES)
 	@rm -rf build/lint && mkdir -p $(LINT_TREE)
 	@cd $(LINT_TREE) && ln -s ../../../myhdl_fsa/* ../../../convert ../../../sims .
 	$(BIN)/mypy
 
 bench: $(INSTALLED) hdl-tools ## the speed figures of the README
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(PIP_INSTALL) -e '.[bench]'
 	@scripts=(benchmarks/*.py); test -e "$${scripts[0]}" || { echo "make: error: benchmarks/ holds no script" >&2; exit 1; }; \
 	for script in "$${scripts[@]}"; do echo "== $$script"; $(BIN)/python "$$script"; done
 
@@ -62,7 +70,7 @@ bench: $(INSTALLED) hdl-tools ## the speed figures of the README
 LIBPYTHON = libpython$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 HAS_LIBPYTHON = $(BIN)/python -c 'import find_libpython, sys; sys.exit(find_libpython.find_libpython() is None)'
 HDL_PACKAGES = iverilog verilator g++ make $(LIBPYTHON)
-hdl-tools: $(INSTALLED)
+hdl-tools: $(TESTING)
 	@if command -v iverilog >/dev/null && command -v verilator >/dev/null && $(HAS_LIBPYTHON); then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ]; then as_root=; elif command -v sudo >/dev/null; then as_root=sudo; else as_root=none; fi; \
 	if [ "$$as_root" = none ] || ! command -v apt-get >/dev/null; then \

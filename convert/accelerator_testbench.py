@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from string import Template
 
-from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.axi import MANAGER_DRIVES, AxiLite, AxiRead, AxiWrite, Response
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.testbench_data import KEY_TILES, TestbenchError, attention_data, hex_text
+from myhdl_fsa.dataflows import attention_cycles
 from myhdl_fsa.frontend.registers import Register
 from myhdl_fsa.golden import attention
 from myhdl_fsa.isa import Kind
 from myhdl_fsa.kernel.errors import KernelError
 from myhdl_fsa.kernel.flash_attention import attention_kernel
 from myhdl_fsa.program import State
-from myhdl_fsa.sims.schedule import expected_cycles
 
 
 def accelerator_testbench(config: Config) -> dict[str, str]:
@@ -42,7 +41,6 @@ def accelerator_testbench(config: Config) -> dict[str, str]:
         Register.ENQUEUED: words, Register.DEQUEUED: words, Register.MATRIX: kinds.count(Kind.MATRIX),
         Register.DMA: kinds.count(Kind.DMA), Register.FENCE: kinds.count(Kind.FENCE),
     }
-    latency = Reciprocal(config.acc, config.reciprocal).latency
     bursts = config.cols + 2 * KEY_TILES * config.rows + config.rows
     beats = max(config.scratchpad_row_bytes, config.accumulator_row_bytes) // config.beat_bytes
     channels = {**vars(AxiRead(config)), **vars(AxiWrite(config))}
@@ -52,7 +50,7 @@ def accelerator_testbench(config: Config) -> dict[str, str]:
         words=words, checks=len(checks), ports=config.memory_ports, beat=config.beat_bytes, bytes=len(memory),
         base=f"{len(channels['araddr'])}'h{base:x}", first=region.address - base, values=expected.size,
         columns=config.cols, width=config.acc.width, value_bytes=config.accumulator_row_bytes // config.cols,
-        limit=2000 + 8 * words + 4 * expected_cycles(config, 1, KEY_TILES, False, latency) + bursts * (beats + 20),
+        limit=2000 + 8 * words + 4 * attention_cycles(config, 1, KEY_TILES) + bursts * (beats + 20),
         address=len(channels["araddr"]), address_high=len(channels["araddr"]) - 1,
         set_active=int(Register.SET_ACTIVE), queue=int(Register.QUEUE), outside=int(Response.DECERR),
         host="\n".join(

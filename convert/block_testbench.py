@@ -31,9 +31,9 @@ from myhdl_fsa.program import Program, Timing
 from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator_bench
-from myhdl_fsa.sims.core_bench import pack
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
+from myhdl_fsa.sims.ideal_device import pack
 
 BLOCK_CYCLES = 400
 """at least that many"""

@@ -6,13 +6,15 @@ from string import Template
 from typing import Any
 
 from myhdl_fsa.arithmetic.formats import Bits
-from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.testbench_data import KEY_TILES, TestbenchError, attention_data, hex_text
+from myhdl_fsa.dataflows import attention_cycles
 from myhdl_fsa.golden import attention
+from myhdl_fsa.isa import Dma, Transfer
+from myhdl_fsa.kernel.legality import scratchpad_rows
 from myhdl_fsa.sequencer import MatrixInstruction
-from myhdl_fsa.sims.core_bench import CoreRun, pack
-from myhdl_fsa.sims.schedule import O_ROW, Operand, expected_cycles, flash_attention, scratchpad_row, tile_loads
+from myhdl_fsa.sims.core_bench import attention_run
+from myhdl_fsa.sims.ideal_device import pack
 
 
 def core_testbench(config: Config) -> dict[str, str]:
@@ -20,34 +22,33 @@ def core_testbench(config: Config) -> dict[str, str]:
 
     Raises TestbenchError when the scratchpad does not hold them.
     """
-    n, steps = config.rows, flash_attention(config, 1, KEY_TILES, False)
     q, k, v = attention_data(config)
-    run = CoreRun(config, steps, q, k, v)
+    run = attention_run(q, k, v, config)
+    n, steps = config.rows, run.steps
 
     fields = MatrixInstruction(config)
     widths = {name: len(signal) or 1 for name, signal in vars(fields).items() if name not in ("valid", "ready")}
     instructions = [
-        _join((({"function": int(step.function), **step.fields}).get(name, 0) % (1 << width), width)
-              for name, width in widths.items())
-        for step in steps
+        _join((getattr(step, name) % (1 << width), width) for name, width in widths.items()) for step in steps
     ]
     address, row = len(fields.scratchpad_row), config.rows * config.elem.width
-    loads = [
-        _join([(scratchpad_row(config, tile) + index, address), (word, row)])
-        for tile in tile_loads(steps) for index, word in enumerate(run.tile_rows(tile))
-    ]
-    last = max(scratchpad_row(config, tile) + (config.cols if tile.operand is Operand.Q else n)
-               for tile in tile_loads(steps))
-    if last > config.scratchpad_rows:
-        raise TestbenchError(f"the testbench needs {last} scratchpad rows, two tiles of Q, K and V each: "
+    transfers = [instruction for instruction in run.kernel.instructions if isinstance(instruction, Dma)]
+    tiles = [transfer for transfer in transfers if transfer.function == Transfer.LOAD]
+    (store,) = (transfer for transfer in transfers if transfer.function == Transfer.STORE)
+    loads = {
+        place: word for tile in tiles
+        for place, word in zip(scratchpad_rows(tile, config).tolist(), run.load_rows(tile), strict=True)
+    }
+    if len(loads) < sum(tile.rows for tile in tiles):
+        needed = 2 * config.cols + 4 * n
+        raise TestbenchError(f"the testbench needs {needed} scratchpad rows, two tiles of Q, K and V each: "
                              f"the configuration has {config.scratchpad_rows}")
     output: Bits = attention(q, k, v, config)
 
-    latency = Reciprocal(config.acc, config.reciprocal).latency
-    cycles = expected_cycles(config, 1, KEY_TILES, False, latency)
+    cycles = attention_cycles(config, 1, KEY_TILES)
     text = Template(_CORE).substitute(
         loads=len(loads), steps=len(steps), rows=n, columns=config.cols, width=config.acc.width, cycles=cycles,
-        limit=len(loads) + 2 * cycles + n + 100, first_row=O_ROW, address_high=address - 1, row_high=row - 1,
+        limit=len(loads) + 2 * cycles + n + 100, first_row=store.row, address_high=address - 1, row_high=row - 1,
         load_high=address + row - 1, step_high=sum(widths.values()) - 1,
         ram_high=len(fields.accumulator_row) - 1, out_high=config.cols * config.acc.width - 1,
         declarations="\n".join(f"    reg [{width - 1}:0] instruction_{name} = 0;" for name, width in widths.items()),
@@ -56,7 +57,7 @@ def core_testbench(config: Config) -> dict[str, str]:
     )
     return {
         "tb_core.v": text,
-        "tb_core_loads.hex": hex_text(loads),
+        "tb_core_loads.hex": hex_text(_join([(place, address), (word, row)]) for place, word in loads.items()),
         "tb_core_instructions.hex": hex_text(instructions),
         "tb_core_expected.hex": hex_text(pack(output[:, index], config.acc.width) for index in range(n)),
     }

@@ -160,6 +160,15 @@ class Config:
         need(self.memory_base + self.memory_size <= 1 << 39, "memory_base", "memory that ends within 39 address bits")
 
     @property
+    def fits_accelerator(self) -> bool:
+        """Whether ``check_accelerator`` passes."""
+        try:
+            self.check_accelerator()
+        except ConfigError:
+            return False
+        return True
+
+    @property
     def attention_scale(self) -> float:
         """``log2(e) / sqrt(d)`` in float64; rounded to elem or acc where it is used (spec section 2)."""
         return math.log2(math.e) / math.sqrt(self.rows)
@@ -299,3 +308,12 @@ def preset(name: str) -> Config:
     if name not in PRESETS:
         raise ConfigError(f"configuration {name!r} is unknown: known are {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def as_config(value: Config | str) -> Config:
+    """A Config as it is, or the published configuration of that name. Raises ConfigError."""
+    if isinstance(value, Config):
+        return value
+    if not isinstance(value, str):
+        raise ConfigError(f"configuration {value!r}: must be a Config or a published name")
+    return preset(value)

@@ -15,10 +15,9 @@ from myhdl_fsa.convert.hierarchy import flatten
 from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.program import Execution, Program, Region, Timing, memory_fault
 from myhdl_fsa.signals import unsigned
-from myhdl_fsa.sims.core_bench import CoreRun
 from myhdl_fsa.sims.host import Action, Host, outcomes, script
 from myhdl_fsa.sims.memory import Memory, ReadPort, Stalls, WritePort
-from myhdl_fsa.sims.monitors import collisions, intermediates
+from myhdl_fsa.sims.monitors import Intermediates, capture, collisions
 
 RESET_CYCLES = 2
 PROGRESS_INTERVAL = 64
@@ -35,8 +34,8 @@ class DeviceRun:
     watch: Watch = Watch()
     expected: int | None = None
     """cycles, for ``watch.progress``"""
-    watched: CoreRun | None = None
-    """where an engine that sees inside puts intermediates: a run of the core whose matrix instructions are the same"""
+    captured: Intermediates | None = None
+    """where an engine that sees inside puts intermediates, when the programs are one of attention"""
     careful: bool = False
     """whether an engine that sees inside stops at instructions that collide in the array: a fault of the hardware where
     the program is known to be right, and of the program otherwise"""
@@ -106,8 +105,8 @@ def watched_accelerator(clock: Any, ports: DevicePorts, run: DeviceRun) -> Any:
     parts = [accelerator(clock, ports.reset, ports.control, ports.memory, ports.interrupt, config, probe)]
     if run.careful:
         parts.append(collisions(clock, probe, config))
-    if run.watched is not None:
-        parts.append(intermediates(clock, probe, config, run.watched))
+    if run.captured is not None:
+        parts.append(capture(clock, probe, run.captured))
     return parts
 
 

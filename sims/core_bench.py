@@ -1,10 +1,12 @@
-"""The bare core's test bench: plays DMA and front end, one scratchpad row a cycle, and collects O^T."""
+"""The bare core's test bench: runs a kernel on it, with an ideal device around, a scratchpad row a cycle."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,64 +16,91 @@ from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.hierarchy import flatten
 from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core
+from myhdl_fsa.dataflows import attention_cycles
 from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.engine.request import RunError, Watch
+from myhdl_fsa.isa import Dma, Matrix, Transfer
+from myhdl_fsa.kernel.context import Kernel
+from myhdl_fsa.kernel.flash_attention import attention_kernel, attention_output
+from myhdl_fsa.kernel.legality import accumulator_rows, memory_rows, scratchpad_rows
+from myhdl_fsa.program import ErrorCode, Execution, Region, State
 from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
-from myhdl_fsa.sims.monitors import collisions, intermediates
-from myhdl_fsa.sims.schedule import O_ROW, STORE_SEMAPHORE, Operand, Step, Tile, scratchpad_row, tile_loads
+from myhdl_fsa.sims.ideal_device import FrontEnd, SemaphoreFile, from_row, to_row
+from myhdl_fsa.sims.memory import Memory
+from myhdl_fsa.sims.monitors import Intermediates, capture, collisions
 
+UNWATCHED = Watch()
+PRIMING_LOADS = 3
+"""loads that are done before the first matrix instruction starts: a tile of Q, of K and of V^T"""
 RESET_CYCLES = 2
 PROGRESS_INTERVAL = 64
 """cycles between two calls of ``progress``"""
-
-
-def pack(words: Iterable[int], width: int) -> int:
-    """Words side by side, the first in the low bits."""
-    total = 0
-    for index, word in enumerate(words):
-        total |= int(word) << (index * width)
-    return total
 
 
 @dataclass
 class CoreRun:
     """What a run of the core is given, and what it leaves behind."""
 
-    config: Config
-    steps: list[Step]
-    q: Bits
-    k: Bits
-    v: Bits
-    """elem bit patterns: [seq_q, d], [seq_kv, d], [seq_kv, d]"""
+    kernel: Kernel
     watch: Watch = Watch()
     expected: int | None = None
     """cycles, for ``watch.progress``"""
+    captured: Intermediates | None = None
+    """where an engine that sees inside puts intermediates"""
     serial: bool = False
     """wait for idle before every instruction, so that none overlap"""
 
     cycle: int = 0
     """cycles since reset"""
     issued: list[int] = field(default_factory=list)
-    """per step, the cycle in which it was accepted"""
+    """per matrix instruction, the cycle in which it was accepted"""
     overlap: list[int] = field(default_factory=list)
-    """per step, the first cycle after its own in which the next instruction could have been accepted"""
+    """per matrix instruction, the first cycle after its own in which the next one could have been accepted"""
     idle: list[int] = field(default_factory=list)
-    """per step, the first idle cycle after it (meaningful in a serial run)"""
+    """per matrix instruction, the first idle cycle after it (meaningful in a serial run)"""
     finished: int | None = None
-    """the first idle cycle after the last step"""
+    """the first idle cycle after the last matrix instruction"""
     limit_reached: bool = False
-    output: list[list[int]] = field(default_factory=list)
-    """packed O^T rows, per query tile"""
-    trace: dict[str, Bits] = field(default_factory=dict)
+    stored: list[int] = field(default_factory=list)
+    """rows of the accumulator RAM as the kernel's stores read them"""
+
+    @property
+    def config(self) -> Config:
+        """The machine's."""
+        return self.kernel.config
+
+    @cached_property
+    def steps(self) -> tuple[Matrix, ...]:
+        """The kernel's matrix instructions."""
+        return tuple(item for item in self.kernel.instructions if isinstance(item, Matrix))
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What memory holds before the run."""
+        memory = Memory(self.config)
+        for tensor, data in self.kernel.inputs:
+            memory.write(tensor.address, data)
+        return memory
 
     def check_limit(self) -> None:
         """Raises RunError when the run reached its cycle limit, saying where it stood."""
         if self.limit_reached:
             issued, count = len(self.issued), len(self.steps)
-            where = f"before {self.steps[issued]}" if issued < count else f"in {self.steps[-1]}"
+            where = f"before {self._name(issued)}" if issued < count else f"in {self._name(count - 1)}"
             raise RunError(f"cycle limit {self.watch.max_cycles} reached with {issued} of {count} matrix instructions "
                            f"issued, {where}")
+
+    def _name(self, index: int) -> str:
+        """A matrix instruction, and the tiles of attention that it belongs to."""
+        done = [Function(step.function) for step in self.steps[:index]]
+        query_tile = done.count(Function.ATTN_LSE_NORM)
+        since = done[len(done) - done[::-1].index(Function.ATTN_LSE_NORM):] if query_tile else done
+        key_tile = max(0, since.count(Function.LOAD_STATIONARY) - 1)
+        function = Function(self.steps[index].function)
+        if function is Function.LOAD_STATIONARY and since:
+            key_tile += 1
+        return f"{function.name} of query tile {query_tile}, K/V tile {key_tile}"
 
     @property
     def cycles(self) -> int:
@@ -80,19 +109,43 @@ class CoreRun:
             raise RuntimeError("the run has not finished")
         return self.finished - self.issued[0]
 
-    def tile_rows(self, tile: Tile) -> list[int]:
-        """The tile as packed scratchpad rows."""
-        n, width = self.config.rows, self.config.elem.width
-        matrix = {Operand.Q: self.q, Operand.K: self.k, Operand.V: self.v}[tile.operand]
-        rows = matrix[tile.index * n:(tile.index + 1) * n]
-        return [pack(row, width) for row in (rows.T if tile.operand is Operand.V else rows)]
+    def load_rows(self, load: Dma) -> list[int]:
+        """What a load writes, as scratchpad rows."""
+        elem = self.config.elem
+        places = memory_rows(load).tolist()
+        return [to_row(self.memory.read(Region(address, load.size)), elem) for address in places]
+
+    def result(self) -> Bits:
+        """O [seq_q, d], acc patterns, of a finished run."""
+        config, memory = self.config, self.memory
+        transfers = (item for item in self.kernel.instructions if isinstance(item, Dma))
+        stores = (transfer for transfer in transfers if transfer.function == Transfer.STORE)
+        places = chain.from_iterable(memory_rows(store).tolist() for store in stores)
+        for address, row in zip(places, self.stored, strict=True):
+            memory.write(address, from_row(row, config.cols, config.acc))
+        outputs = (memory.read(region) for region in self.kernel.program(checked=False).outputs)
+        return attention_output(self.kernel, Execution(State.DONE, ErrorCode.NONE, 0, None, tuple(outputs)))
 
     def inner_iteration_cycles(self) -> float:
         """Cycles from one LOAD_STATIONARY to where the next could be accepted, averaged over the run."""
-        loads = [i for i, step in enumerate(self.steps) if step.function is Function.LOAD_STATIONARY]
-        values = [i for i, step in enumerate(self.steps) if step.function is Function.ATTN_VALUE]
+        loads = [i for i, step in enumerate(self.steps) if step.function == Function.LOAD_STATIONARY]
+        values = [i for i, step in enumerate(self.steps) if step.function == Function.ATTN_VALUE]
         periods = [self.overlap[value] - self.issued[load] for load, value in zip(loads, values, strict=True)]
         return float(np.mean(periods))
+
+
+def attention_run(
+    q: Bits, k: Bits, v: Bits, config: Config, causal: bool = False, watch: Watch = UNWATCHED
+) -> CoreRun:
+    """The run of FlashAttention on q [seq_q, d] and k, v [seq_kv, d], elem bit patterns, whole tiles.
+
+    Raises KernelError for tensors that do not fit.
+    """
+    tiles = len(q) // config.cols, len(k) // config.rows
+    return CoreRun(
+        attention_kernel(q, k, v, config, causal), watch, attention_cycles(config, *tiles, causal),
+        Intermediates(config, *tiles, causal) if watch.trace else None,
+    )
 
 
 class CorePorts:
@@ -117,7 +170,7 @@ class CorePorts:
 
 @block
 def watched_core(clock: Any, ports: CorePorts, run: CoreRun) -> Any:
-    """The MyHDL core with its collision assertions; every intermediate goes to ``run.trace`` if that is watched."""
+    """The MyHDL core with its collision assertions; intermediates go to ``run.captured``."""
     probe: dict[str, Any] = {}
     config = run.config
     parts = [
@@ -125,8 +178,8 @@ def watched_core(clock: Any, ports: CorePorts, run: CoreRun) -> Any:
              ports.accumulator_read, config, probe),
         collisions(clock, probe, config),
     ]
-    if run.watch.trace:
-        parts.append(intermediates(clock, probe, config, run))
+    if run.captured is not None:
+        parts.append(capture(clock, probe, run.captured))
     return parts
 
 
@@ -144,11 +197,9 @@ def core_bench(
     reset, busy, release = ports.reset, ports.busy, ports.release
     instruction, write, read = ports.instruction, ports.scratchpad_write, ports.accumulator_read
     dut = make_core(clock, ports)
-    n, limit = config.rows, run.watch.max_cycles
-
-    loads = deque(tile_loads(run.steps))
-    state = _State(loads=loads)
-    primed = min(3, len(loads))
+    limit = run.watch.max_cycles
+    front, semaphores = FrontEnd(run.kernel.instructions), SemaphoreFile()
+    state = _State()
 
     @always(clock.posedge)
     def drive() -> None:
@@ -158,50 +209,55 @@ def core_bench(
             reset.next = now < RESET_CYCLES - 1
             return
         if release.valid:
-            semaphore = int(release.semaphore)
-            if semaphore == STORE_SEMAPHORE:
-                state.reads.extend(range(O_ROW, O_ROW + n))
-                run.output.append([])
-            else:
-                state.resident.pop(semaphore, None)
-        _load(now)
-        _collect()
+            semaphores.release(int(release.semaphore), int(release.value))
+        front.decode(not state.offered and not busy)
+        if now == RESET_CYCLES:
+            state.priming = min(PRIMING_LOADS, len(front.loads))
+        _load()
+        _store()
         _issue(now)
         if now % PROGRESS_INTERVAL == 0:
             run.watch.report(now - run.issued[0] if run.issued else 0, run.expected)
         if limit is not None and now >= limit and run.finished is None:
             run.limit_reached = True
             raise StopSimulation
-        if run.finished is not None and not state.reads and not state.reading and not state.expecting:
+        if run.finished is not None and not front.transfers:
             raise StopSimulation
 
-    def _load(now: int) -> None:
-        if state.rows:
-            write.data.next = state.rows.popleft()
-            write.row.next = state.row
+    def _load() -> None:
+        if state.writes:
+            write.row.next, write.data.next = state.writes.popleft()
             write.valid.next = True
-            state.row += 1
-            if not state.rows:
-                tile = state.loads.popleft()
-                state.loaded += 1
-                state.resident[tile.semaphore] = tile
+            if not state.writes:
+                state.priming -= 1
+                _done(front.loads.popleft())
             return
         write.valid.next = False
-        if state.loads and state.loads[0].semaphore not in state.resident:
-            state.rows.extend(run.tile_rows(state.loads[0]))
-            state.row = scratchpad_row(config, state.loads[0])
+        if front.loads and semaphores.acquire(front.loads[0]):
+            load = front.loads[0]
+            state.writes.extend(zip(scratchpad_rows(load, config).tolist(), run.load_rows(load), strict=True))
 
-    def _collect() -> None:
+    def _store() -> None:
         if state.expecting:
-            run.output[-1].append(int(read.data))
+            run.stored.append(int(read.data))
             state.expecting = False
+            if not state.reads and not state.reading:
+                _done(front.stores.popleft())
+                state.storing = False
         if state.reading and read.ready:
             state.expecting = True
             state.reading = False
+        if not state.storing and front.stores and semaphores.acquire(front.stores[0]):
+            state.storing = True
+            state.reads.extend(accumulator_rows(front.stores[0], config).tolist())
         if not state.reading and state.reads:
             read.row.next = state.reads.popleft()
             state.reading = True
         read.valid.next = state.reading
+
+    def _done(transfer: Dma) -> None:
+        if transfer.release:
+            semaphores.release(transfer.semaphore, transfer.release_value)
 
     def _issue(now: int) -> None:
         # ready is what an instruction that waits for nothing would see, unless one that waits is on the port
@@ -213,51 +269,47 @@ def core_bench(
             state.waiting_idle = False
         if state.offered and instruction.ready:
             run.issued.append(now)
+            front.matrix.popleft()
             state.offered = False
             state.waiting_overlap = state.waiting_idle = True
-        position = len(run.issued)
-        if position == len(run.steps):
-            instruction.wait_idle.next = False
-            if run.finished is None and not state.offered and not busy and run.issued[-1] < now:
-                run.finished = now
-        elif not state.offered:
-            step = run.steps[position]
-            ready = step.tile is None or state.resident.get(step.tile.semaphore) == step.tile
-            waits = run.serial or step.fields.get("wait_idle", 0)
-            if waits and state.waiting_overlap:
+        if not state.offered:
+            if not front.matrix:
+                instruction.wait_idle.next = False
+                if len(run.issued) == len(run.steps) and run.finished is None and not busy and run.issued[-1] < now:
+                    run.finished = now
+            elif (run.serial or front.matrix[0].wait_idle) and state.waiting_overlap:
                 # idle comes no earlier than overlap, so holding the instruction back that long costs nothing
                 instruction.wait_idle.next = False
-            elif ready and state.loaded >= primed:
-                _offer(step)
+            elif state.priming <= 0 and semaphores.acquire(front.matrix[0]):
+                _offer(front.matrix[0])
                 state.offered = True
         instruction.valid.next = state.offered
 
-    def _offer(step: Step) -> None:
-        instruction.function.next = int(step.function)
-        for name in _FIELDS:
+    def _offer(step: Matrix) -> None:
+        for name in MATRIX_FIELDS:
             signal = getattr(instruction, name)
-            signal.next = step.fields.get(name, 0) % (1 << len(signal))
+            signal.next = getattr(step, name) % (1 << (len(signal) or 1))
         if run.serial:
             instruction.wait_idle.next = True
 
     return dut, drive
 
 
-_FIELDS = ("wait_idle", "semaphore", "release", "release_value", "scratchpad_row", "scratchpad_stride", "reverse_in",
-           "reverse_out", "delay", "accumulator_row", "accumulator_stride", "zero", "causal")
+MATRIX_FIELDS = tuple(name for name in Matrix.LAYOUT if name not in ("acquire", "acquire_value"))
+"""the fields of an instruction that the core takes: its semaphore has been acquired before"""
 
 
 @dataclass
 class _State:
     """The bench between two cycles."""
 
-    loads: deque[Tile]
-    loaded: int = 0
-    rows: deque[int] = field(default_factory=deque)
-    row: int = 0
-    resident: dict[int, Tile] = field(default_factory=dict)
-    """per semaphore, the tile in its buffer"""
+    priming: int = 0
+    """loads that the first matrix instruction still waits for"""
+    writes: deque[tuple[int, int]] = field(default_factory=deque)
+    """scratchpad rows of the load under way: row number and contents"""
     reads: deque[int] = field(default_factory=deque)
+    """accumulator rows of the store under way that are not asked for yet"""
+    storing: bool = False
     reading: bool = False
     expecting: bool = False
     offered: bool = False

@@ -12,9 +12,9 @@ from myhdl_fsa.sims.core_bench import CoreRun, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.event_driven import clocked, event_driven
-from myhdl_fsa.sims.hardware_engine import HardwareEngine, output_matrix
+from myhdl_fsa.sims.hardware_engine import HardwareEngine
 
-__all__ = ["MyHDLEngine", "output_matrix", "simulate"]
+__all__ = ["MyHDLEngine", "simulate"]
 
 
 class MyHDLEngine(HardwareEngine):
@@ -23,7 +23,7 @@ class MyHDLEngine(HardwareEngine):
     name = "myhdl"
 
     def simulate_core(self, run: CoreRun) -> None:
-        """In ``cycle_simulator``; for a waveform in MyHDL's own simulator. Intermediates go to ``run.trace``."""
+        """In ``cycle_simulator``; for a waveform in MyHDL's own simulator. Intermediates go to ``run.captured``."""
         _simulate(core_bench, run, partial(watched_core, run=run))
 
     def simulate_device(self, run: DeviceRun) -> None:

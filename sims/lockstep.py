@@ -27,11 +27,10 @@ from myhdl_fsa.program import Program, Timing
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator_bench, watched_accelerator
 from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require
-from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, core_bench, watched_core
+from myhdl_fsa.sims.core_bench import CorePorts, attention_run, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.icarus_engine import INSTALL, execute
-from myhdl_fsa.sims.schedule import flash_attention
 
 SIMULATORS = ("icarus", "verilator")
 
@@ -63,8 +62,7 @@ def lockstep(
 
     Raises LockstepMismatch at the first difference, and RunError at the cycle limit and when a tool is missing.
     """
-    steps = flash_attention(config, len(q) // config.cols, len(k) // config.rows, causal)
-    run = CoreRun(config, steps, q, k, v, watch=Watch(max_cycles=max_cycles))
+    run = attention_run(q, k, v, config, causal, Watch(max_cycles=max_cycles))
     return _compare_runs(simulator, config, "core", core_bench, run, partial(watched_core, run=run),
                            CorePorts(config), build_core(config), build_dir)
 

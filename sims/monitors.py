@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from myhdl import always, block
 
+from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.control import PE_BIT, PE_CONTROL_WIDTH, PE_SIGNALS, Accumulator, Comparator
-from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.sequencer import EDGE_BIT
-
-if TYPE_CHECKING:
-    from myhdl_fsa.sims.core_bench import CoreRun
+from myhdl_fsa.tiling import visits
 
 
 class CollisionError(AssertionError):
@@ -73,25 +71,34 @@ def collisions(clock: Any, probe: dict[str, Any], config: Config) -> Any:
     return watch
 
 
+class Intermediates:
+    """Every intermediate of one attention run, as the hardware has it."""
+
+    def __init__(self, config: Config, query_tiles: int, kv_tiles: int, causal: bool) -> None:
+        n, elem, acc = config.rows, config.elem, config.acc
+        seq_q, seq_kv = query_tiles * n, kv_tiles * n
+        self.config = config
+        self.visits = visits(query_tiles, kv_tiles, causal)
+        self.trace: dict[str, Bits] = {
+            name: np.zeros((seq_q, seq_kv), (acc if name == "S" else elem).dtype)
+            for name in ("S", "S_elem", "X1", "X2", "P")
+        }
+        """by the golden model's names and in its shapes"""
+        for name in ("running_max", "delta", "scaled_delta", "rescale", "row_sum", "L"):
+            self.trace[name] = np.zeros((seq_q, kv_tiles), acc.dtype)
+        for name in ("O_partial", "O"):
+            self.trace[name] = np.zeros((seq_q, kv_tiles, n), acc.dtype)
+        self.trace["reciprocal"] = np.zeros(seq_q, acc.dtype)
+
+
 @block
-def intermediates(clock: Any, probe: dict[str, Any], config: Config, run: CoreRun) -> Any:
-    """Fills ``run.trace`` with the golden model's intermediates, by the same names, as the hardware has them.
+def capture(clock: Any, probe: dict[str, Any], into: Intermediates) -> Any:
+    """Fills ``into``.
 
     Not convertible: it watches a simulation.
     """
+    config, trace, visited = into.config, into.trace, into.visits
     n, elem, acc = config.rows, config.elem, config.acc
-    trace = run.trace
-    seq_q, seq_kv = len(run.q), len(run.k)
-    tiles = seq_kv // n
-    visits = [(s.query_tile, s.key_tile) for s in run.steps if s.function is Function.ATTN_SCORE]
-    lasts = [s.query_tile for s in run.steps if s.function is Function.ATTN_LSE_NORM]
-    for name in ("S", "S_elem", "X1", "X2", "P"):
-        trace[name] = np.zeros((seq_q, seq_kv), (acc if name == "S" else elem).dtype)
-    for name in ("running_max", "delta", "scaled_delta", "rescale", "row_sum", "L"):
-        trace[name] = np.zeros((seq_q, tiles), acc.dtype)
-    for name in ("O_partial", "O"):
-        trace[name] = np.zeros((seq_q, tiles, n), acc.dtype)
-    trace["reciprocal"] = np.zeros(seq_q, acc.dtype)
 
     commands, scores, sent, new_max = probe["commands"], probe["scores"], probe["comparator_out"], probe["new_max"]
     accumulate, results, registers_a = probe["accumulate"], probe["accumulator_results"], probe["accumulator_a"]
@@ -107,7 +114,7 @@ def intermediates(clock: Any, probe: dict[str, Any], config: Config, run: CoreRu
     """EXP_S1, ACC_SA and ACC commands so far"""
 
     def visit_of(index: int, column: int) -> tuple[int, int]:
-        query_tile, key_tile = visits[index]
+        query_tile, key_tile = visited[index]
         return query_tile * n + column, key_tile
 
     def watch_comparator(c: int) -> None:
@@ -167,7 +174,7 @@ def intermediates(clock: Any, probe: dict[str, Any], config: Config, run: CoreRu
         elif command == Accumulator.ACC:
             if rows_done[2] % n == 0:
                 for c in range(n):
-                    trace["reciprocal"][lasts[rows_done[2] // n] * n + c] = int(registers_a[c])
+                    trace["reciprocal"][rows_done[2] // n * n + c] = int(registers_a[c])
             rows_done[2] += 1
 
     @always(clock.posedge)

@@ -1,7 +1,7 @@
 """The engine that runs the converted Verilog in Verilator: the same kernel, bits and cycles as the MyHDL simulation.
 
-The bench is C++ (``verilator/harness.cpp``); this module writes its schedule, builds it once per machine into the build
-cache, runs it and reads what it leaves.
+The benches are C++ (``verilator/``). This module builds one around a machine, once, into the build cache, and runs it;
+``verilator_core`` and ``verilator_device`` write what it plays and read what it leaves.
 """
 
 from __future__ import annotations
@@ -17,22 +17,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import myhdl
-import numpy as np
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine.request import RunError, Watch
-from myhdl_fsa.sequencer import MatrixInstruction
 from myhdl_fsa.sims.accelerator_bench import DeviceRun
 from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require, run_tool
-from myhdl_fsa.sims.core_bench import RESET_CYCLES, CoreRun
+from myhdl_fsa.sims.core_bench import CoreRun
 from myhdl_fsa.sims.hardware_engine import HardwareEngine
-from myhdl_fsa.sims.schedule import (
-    O_ROW,
-    STORE_SEMAPHORE,
-    Tile,
-    scratchpad_row,
-    tile_loads,
-)
 from myhdl_fsa.sims.verilator_source import prepare
 
 HARNESS = Path(__file__).with_name("verilator") / "harness.cpp"
@@ -57,10 +48,6 @@ CHAIN = ("pe_row", "pe")
 """the module whose instances become a loop, and that of the instances: most of any machine"""
 PLAIN_WAVEFORM_TO = 8
 """rows up to which a build with a waveform has no such loops: its signals are the modules', but it builds slowly"""
-
-# The harness's Step, after the tile.
-_FIELDS = ("function", "wait_idle", "semaphore", "release", "release_value", "scratchpad_row", "scratchpad_stride",
-           "reverse_in", "reverse_out", "delay", "accumulator_row", "accumulator_stride", "zero", "causal")
 NONE = (1 << 64) - 1
 
 
@@ -74,23 +61,15 @@ class VerilatorEngine(HardwareEngine):
 
     def simulate_core(self, run: CoreRun) -> None:
         """Intermediates stay inside the Verilog. The waveform is FST when its name ends in .fst."""
-        _simulate(run, self.build_dir)
+        from myhdl_fsa.sims import verilator_core
+
+        verilator_core.simulate(run, build_dir=self.build_dir)
 
     def simulate_device(self, run: DeviceRun) -> None:
         """Likewise."""
         from myhdl_fsa.sims import verilator_device
 
         verilator_device.simulate(run, build_dir=self.build_dir)
-
-
-def simulate(run: CoreRun, *, build_dir: Path | None = None) -> None:
-    """Simulates ``run`` to its end. Raises RunError at its cycle limit, or when it cannot be built or run."""
-    _simulate(run, build_dir)
-    run.check_limit()
-
-
-def _simulate(run: CoreRun, build_dir: Path | None) -> None:
-    exchange(run, lambda kind: executable(run.config, waveform=kind, build_dir=build_dir), write_schedule, read_result)
 
 
 Run = TypeVar("Run", CoreRun, DeviceRun)
@@ -220,50 +199,3 @@ def _version(tool: str) -> str:
         raise RunError(f"{said.splitlines()[0] if said else tool}: version 5.006 or later is needed: "
                        "run `apt-get install verilator`")
     return said
-
-
-def write_schedule(run: CoreRun, path: Path) -> None:
-    """Writes what the harness plays: ``run``'s steps, the order of its loads, and its tiles as scratchpad rows."""
-    config, steps, limit = run.config, run.steps, run.watch.max_cycles
-    loads = tile_loads(steps)
-    tiles: dict[Tile, int] = {}
-    for tile in (*loads, *(step.tile for step in steps if step.tile is not None)):
-        tiles.setdefault(tile, len(tiles))
-    row_words = _words(config.rows * config.elem.width)
-    head = [
-        row_words, _words(config.cols * config.acc.width), RESET_CYCLES, min(3, len(loads)), STORE_SEMAPHORE, O_ROW,
-        config.rows, NONE if limit is None else limit, len(tiles), len(loads), len(steps),
-    ]
-    for tile in tiles:
-        head += [tile.semaphore, scratchpad_row(config, tile), config.rows]
-    head += [tiles[tile] for tile in loads]
-    signals = MatrixInstruction(config)
-    masks = {name: (1 << len(getattr(signals, name))) - 1 for name in _FIELDS}
-    for step in steps:
-        fields = {**step.fields, "function": int(step.function)}
-        if run.serial:
-            fields["wait_idle"] = 1
-        head.append(NONE if step.tile is None else tiles[step.tile])
-        head += [fields.get(name, 0) & mask for name, mask in masks.items()]
-    with path.open("wb") as file:
-        file.write(np.array(head, np.uint64).tobytes())
-        for tile in tiles:
-            for row in run.tile_rows(tile):
-                file.write(row.to_bytes(4 * row_words, "little"))
-
-
-def read_result(run: CoreRun, path: Path) -> None:
-    """Fills ``run`` with what the harness wrote."""
-    data = path.read_bytes()
-    cycle, limit, finished, issued, overlap, idle, output = (int(word) for word in np.frombuffer(data, np.uint64, 7))
-    lists = np.frombuffer(data, np.uint64, issued + overlap + idle, 7 * 8).tolist()
-    run.cycle, run.limit_reached, run.finished = cycle, bool(limit), None if finished == NONE else finished
-    run.issued, run.overlap, run.idle = lists[:issued], lists[issued:issued + overlap], lists[issued + overlap:]
-    start, size = (7 + len(lists)) * 8, 4 * _words(run.config.cols * run.config.acc.width)
-    rows = [int.from_bytes(data[at:at + size], "little") for at in range(start, start + 4 * output, size)]
-    run.output = [rows[at:at + run.config.rows] for at in range(0, len(rows), run.config.rows)]
-
-
-def _words(bits: int) -> int:
-    """32-bit words that hold so many bits."""
-    return (bits + 31) // 32

@@ -51,10 +51,9 @@ from myhdl_fsa.frontend.semaphores import SemaphoreAcquire
 from myhdl_fsa.isa import MEMORY_ADDRESS_WIDTH
 from myhdl_fsa.sequencer import EDGE_WIDTH, MatrixControl, MatrixInstruction, SemaphoreRelease, hidden_width
 from myhdl_fsa.signals import Lanes, address_width, unsigned
-from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, core_bench, watched_core
+from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, attention_run, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
-from myhdl_fsa.sims.schedule import flash_attention
 
 
 def dut(
@@ -413,7 +412,7 @@ def record_attention(
     config: Config, q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool = False
 ) -> tuple[CoreRun, Recording, Recording]:
     """Attention on the core: the run, and what its ports and those of its array carried in every cycle."""
-    run = CoreRun(config, flash_attention(config, len(q) // config.cols, len(k) // config.rows, causal), q, k, v)
+    run = attention_run(q, k, v, config, causal)
     core_log: Recording = {}
     array_log: Recording = {}
     ports = CorePorts(config)

@@ -13,7 +13,19 @@ from myhdl_fsa import golden
 from myhdl_fsa.config import Config, preset
 from myhdl_fsa.engine import engine
 from myhdl_fsa.isa import Dma, Fence, Matrix, encode, encode_all
-from myhdl_fsa.kernel import Context, Finding, KernelError, attention_kernel, attention_output, check, ensure
+from myhdl_fsa.kernel import (
+    Context,
+    Finding,
+    KernelError,
+    Origin,
+    assemble,
+    attention_kernel,
+    attention_output,
+    check,
+    disassemble,
+    ensure,
+)
+from myhdl_fsa.kernel.remedies import Remedy
 from myhdl_fsa.program import State
 
 CONFIG = Config(rows=4, cols=4)
@@ -27,7 +39,9 @@ def attention(config, query_tiles, kv_tiles, causal=False):
 
 
 def found(program, config=CONFIG):
-    return [(finding.severity, finding.index, finding.message) for finding in check(program, config)]
+    findings = check(program, config)
+    assert all(finding.remedy and "\n" not in str(finding) for finding in findings)
+    return [(finding.severity, finding.index, finding.message) for finding in findings]
 
 
 def load(**fields):
@@ -114,7 +128,8 @@ def test_the_published_kernel_overwrites_o_while_it_is_stored(causal):
     findings = check(program, config)
     assert str(findings[0]) == (
         f"error: instruction {second_value}: data race: its write to accumulator rows 1 to 4 and the store from them "
-        f"by instruction {first_store} are not ordered"
+        f"by instruction {first_store} are not ordered; let it acquire a semaphore that instruction {first_store} "
+        f"releases, or put ctx.fence(dma=True) between them"
     )
     with pytest.raises(KernelError, match=f"^instruction {second_value}: data race"):
         ensure(program, config)
@@ -315,7 +330,8 @@ def test_a_fault_of_one_instruction(instruction, message):
                value(accumulator_row=5), instruction]
     assert ("error", 8, message) in found([*program, STOP])
     assert ("error", 8, message) in found(encode_all([*program, STOP]))
-    with pytest.raises(KernelError, match=f"^instruction 8: {re.escape(message)}$"):
+    remedy = next(finding.remedy for finding in check([*program, STOP], CONFIG) if finding.message == message)
+    with pytest.raises(KernelError, match=f"^instruction 8: {re.escape(f'{message}; {remedy}')}$"):
         ensure([*program, STOP], CONFIG)
 
 
@@ -335,7 +351,7 @@ def test_words_that_are_no_instruction():
 
 @pytest.mark.parametrize(("program", "expected"), [
     (GOOD[:-1], [("warning", 8, "no fence with stop: the device is never done")]),
-    ([], [("warning", 0, "no fence with stop: the device is never done")]),
+    ([], [("warning", None, "no instructions: the device is never done")]),
     ([*GOOD, Fence(), STOP], [("warning", 10, "comes after the stop of instruction 9 and never runs")]),
     ([*GOOD, Matrix(9), store(row=0)], [("warning", 10, "comes after the stop of instruction 9 and never runs")]),
     ([*GOOD[:-1], Fence(stop=1)],
@@ -397,9 +413,12 @@ def test_a_load_behind_more_matrix_instructions_than_the_queue_holds(count, stuc
     errors = [finding for finding in check(program, CONFIG) if finding.severity == "error"]
     assert bool(errors) == stuck
     if stuck:
-        assert errors[0] == Finding("error", 0, "never acquires semaphore 0 at 1: it stays at 0")
-        assert errors[-1] == Finding("error", 9, "never decoded: the matrix queue stays full and instruction 8 "
-                                                 "waits for it")
+        assert errors[0] == Finding(
+            "error", 0, "never acquires semaphore 0 at 1: it stays at 0",
+            "load the tile with the same semaphore first, to release it at 1, or acquire it at 0")
+        assert errors[-1] == Finding(
+            "error", 9, "never decoded: the matrix queue stays full and instruction 8 waits for it",
+            "write what instruction 0 waits for before the matrix queue is full")
 
 
 def test_a_release_without_an_acquire_may_be_lost():
@@ -501,6 +520,130 @@ def test_memory_that_is_stored_and_loaded():
     assert races(store(memory_stride=32), there(address=BASE + 4096 + 16, memory_stride=32)) == []
     assert races(store(memory_stride=32), there(address=BASE + 4096 + 24, memory_stride=32)) == []
     assert races(store(memory_stride=32), there(address=BASE + 4096 + 24, memory_stride=40)) != []
+
+
+# Remedies: what each promises comes true.
+
+def before(*program):
+    return [load(), load(row=4), load(row=8), Fence(dma=1), stationary(), score(), value(),
+            value(accumulator_row=5), *program, STOP]
+
+
+def ready(*program):
+    return [*READY, *program, STOP]
+
+
+SHARED = {"semaphore": 6, "acquire": 1, "release": 1}
+NORM_6 = norm(semaphore=6, release=1, release_value=1)
+STORE_6 = store(semaphore=6, acquire=1, acquire_value=1, release=1)
+WAITING = [stationary(semaphore=0, acquire=1, acquire_value=1, release=1, release_value=1)] * 10
+RELEASING = load(semaphore=0, release=1, release_value=1)
+NEVER = load(semaphore=3, acquire=1, acquire_value=1)
+
+# What has the finding, and the same without it, for each way that the remedy names.
+MENDED = {
+    Remedy.TYPE: ([7 << 29, *encode(STOP)], encode(STOP)),
+    Remedy.MISSING_WORDS: (encode_all(GOOD[:1])[:-1], encode_all([GOOD[0], STOP]), encode(STOP)),
+    Remedy.FUNCTION: (before(Matrix(5)), before(stationary())),
+    Remedy.LOAD_TARGET: (before(load(accumulator=1)), before(load(row=12))),
+    Remedy.STORE_SOURCE: (ready(store(accumulator=0)), ready(store())),
+    Remedy.ROW_SIZE: (before(load(row=12, size=16)), before(load(row=12, size=8))),
+    Remedy.ADDRESS: (before(load(row=12, address=BASE + 4)), before(load(row=12, address=BASE + 8))),
+    Remedy.MEMORY_STRIDE: (ready(store(memory_stride=-12)), ready(store(memory_stride=-16))),
+    Remedy.SCRATCHPAD_ROWS: (before(load(row=21)), before(load(row=20))),
+    Remedy.ACCUMULATOR_ROWS: (before(value(accumulator_row=6)), before(value(accumulator_row=5))),
+    Remedy.SKEW: (before(score(reverse_out=0)), before(score(reverse_out=1))),
+    Remedy.ACCUMULATOR_STRIDE: (before(value(accumulator_stride=0, zero=0)), before(value(zero=0)),
+                                before(value(zero=0, accumulator_row=4, accumulator_stride=-1))),
+    Remedy.OVERLAP: (before(reciprocal(wait_idle=0)), before(reciprocal()),
+                     before(Fence(matrix=1), reciprocal(wait_idle=0))),
+    Remedy.MEMORY: (before(load(row=12, address=BASE - 8)), before(load(row=12))),
+    Remedy.EMPTY: ([], GOOD),
+    Remedy.NO_STOP: (GOOD[:-1], GOOD),
+    Remedy.AFTER_STOP: ([*GOOD, store(), STOP], [*GOOD[:-1], store(), STOP], GOOD),
+    Remedy.STOP_WAITS: ([load(), Fence(stop=1)], [load(), Fence(dma=1, stop=1)]),
+    Remedy.TAKEN: ([load(semaphore=3, acquire=1), load(semaphore=3, acquire=1), STOP],
+                   [load(semaphore=3, acquire=1, release=1), load(semaphore=3, acquire=1), STOP]),
+    Remedy.OPERAND_NEVER_LOADED: ([load(), Fence(dma=1), WAITING[0], STOP], [RELEASING, WAITING[0], STOP],
+                                  [load(), Fence(dma=1), replace(WAITING[0], acquire_value=0), STOP]),
+    Remedy.OTHER_NEVER_RELEASED: ([NEVER, STOP], [replace(NEVER, acquire_value=0), STOP],
+                                  [load(semaphore=3, release=1, release_value=1), NEVER, STOP]),
+    Remedy.FENCE_NEVER_PASSES: ([NEVER, STOP], [replace(NEVER, acquire_value=0), STOP]),
+    Remedy.QUEUE_STAYS_FULL: ([*WAITING, RELEASING, STOP], [RELEASING, *WAITING, STOP],
+                              [*WAITING[:8], RELEASING, *WAITING[8:], STOP]),
+    Remedy.RACE: (ready(stationary(), load()), ready(stationary(), Fence(matrix=1), load()),
+                  ready(stationary(semaphore=1, release=1, release_value=1),
+                        load(semaphore=1, acquire=1, acquire_value=1))),
+    Remedy.RACE_AFTER_RELEASE: (ready(value(), store()), ready(value(), Fence(matrix=1), store())),
+    Remedy.SAME_ACQUIRE: (ready(store(**SHARED), load(row=12, **SHARED)),
+                          ready(store(**SHARED), Fence(dma=1), load(row=12, **SHARED)),
+                          ready(store(**SHARED, release_value=1), load(row=12, **SHARED, acquire_value=1))),
+    Remedy.LOST_RELEASE: (ready(value(accumulator_row=5), NORM_6, STORE_6, replace(NORM_6, accumulator_row=5)),
+                          ready(value(accumulator_row=5), NORM_6, STORE_6, Fence(dma=1),
+                                replace(NORM_6, accumulator_row=5)),
+                          ready(value(accumulator_row=5), NORM_6, STORE_6,
+                                replace(NORM_6, accumulator_row=5, acquire=1))),
+    Remedy.LOAD_FIRST: (GOOD[1:], GOOD),
+    Remedy.START_FROM_ZERO: ([*GOOD[:3], score(zero=0), STOP], [*GOOD[:3], score(), STOP],
+                             [*GOOD[:4], Fence(matrix=1), score(zero=0), STOP]),
+    Remedy.SUM_FIRST: ([*GOOD[:3], reciprocal(), STOP], [*GOOD[:4], reciprocal(), STOP]),
+    Remedy.VALUE_FIRST: ([*GOOD[:4], norm(), STOP], [*GOOD[:5], norm(), STOP]),
+    Remedy.STORE_AFTER: ([store(), STOP], [*GOOD[:5], Fence(matrix=1), store(), STOP]),
+}
+
+
+@pytest.mark.parametrize("remedy", Remedy)
+def test_a_remedy_mends(remedy):
+    faulty, *mended = MENDED[remedy]
+    text = re.sub(r"\\{\w+\\}", ".+", re.escape(remedy.value))
+    assert any(re.fullmatch(text, finding.remedy) for finding in check(faulty, CONFIG))
+    for program in mended:
+        assert check(program, CONFIG) == []
+
+
+@pytest.mark.parametrize(("program", "remedy"), [
+    (before(Dma(2)), "set the function to one of these"),
+    (before(load(row=12, size=16)), "give the tensor rows of 8 bytes, as wide as the tile's"),
+    (ready(store(size=8)), "give the tensor rows of 16 bytes, as wide as the tile's"),
+    (before(stationary(delay=1)), "set delay 0, as ctx.load_stationary does"),
+    (before(value(reverse_out=1)), "set delay 1 and reverse_out 0, as ctx.attn_value does"),
+    ([*GOOD[:-1], Fence(stop=1)], "make it ctx.fence(dma=True, stop=True)"),
+    ([*GOOD[:4], Fence(dma=1, stop=1)], "make it ctx.fence(matrix=True, dma=True, stop=True)"),
+    ([load(semaphore=3, acquire=1), load(semaphore=3, acquire=1), STOP], "let instruction 0 release semaphore 3 at 0"),
+    (ready(load(), stationary()), "let it acquire a semaphore that instruction 8 releases, or put "
+                                  "ctx.fence(dma=True) between them"),
+    (ready(norm(), store()), "let it acquire a semaphore that instruction 8 releases, or put "
+                             "ctx.fence(matrix=True) between them"),
+])
+def test_a_remedy_is_about_the_case(program, remedy):
+    assert check(program, CONFIG)[0].remedy == remedy
+
+
+def test_a_fence_that_never_passes_names_all_it_waits_for():
+    program = [replace(NEVER, semaphore=1), replace(WAITING[0], semaphore=2), STOP]
+    assert check(program, CONFIG)[-1].remedy == "mend first what never starts, instruction 1 and instruction 0"
+
+
+# Where an instruction was written.
+
+def test_a_text_has_lines():
+    text = disassemble(encode_all(GOOD[1:])).replace("matrix attn_score", "# a comment\n\nmatrix attn_score")
+    found = check(assemble(text), CONFIG)
+    assert [(finding.index, finding.origin) for finding in found] == [(1, Origin(2)), (2, Origin(5)), (3, Origin(6))]
+    assert str(found[1]) == ("error: instruction 2 (line 5): uses scratchpad rows 0 to 3 before anything is loaded "
+                             "into them; load the tile first, with ctx.load_tile")
+    words = ["\n.word " + hex(word) for word in encode(load(size=16))]
+    assert check(assemble("fence\n" + "".join(words) + "\nfence matrix dma stop"), CONFIG)[0].origin == Origin(3)
+    cut = check(assemble("fence\n.word 0x20000000"), CONFIG)
+    assert [(finding.index, finding.origin) for finding in cut] == [(1, Origin(2)), (1, Origin(2))]
+
+
+def test_words_and_instructions_need_a_machine_and_have_no_lines():
+    for program in (encode_all(GOOD[1:]), GOOD[1:]):
+        assert [finding.origin for finding in check(program, CONFIG)] == [None] * 3
+        for examine in (check, ensure):
+            with pytest.raises(KernelError, match="^check: config is missing: must be given with words or instr"):
+                examine(program)
 
 
 def test_order_passes_through_a_third():

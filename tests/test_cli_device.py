@@ -274,7 +274,10 @@ def test_a_program_that_fails(tmp_path):
     assert result.stderr.splitlines()[-1] == (
         "fsa-sim: error: the device stopped with error 3 (scratchpad row) at instruction 0"
     )
-    assert "fsa-sim: warning: " in result.stderr.splitlines()[0]
+    assert result.stderr.splitlines()[0] == (
+        "fsa-sim: warning: instruction 0: scratchpad rows 22 to 25: must be from 0 to 23; keep the tile within the "
+        "scratchpad, as ctx.alloc_scratchpad does"
+    )
     assert json.loads((tmp_path / "run.json").read_text())["error"] == "scratchpad_row"
 
 

@@ -30,10 +30,9 @@ from myhdl_fsa.convert.testbench_data import TestbenchError
 from myhdl_fsa.convert.widths import WidthError, watch
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.signals import constant, unsigned
-from myhdl_fsa.sims.core_bench import CoreRun, core_bench, watched_core
+from myhdl_fsa.sims.core_bench import attention_run, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
-from myhdl_fsa.sims.schedule import flash_attention
 
 NAME = "FSA4X4Fp16Config"
 CORE_MODULES = ["accumulator", "accumulator_unit", "comparator", "core", "input_skew", "left_edge", "matrix_controller",
@@ -577,12 +576,12 @@ def test_locals_of_the_core_are_wide_enough(config):
     rng = np.random.default_rng(1)
     q, k, v = (from_float(rng.standard_normal((8, 4)) * 10.0 ** rng.integers(-4, 4, (8, 4)), config.elem)
                for _ in range(3))
-    core_run = CoreRun(config, flash_attention(config, 2, 2, True), q, k, v)
+    core_run = attention_run(q, k, v, config, True)
     with shared_analysis():
         bench = core_bench(core_run, unsigned(1), partial(watched_core, run=core_run))
     with watch(find(bench, "core"), modules(config, "core"), "core") as widths:
         CycleSimulator(bench).run()
-    assert len(core_run.output) == 2
+    assert len(core_run.stored) == 2 * config.rows
     used = {(module, scope) for module, scopes in widths.modules.items() for scope, found in scopes.items()
             for local in found.values() if local.most}
     assert {("pe", "registers"), ("systolic", "leave"), ("accumulator_unit", "compute"), ("core", "decode")} <= used

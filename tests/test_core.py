@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from myhdl_fsa import golden
-from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32
-from myhdl_fsa.arithmetic.reciprocal import Reciprocal
+from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat
 from myhdl_fsa.config import Config
+from myhdl_fsa.dataflows import attention_cycles
 from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.engine import RunError
+from myhdl_fsa.isa import Matrix
+from myhdl_fsa.kernel.flash_attention import attention_kernel
+from myhdl_fsa.kernel.tensor import pack
 from myhdl_fsa.plan import Direction, Flow
-from myhdl_fsa.sims import schedule
-from myhdl_fsa.sims.core_bench import CoreRun
+from myhdl_fsa.sims.core_bench import attention_run
 from myhdl_fsa.sims.core_engine import MyHDLEngine, simulate
+from myhdl_fsa.sims.ideal_device import from_row, to_row
 from myhdl_fsa.sims.monitors import CollisionError
 
 SPECIAL = np.array([0.0, -0.0, 1e-7, -3e-6, 60000.0, -65504.0, np.inf, -np.inf, np.nan, 1.0])
@@ -51,8 +56,7 @@ def compare(config, tiles_q, tiles_kv, kind, causal=False, trace=False, seed=0):
         assert set(result.trace) == set(intermediates)
         for name, bits in result.trace.items():
             np.testing.assert_array_equal(bits, intermediates[name], err_msg=name)
-    latency = Reciprocal(config.acc, config.reciprocal).latency
-    assert result.cycles == schedule.expected_cycles(config, tiles_q, tiles_kv, causal, latency)
+    assert result.cycles == attention_cycles(config, tiles_q, tiles_kv, causal)
     assert result.inner_iteration_cycles == 5 * config.rows + 13
 
 
@@ -107,7 +111,7 @@ def test_equals_golden_32(elem, causal):
 def run_serially(config, tiles_kv=1):
     """Busy cycles of each step when no two overlap."""
     q, k, v = operands(config, 1, tiles_kv, "uniform")
-    run = CoreRun(config, schedule.flash_attention(config, 1, tiles_kv, False), q, k, v, serial=True)
+    run = replace(attention_run(q, k, v, config), serial=True)
     simulate(run)
     return [idle - issued - 1 for issued, idle in zip(run.issued, run.idle, strict=True)]
 
@@ -129,14 +133,44 @@ def test_whole_kernel_cycles(n, reciprocal, latency):
     assert result.inner_iteration_cycles == 5 * n + 13
 
 
+@pytest.mark.parametrize(("n", "elem"), [(4, FP16), (8, BF16), (4, FloatFormat(5, 6)), (4, FloatFormat(4, 3))], ids=str)
+def test_one_tile_of_o_costs_no_cycle(n, elem):
+    # the published accumulator RAM: the kernel waits for a store by a fence, which is over before the array wants O
+    config = Config(rows=n, cols=n, elem=elem, accumulator_rows=n + 1)
+    q, k, v = operands(config, 3, 2, "uniform")
+    result = MyHDLEngine().attention(q, k, v, config)
+    np.testing.assert_array_equal(result.output, golden.attention(q, k, v, config))
+    assert result.cycles == 3 * (2 * (5 * n + 13) + 2 * n + 4 + 19) + 1
+
+
+def test_core_and_device_run_the_same_instructions():
+    config = Config(rows=4, cols=4)
+    q, k, v = operands(config, 2, 3, "uniform")
+    kernel = attention_run(q, k, v, config, causal=True).kernel
+    assert kernel.words == attention_kernel(q, k, v, config, causal=True).words
+    functions = [Function(item.function) for item in kernel.instructions if isinstance(item, Matrix)]
+    assert attention_run(q, k, v, config, causal=True).steps == tuple(
+        item for item in kernel.instructions if isinstance(item, Matrix))
+    assert functions.count(Function.ATTN_SCORE) == 3
+
+
+@pytest.mark.parametrize("fmt", [FP16, FP32, FloatFormat(5, 6), FloatFormat(3, 2)], ids=str)
+def test_rows_of_a_ram_and_their_bytes(fmt):
+    patterns = np.random.default_rng(1).integers(0, 1 << fmt.width, 7, dtype=np.uint64).astype(fmt.dtype)
+    data = pack(patterns, fmt)
+    row = to_row(data, fmt)
+    assert [row >> (index * fmt.width) & ((1 << fmt.width) - 1) for index in range(7)] == patterns.tolist()
+    assert from_row(row, 7, fmt) == data
+
+
 @pytest.mark.parametrize("n", [4, 8, 16])
 def test_steady_state_is_5n_plus_13(n):
     config = Config(rows=n, cols=n)
     q, k, v = operands(config, 1, 4, "uniform")
-    run = CoreRun(config, schedule.flash_attention(config, 1, 4, False), q, k, v)
+    run = attention_run(q, k, v, config)
     simulate(run)
     loads = [cycle for cycle, step in zip(run.issued, run.steps, strict=True)
-             if step.function is Function.LOAD_STATIONARY]
+             if step.function == Function.LOAD_STATIONARY]
     assert set(np.diff(loads)) == {5 * n + 13}
 
 

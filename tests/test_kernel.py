@@ -1,5 +1,6 @@
 """The kernel API: places, allocation, semaphores, the instructions it emits, and FlashAttention in it."""
 
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.easyfloat import BF16, FP16, FP32, FloatFormat, from_float
+from myhdl_fsa.engine import engine
 from myhdl_fsa.isa import Dma, Fence, Matrix
 from myhdl_fsa.kernel import (
     AccumulatorTile,
@@ -18,6 +20,7 @@ from myhdl_fsa.kernel import (
     Semaphore,
     attention_kernel,
     attention_output,
+    check,
     flash_attention,
     kernel,
 )
@@ -32,6 +35,12 @@ def refuses(message, call, *args, **kwargs):
     with pytest.raises(KernelError) as error:
         call(*args, **kwargs)
     assert str(error.value) == message
+
+
+def here(function, offset):
+    """The line ``offset`` lines into a kernel's source, its decorator being line 0, as findings show it."""
+    code = inspect.unwrap(function).__code__
+    return f"{__file__}:{code.co_firstlineno + offset} in {code.co_name}"
 
 
 def patterns(*shape, fmt=FP16):
@@ -296,7 +305,8 @@ def store_twice(ctx, place, count=1):
 def test_a_kernel_has_words_memory_and_outputs():
     array = np.arange(16.0).reshape(4, 4)
     written = store_twice(CONFIG, array, count=2)
-    refuses("instruction 0: stores accumulator rows 0 to 3 before anything is written to them", written.program)
+    refuses(f"instruction 0 ({here(store_twice, 6)}): stores accumulator rows 0 to 3 before anything is written to "
+            "them; compute the tile before it is stored, with ctx.attn_value", written.program)
     program = written.program(watchdog=7, checked=False)
     assert store_twice.__name__ == "store_twice"
     assert program.memory == ((BASE, array.astype("<f2").tobytes()),)
@@ -337,11 +347,149 @@ def test_an_output_may_be_any_place():
         return ctx.alloc_memory((2, 8)).split(4, 1)[1].reverse(0)
 
     written = columns(CONFIG)
-    (region,) = written.program().outputs
+    (region,) = written.program(checked=False).outputs
     assert region == Region(BASE + 16, 48)
     memory = pack(patterns(2, 8, fmt=FP32), FP32)
     execution = Execution(State.DONE, ErrorCode.NONE, 0, None, (memory[16:64],))
     assert written.tensors(execution)[0].tolist() == [[12, 13, 14, 15], [4, 5, 6, 7]]
+
+
+# Findings of a kernel name its lines.
+
+@kernel
+def every_method(ctx, k):
+    tile, other = ctx.alloc_scratchpad(4), ctx.alloc_accumulator(4)
+    ctx.fence()
+    ctx.load_tile(k, tile)
+    ctx.fence(dma=True)
+    ctx.load_stationary(tile)
+    ctx.attn_score(tile, other.split(1)[0], False)
+    ctx.attn_value(tile,
+                   other, False)
+    ctx.reciprocal(other.split(1)[0])
+    ctx.attn_lse_norm(other)
+    store_by_another_function(ctx, other)
+    for _ in range(2):
+        ctx.fence(matrix=True, dma=True)
+    [ctx.fence(stop=True) for _ in range(1)]
+
+
+def store_by_another_function(ctx, tile):
+    ctx.fence(matrix=True)
+    ctx.store_tile(tile, ctx.alloc_memory((4, 4)))
+
+
+def test_each_instruction_knows_its_line():
+    written = every_method(CONFIG, np.zeros((4, 4)))
+    lines = [3, 4, 5, 6, 7, 8, 10, 11, None, None, 14, 14, 15]
+    expected = [here(every_method, line) for line in lines if line is not None]
+    expected[8:8] = [here(store_by_another_function, 1), here(store_by_another_function, 2)]
+    expected[-1] = expected[-1].replace("every_method", "<listcomp>")
+    assert len(written.instructions) == 13
+    assert [str(origin) for origin in written.origins] == expected
+    assert str(written.definition) == here(every_method, 0)
+    assert written == replace(written, origins=(), definition=None)
+
+
+def test_a_library_kernel_is_named_itself():
+    origins = attention_kernel(*tensors(CONFIG, 2, 2), CONFIG).origins
+    assert {origin.function for origin in origins} == {"flash_attention"}
+    assert origins[0].file.endswith("flash_attention.py")
+    assert origins[0] is not origins[-1] and origins[0].line < origins[-1].line
+
+
+def test_findings_of_a_kernel_say_where():
+    @kernel
+    def used_too_early(ctx):
+        tile = ctx.alloc_scratchpad(4)
+        ctx.load_stationary(tile)
+        ctx.fence(matrix=True, stop=True)
+
+    written = used_too_early(CONFIG)
+    (finding,) = check(written)
+    where = here(used_too_early, 3)
+    assert (finding.index, str(finding.origin)) == (0, where)
+    text = (f"instruction 0 ({where}): uses scratchpad rows 0 to 3 before anything is loaded into them; "
+            "load the tile first, with ctx.load_tile")
+    assert str(finding) == f"error: {text}"
+    refuses(text, written.program)
+    # for another machine, and without knowing where
+    few = CONFIG.replace(memory_ports=2)
+    assert check(written, few) == [finding]
+    assert check(replace(written, origins=())) == [replace(finding, origin=None)]
+
+
+def test_what_was_not_written_by_a_method_has_no_line():
+    @kernel
+    def by_hand(ctx):
+        ctx.fence(dma=True)
+        ctx.instructions.append(Matrix(9))
+        ctx.fence(stop=True)
+
+    written = by_hand(CONFIG)
+    assert written.origins == ()
+    assert [(finding.index, finding.origin) for finding in check(written)] == [(1, None)]
+
+
+def test_a_kernel_comes_to_its_end():
+    """Words may be followed by more; a kernel is whole, and a device that is never done would end in a TIMEOUT."""
+    @kernel
+    def empty(ctx):
+        pass
+
+    @kernel
+    def endless(ctx, k):
+        ctx.load_tile(k, ctx.alloc_scratchpad(4))
+        ctx.fence(dma=True)
+
+    (finding,) = check(empty(CONFIG))
+    assert (finding.severity, finding.index) == ("error", None)
+    refuses(f"program ({here(empty, 0)}): no instructions: the device is never done; write instructions, and "
+            "ctx.fence(matrix=True, dma=True, stop=True) at the end", empty(CONFIG).program)
+    written = endless(CONFIG, np.zeros((4, 4)))
+    refuses(f"instruction 1 ({here(endless, 3)}): no fence with stop: the device is never done; add "
+            "ctx.fence(matrix=True, dma=True, stop=True) at the end", written.program)
+    for nothing, kernel_findings in ((), check(empty(CONFIG))), (written.instructions, check(written)):
+        (warning,) = check(nothing, CONFIG)
+        assert warning.severity == "warning" and warning.message == kernel_findings[0].message
+    assert written.program(checked=False).words == written.words
+
+
+# Kernels in engines.
+
+def test_an_engine_takes_a_kernel():
+    q, k, v = tensors(CONFIG, 1, 2)
+    written = attention_kernel(q, k, v, CONFIG)
+    golden = engine("golden")
+    alone = golden.execute(written, CONFIG)
+    assert alone == golden.execute(written.program(), CONFIG)
+    assert alone.state is State.DONE
+    assert golden.execute_all([written, written.program()], CONFIG) == [alone, alone]
+
+
+def test_an_engine_examines_a_kernel_for_the_machine_that_it_is():
+    golden = engine("golden")
+    with pytest.raises(KernelError, match="stores accumulator rows 0 to 3 before anything is written"):
+        golden.execute(store_twice(CONFIG, np.zeros((4, 4))), CONFIG)
+    written = attention_kernel(*tensors(CONFIG, 2, 2), CONFIG)
+    with pytest.raises(KernelError, match=r"flash_attention\): accumulator RAM rows 5 to 8: must be from 0 to 4; keep"):
+        golden.execute(written, CONFIG.replace(accumulator_rows=5))
+
+
+@pytest.mark.parametrize("given", [
+    [0], (1, 2), np.zeros(3, np.uint32), "fence stop", attention_kernel, None, 5,
+], ids=lambda given: type(given).__name__)
+def test_an_engine_refuses_what_is_no_program(given):
+    for execute in (engine("golden").execute, lambda given, config: engine("golden").execute_all([given], config)):
+        with pytest.raises(TypeError, match=f"^program: {type(given).__name__}: must be a Kernel or a Program, as in "):
+            execute(given, CONFIG)
+
+
+def test_an_engine_refuses_one_program_for_several():
+    written = attention_kernel(*tensors(CONFIG, 1, 1), CONFIG)
+    for given in (written, written.program(), np.zeros(3)):
+        with pytest.raises(TypeError, match=f"^programs: {type(given).__name__}: must be a list"):
+            engine("golden").execute_all(given, CONFIG)
 
 
 # FlashAttention.

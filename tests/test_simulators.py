@@ -13,12 +13,10 @@ from myhdl._block import _Block
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import Watch
 from myhdl_fsa.signals import BitSignal, UnsignedSignal, unsigned
-from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, core_bench, watched_core
-from myhdl_fsa.sims.core_engine import output_matrix
+from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, attention_run, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.event_driven import clocked, event_driven
-from myhdl_fsa.sims.schedule import flash_attention
 from myhdl_fsa.workbench.workload import generate
 
 CONFIG = Config()
@@ -44,10 +42,9 @@ def named_signals(top: Any) -> dict[str, Any]:
     return found
 
 
-def attention_run(causal: bool) -> CoreRun:
+def short_run(causal: bool) -> CoreRun:
     work = generate(CONFIG, 4, 8, seed=3, distribution="fa3")
-    steps = flash_attention(CONFIG, 1, 1 if causal else 2, causal)
-    return CoreRun(CONFIG, steps, work.q, work.k, work.v, watch=Watch(trace=True))
+    return attention_run(work.q, work.k, work.v, CONFIG, causal, Watch(trace=True))
 
 
 @block
@@ -69,7 +66,7 @@ def logged_bench(run: CoreRun, clock: Any, log: list[list[int]], names: list[str
 def test_cycle_simulator_equals_myhdls_own_signal_for_signal(causal) -> None:
     runs, logs, names = [], [], []
     for event in (False, True):
-        run, log, found = attention_run(causal), [], []
+        run, log, found = short_run(causal), [], []
         clock = unsigned(1)
         if event:
             event_driven(clocked(logged_bench, clock, run, clock, log, found))
@@ -93,10 +90,11 @@ def test_cycle_simulator_equals_myhdls_own_signal_for_signal(causal) -> None:
     assert moved.sum() > 200
     assert (ours.cycles, ours.cycle, ours.issued, ours.overlap) == (theirs.cycles, theirs.cycle, theirs.issued,
                                                                      theirs.overlap)
-    np.testing.assert_array_equal(output_matrix(ours), output_matrix(theirs))
-    assert ours.trace.keys() == theirs.trace.keys()
-    for name in ours.trace:
-        np.testing.assert_array_equal(ours.trace[name], theirs.trace[name], err_msg=name)
+    np.testing.assert_array_equal(ours.result(), theirs.result())
+    traces = ours.captured.trace, theirs.captured.trace
+    assert traces[0].keys() == traces[1].keys()
+    for name in traces[0]:
+        np.testing.assert_array_equal(traces[0][name], traces[1][name], err_msg=name)
 
 
 # elaboration
@@ -129,7 +127,7 @@ def structure(top: Any) -> list[Any]:
 @pytest.mark.parametrize("config", [CONFIG, Config(reciprocal="division")], ids=("newton", "division"))
 def test_shared_analysis_elaborates_the_same(config) -> None:
     def build() -> Any:
-        return watched_core(unsigned(1), CorePorts(config), attention_run(False))
+        return watched_core(unsigned(1), CorePorts(config), short_run(False))
 
     plain = structure(build())
     with shared_analysis():

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,10 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.convert import design
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.engine import RunError, engine
-from myhdl_fsa.sims import core_engine, verilator_engine
+from myhdl_fsa.sims import core_engine, verilator_core, verilator_engine
 from myhdl_fsa.sims.build_cache import MARKER, BuildCache
-from myhdl_fsa.sims.core_bench import CoreRun
+from myhdl_fsa.sims.core_bench import attention_run
 from myhdl_fsa.sims.core_engine import MyHDLEngine
-from myhdl_fsa.sims.schedule import flash_attention
 from myhdl_fsa.sims.verilator_engine import VerilatorEngine, executable
 from myhdl_fsa.sims.verilator_source import SHARED, prepare
 
@@ -104,12 +104,11 @@ def test_large_machines_against_golden(build_dir, n, elem):
 
 @pytest.mark.parametrize("serial", [False, True])
 def test_every_instruction_is_issued_when_myhdl_issues_it(build_dir, serial):
-    steps = flash_attention(FOUR, 2, 3, causal=True)
     q, k, v = operands(FOUR, 2, 3)
-    runs = [CoreRun(FOUR, steps, q, k, v, serial=serial) for _ in range(2)]
+    runs = [replace(attention_run(q, k, v, FOUR, causal=True), serial=serial) for _ in range(2)]
     core_engine.simulate(runs[0])
-    verilator_engine.simulate(runs[1], build_dir=build_dir)
-    for name in ("issued", "overlap", "idle", "finished", "cycle", "output"):
+    verilator_core.simulate(runs[1], build_dir=build_dir)
+    for name in ("issued", "overlap", "idle", "finished", "cycle", "stored"):
         assert getattr(runs[1], name) == getattr(runs[0], name), name
 
 

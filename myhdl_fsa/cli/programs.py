@@ -65,7 +65,7 @@ def _warn_of_findings(options: Options, config: Config, program: Program) -> Non
 
     findings = check(program.words, config)
     for finding in findings[:MAX_FINDINGS]:
-        warn(options, f"instruction {finding.index}: {finding.message}")
+        warn(options, finding.text)
     if len(findings) > MAX_FINDINGS:
         warn(options, f"and {len(findings) - MAX_FINDINGS} more like these")
 

@@ -7,8 +7,14 @@ from myhdl_fsa.dataflows import fsa
 from myhdl_fsa.plan import ExecutionPlan
 
 _PLANS = {"fsa": fsa.plans}
+_CYCLES = {"fsa": fsa.attention_cycles}
 
 
 def plans(config: Config) -> tuple[ExecutionPlan, ...]:
     """The execution plans of the configuration's dataflow, one an instruction."""
     return _PLANS[config.dataflow](config)
+
+
+def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bool = False) -> int:
+    """Cycles of attention on the bare core, from the first issue to idle, with memory never in the way."""
+    return _CYCLES[config.dataflow](config, query_tiles, kv_tiles, causal)

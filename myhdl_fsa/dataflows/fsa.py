@@ -8,6 +8,7 @@ from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.config import Config
 from myhdl_fsa.control import Accumulator, Comparator, Constant
 from myhdl_fsa.plan import Accumulate, AccumulatorRead, Compare, Direction, ExecutionPlan, Flow, ScratchpadRead
+from myhdl_fsa.tiling import visits
 
 PARALLEL, DOWN, UP = Direction.PARALLEL, Direction.DOWN, Direction.UP
 
@@ -105,3 +106,13 @@ def plans(config: Config) -> tuple[ExecutionPlan, ...]:
         accumulator_reciprocal(rows, Reciprocal(config.acc, config.reciprocal).latency),
         attention_lse_norm(rows),
     )
+
+
+def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bool) -> int:
+    """Cycles from first issue to idle with memory never in the way (spec section 3).
+
+    An inner iteration takes 5N + 13 cycles with the published 8 exp2 pieces, and one fewer or more with each.
+    """
+    iteration = 5 * config.rows + 5 + config.exp2_pieces
+    query_tile = 2 * config.rows + 4 + Reciprocal(config.acc, config.reciprocal).latency
+    return len(visits(query_tiles, kv_tiles, causal)) * iteration + query_tiles * query_tile + 1

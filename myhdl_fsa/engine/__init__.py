@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from myhdl_fsa.api.callable_module import make_callable
 from myhdl_fsa.engine.base import Engine
 from myhdl_fsa.engine.request import AttentionRequest, EngineResult, ProgramRequest, Progress, RunError, Watch
 
@@ -62,3 +63,6 @@ def engine(name: str, build_dir: Path | None = None) -> Engine:
     if name not in ENGINES:
         raise ValueError(f"engine {name!r}: must be one of {', '.join(ENGINES)}")
     return ENGINES[name](build_dir) if name in BUILDING_ENGINES else ENGINES[name]()
+
+
+make_callable(__name__)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine.request import AttentionRequest, EngineResult, ProgramRequest, Watch
 from myhdl_fsa.program import Execution, Program, Timing
+
+if TYPE_CHECKING:
+    from myhdl_fsa.kernel.context import Kernel
 
 
 class Engine(ABC):
@@ -42,12 +45,32 @@ class Engine(ABC):
         request = AttentionRequest(q, k, v, config, causal, timing=timing or Timing())
         return self.run_attention(request, Watch(**watch))
 
-    def execute(self, program: Program, config: Config, *, timing: Timing | None = None, **watch: Any) -> Execution:
-        """``run_programs`` with one program."""
+    # A Kernel is examined for ``config`` as ``Kernel.program`` does; anything but the two raises TypeError.
+
+    def execute(
+        self, program: Program | Kernel, config: Config, *, timing: Timing | None = None, **watch: Any
+    ) -> Execution:
+        """``run_programs`` with one program, or a Kernel's. Raises KernelError for a Kernel with an error in it."""
         return self.execute_all([program], config, timing=timing, **watch)[0]
 
     def execute_all(
-        self, programs: Sequence[Program], config: Config, *, timing: Timing | None = None, **watch: Any
+        self, programs: Sequence[Program | Kernel], config: Config, *, timing: Timing | None = None, **watch: Any
     ) -> list[Execution]:
-        """``run_programs``, one after the other on one device."""
-        return self.run_programs(ProgramRequest(programs, config, timing or Timing()), Watch(**watch))
+        """``run_programs``, one after the other on one device; ``programs`` as ``execute`` takes them."""
+        if isinstance(programs, Program) or not isinstance(programs, Sequence):
+            raise TypeError(f"programs: {type(programs).__name__}: must be a list of Kernels or Programs")
+        request = ProgramRequest([_program(program, config) for program in programs], config, timing or Timing())
+        return self.run_programs(request, Watch(**watch))
+
+
+def _program(given: Any, config: Config) -> Program:
+    """What an engine runs, from what ``execute`` was given."""
+    if isinstance(given, Program):
+        return given
+    from myhdl_fsa.kernel.checker import ensure  # with the numpy behind it, for who has written a kernel only
+    from myhdl_fsa.kernel.context import Kernel
+
+    if not isinstance(given, Kernel):
+        raise TypeError(f"program: {type(given).__name__}: must be a Kernel or a Program, as in Program(tuple(words))")
+    ensure(given, config)
+    return given.program(checked=False)

@@ -83,7 +83,7 @@ def _until_fault(words: Sequence[int], config: Config) -> tuple[list[Instruction
     """
     instructions: list[Instruction] = []
     for item in parse(words):
-        for code, _ in faults(item, config):
+        for code, *_ in faults(item, config):
             if not isinstance(item, Illegal):
                 instructions.append(item)
             return instructions, code, not isinstance(item, Illegal)
@@ -156,9 +156,9 @@ class _Device:
             case Dma():
                 return self._store(instruction)
             case Matrix():
-                reason = skew_fault(instruction) or overlap_hazard(self.previous, instruction)
-                if reason:
-                    raise RunError(f"{reason}; this has no defined result in the golden model")
+                hazard = skew_fault(instruction) or overlap_hazard(self.previous, instruction)
+                if hazard is not None:
+                    raise RunError(f"{hazard.message}; this has no defined result in the golden model")
                 self.previous = instruction
                 with np.errstate(all="ignore"):
                     self._matrix(instruction)

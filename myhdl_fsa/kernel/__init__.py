@@ -13,12 +13,13 @@ fence dma stop
 
 from __future__ import annotations
 
+from myhdl_fsa.api.callable_module import make_callable
 from myhdl_fsa.kernel.allocator import Allocator
 from myhdl_fsa.kernel.assembly import assemble, disassemble
 from myhdl_fsa.kernel.checker import check, ensure
 from myhdl_fsa.kernel.context import Context, Kernel, kernel
 from myhdl_fsa.kernel.errors import KernelError
-from myhdl_fsa.kernel.finding import Finding
+from myhdl_fsa.kernel.finding import Finding, Origin
 from myhdl_fsa.kernel.flash_attention import attention_kernel, attention_output, flash_attention
 from myhdl_fsa.kernel.semaphore import Semaphore
 from myhdl_fsa.kernel.tensor import AccumulatorTile, MemoryTensor, ScratchpadTile
@@ -31,6 +32,7 @@ __all__ = [
     "Kernel",
     "KernelError",
     "MemoryTensor",
+    "Origin",
     "ScratchpadTile",
     "Semaphore",
     "assemble",
@@ -42,3 +44,5 @@ __all__ = [
     "flash_attention",
     "kernel",
 ]
+
+make_callable(__name__)

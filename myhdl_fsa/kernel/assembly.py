@@ -31,6 +31,14 @@ _FUNCTIONS = {function.name.lower(): int(function) for function in Function}
 _PLACE = re.compile(r"(\w+)([+-]\w+)?")
 
 
+class AssembledWords(list[int]):
+    """Words and the lines, from 1, that they were written on; an ordinary list otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[int] = []
+
+
 def disassemble(words: Sequence[int]) -> str:
     """The text of a program. Raises KernelError for a word that is not 32 bits."""
     for index, word in enumerate(words):
@@ -39,9 +47,9 @@ def disassemble(words: Sequence[int]) -> str:
     return "".join(f"{line}\n" for line in _lines([int(word) for word in words]))
 
 
-def assemble(text: str) -> list[int]:
-    """The words of a text. Raises KernelError naming the line and what is allowed there."""
-    words: list[int] = []
+def assemble(text: str) -> AssembledWords:
+    """The words of a text, for which ``check`` names lines. Raises KernelError: the line and what is allowed there."""
+    words = AssembledWords()
     for number, line in enumerate(text.splitlines(), 1):
         tokens = re.split(r"[#;]", line, maxsplit=1)[0].split()
         try:
@@ -51,6 +59,7 @@ def assemble(text: str) -> list[int]:
                 words += encode_instruction(_instruction(tokens))
         except (KernelError, InstructionError) as error:
             raise KernelError(f"line {number}: {error}") from None
+        words.lines += [number] * (len(words) - len(words.lines))
     return words
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import lcm
+from types import CodeType
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +21,7 @@ from myhdl_fsa.isa import SEMAPHORES, Dma, Fence, Instruction, InstructionError,
 from myhdl_fsa.kernel.allocator import Allocator
 from myhdl_fsa.kernel.checker import ensure
 from myhdl_fsa.kernel.errors import KernelError
+from myhdl_fsa.kernel.finding import Origin
 from myhdl_fsa.kernel.semaphore import Semaphore
 from myhdl_fsa.kernel.tensor import (
     AccumulatorTile,
@@ -43,6 +46,10 @@ class Kernel:
     inputs: tuple[tuple[MemoryTensor, bytes], ...]
     """tensors and their bytes; contiguous"""
     outputs: tuple[MemoryTensor, ...]
+    origins: tuple[Origin | None, ...] = field(default=(), repr=False, compare=False)
+    """where each instruction was written; empty when nobody knows"""
+    definition: Origin | None = field(default=None, repr=False, compare=False)
+    """where the kernel's function is"""
 
     @property
     def words(self) -> tuple[int, ...]:
@@ -52,10 +59,10 @@ class Kernel:
     def program(self, watchdog: int | None = None, *, checked: bool = True) -> Program:
         """What an engine executes; ``watchdog`` is ``Program.watchdog``.
 
-        Raises KernelError for what ``checker.check`` calls an error, unless not ``checked``.
+        Raises KernelError for what ``checker.check`` calls an error, unless not ``checked``; an empty kernel is one.
         """
         if checked:
-            ensure(self.instructions, self.config)
+            ensure(self)
         return Program(
             words=self.words,
             memory=tuple((tensor.address, data) for tensor, data in self.inputs),
@@ -84,11 +91,16 @@ class Context:
         self.config = config
         self.instructions: list[Instruction] = []
         self.inputs: list[tuple[MemoryTensor, bytes]] = []
+        # The code and the offset in it that wrote each instruction: which line that is, only ``origins`` works out.
+        self._codes: list[CodeType] = []
+        self._offsets: list[int] = []
         self._memory = Allocator("memory", config.memory_base, config.memory_size, "bytes",
                                  lcm(config.memory_align, config.beat_bytes))
         self._scratchpad = Allocator("scratchpad", 0, config.scratchpad_rows, "rows")
         self._accumulator = Allocator("accumulator RAM", 0, config.accumulator_rows, "rows")
         self._semaphores: set[int] = set()
+        # what only the bare core can be has no instruction words: its rows may be too long for them
+        self._has_words = config.fits_accelerator
 
     def alloc_memory(self, shape: tuple[int, ...], fmt: FloatFormat | None = None, name: str = "") -> MemoryTensor:
         """A contiguous tensor of free memory; ``fmt`` is the configuration's acc unless given."""
@@ -148,6 +160,17 @@ class Context:
         low, high = tensor.extent
         self._memory.reserve(low, high - low)
 
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """The line that called the method, for each of ``instructions``; none at all when others changed that list.
+
+        Of a library's kernel that is its own line, not the one that asked for the kernel.
+        """
+        if len(self._codes) != len(self.instructions):
+            return ()
+        lines = {number: _Lines(code) for number, code in {id(code): code for code in self._codes}.items()}
+        return tuple([lines[id(code)][at] for code, at in zip(self._codes, self._offsets, strict=True)])
+
     def load_tile(self, memory: MemoryTensor, tile: ScratchpadTile, semaphore: Semaphore | None = None,
                   acquire: bool = True, release: bool = True) -> None:
         """Loads a [rows, config.rows] elem tensor into a scratchpad tile of its shape."""
@@ -200,7 +223,7 @@ class Context:
 
     def fence(self, matrix: bool = False, dma: bool = False, stop: bool = False) -> None:
         """Nothing after it starts until the matrix unit, or the DMA, has nothing left; ``stop`` ends the program."""
-        self._push(Fence(int(matrix), int(dma), int(stop)))
+        self._push(Fence(int(matrix), int(dma), int(stop)), 2)
 
     def _matrix(self, function: Function, scratchpad: ScratchpadTile | None, accumulator: AccumulatorTile | None,
                 semaphore: Semaphore | None, acquire: bool, release: bool, **flags: int) -> None:
@@ -254,14 +277,33 @@ class Context:
                 fields.update(acquire=1, acquire_value=semaphore.value)
             if release:
                 fields.update(release=1, release_value=semaphore.advance())
-        self._push(kind(**fields))
+        self._push(kind(**fields), 4)
 
-    def _push(self, instruction: Instruction) -> None:
-        try:
-            encode(instruction)
-        except InstructionError as error:
-            raise KernelError(str(error)) from None
+    def _push(self, instruction: Instruction, callers: int) -> None:
+        """Adds an instruction; so many calls up from here is who wrote it."""
+        if self._has_words:
+            try:
+                encode(instruction)
+            except InstructionError as error:
+                raise KernelError(str(error)) from None
         self.instructions.append(instruction)
+        frame = sys._getframe(callers)
+        self._codes.append(frame.f_code)
+        self._offsets.append(frame.f_lasti)
+
+
+class _Lines(dict[int, Origin]):
+    """The line of each offset in a function's code, found when it is asked for."""
+
+    def __init__(self, code: CodeType) -> None:
+        super().__init__()
+        self._code = code
+
+    def __missing__(self, at: int) -> Origin:
+        code = self._code
+        line = next((line for start, stop, line in code.co_lines() if start <= at < stop), None)
+        self[at] = Origin(line or code.co_firstlineno, code.co_filename, code.co_name)
+        return self[at]
 
 
 def _a(name: str) -> str:
@@ -298,7 +340,10 @@ def kernel(function: Callable[..., Any]) -> KernelFunction:
             returned = () if returned is None else (returned,)
         if not isinstance(returned, (tuple, list)) or not all(isinstance(x, MemoryTensor) for x in returned):
             raise KernelError(f"{function.__name__}: must return a MemoryTensor, several in a tuple, or None")
-        return Kernel(config, tuple(context.instructions), tuple(context.inputs), tuple(returned))
+        code = getattr(function, "__code__", None)
+        definition = None if code is None else Origin(code.co_firstlineno, code.co_filename, code.co_name)
+        return Kernel(config, tuple(context.instructions), tuple(context.inputs), tuple(returned), context.origins,
+                      definition)
 
     return write
 

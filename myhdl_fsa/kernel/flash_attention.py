@@ -12,6 +12,7 @@ from myhdl_fsa.kernel.context import Context, Kernel, kernel
 from myhdl_fsa.kernel.errors import KernelError
 from myhdl_fsa.kernel.tensor import MemoryTensor
 from myhdl_fsa.program import Execution
+from myhdl_fsa.tiling import key_tiles
 
 
 @kernel
@@ -39,7 +40,7 @@ def flash_attention(ctx: Context, q: MemoryTensor, k: MemoryTensor, v_t: MemoryT
     for i, q_part in enumerate(q.split(cols, dim=0)):
         q_tile, q_semaphore = q_tiles[i % buffers]
         o_tile = o_tiles[i % o_count]
-        seen = key_parts[: i + 1] if causal else key_parts
+        seen = key_parts[: key_tiles(i, len(key_parts), causal)]
         ctx.load_tile(q_part, q_tile, q_semaphore)
         for j, (k_part, v_part) in enumerate(seen):
             (k_tile, k_semaphore), (v_tile, v_semaphore) = k_tiles[j % buffers], v_tiles[j % buffers]

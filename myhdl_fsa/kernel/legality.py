@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from myhdl_fsa.isa import (
     Transfer,
     decode,
 )
+from myhdl_fsa.kernel.remedies import Remedy
 from myhdl_fsa.program import ErrorCode
 
 Rows = npt.NDArray[np.int64]
@@ -42,6 +44,21 @@ class Illegal:
     """None for an instruction whose last words are missing: the device waits for them"""
     part: Instruction | None = None
     """such an instruction, as far as it goes"""
+
+
+class Refusal(NamedTuple):
+    """Why the decoder refuses an instruction, and what would mend it."""
+
+    code: ErrorCode
+    message: str
+    remedy: str
+
+
+class Hazard(NamedTuple):
+    """Why an instruction that the decoder takes would go wrong, and what would mend it."""
+
+    message: str
+    remedy: str
 
 
 @dataclass(frozen=True)
@@ -115,69 +132,79 @@ def _rows(first: int, stride: int, count: int) -> Rows:
     return first + stride * np.arange(count, dtype=np.int64)
 
 
-def faults(instruction: Instruction | Illegal, config: Config) -> Iterator[tuple[ErrorCode, str]]:
+def faults(instruction: Instruction | Illegal, config: Config) -> Iterator[Refusal]:
     """Why the decoder refuses an instruction, the reason that it gives first; nothing for one that it takes.
 
     A DMA instruction of no rows is taken when its row size, address and strides are right.
     """
     match instruction:
         case Illegal(code=ErrorCode()):
-            yield ErrorCode.ILLEGAL_TYPE, instruction.message
+            yield Refusal(ErrorCode.ILLEGAL_TYPE, instruction.message, Remedy.TYPE.fill())
         case Matrix():
             yield from _matrix_faults(instruction, config)
         case Dma():
             yield from _dma_faults(instruction, config)
 
 
-def _matrix_faults(instruction: Matrix, config: Config) -> Iterator[tuple[ErrorCode, str]]:
+def _matrix_faults(instruction: Matrix, config: Config) -> Iterator[Refusal]:
     known = _row_counts(config)
     if instruction.function not in known:
         names = ", ".join(f"{f.value} ({f.name})" for f in Function if f in known)
-        yield ErrorCode.ILLEGAL_FUNCTION, f"matrix function {instruction.function}: must be one of {names}"
+        yield Refusal(ErrorCode.ILLEGAL_FUNCTION, f"matrix function {instruction.function}: must be one of {names}",
+                      Remedy.FUNCTION.fill())
         return
     yield from _row_fault(scratchpad_rows(instruction, config), config.scratchpad_rows, False)
     yield from _row_fault(accumulator_rows(instruction, config), config.accumulator_rows, True)
 
 
-def _dma_faults(instruction: Dma, config: Config) -> Iterator[tuple[ErrorCode, str]]:
+def _dma_faults(instruction: Dma, config: Config) -> Iterator[Refusal]:
     match instruction.function, instruction.accumulator:
         case (Transfer.LOAD, 1):
-            yield ErrorCode.ILLEGAL_FUNCTION, "load into the accumulator RAM: must go to the scratchpad"
+            yield Refusal(ErrorCode.ILLEGAL_FUNCTION, "load into the accumulator RAM: must go to the scratchpad",
+                          Remedy.LOAD_TARGET.fill())
             return
         case (Transfer.STORE, 0):
-            yield ErrorCode.ILLEGAL_FUNCTION, "store from the scratchpad: must come from the accumulator RAM"
+            yield Refusal(ErrorCode.ILLEGAL_FUNCTION, "store from the scratchpad: must come from the accumulator RAM",
+                          Remedy.STORE_SOURCE.fill())
             return
         case (Transfer.LOAD | Transfer.STORE, _):
             pass
         case _:
-            yield ErrorCode.ILLEGAL_FUNCTION, f"DMA function {instruction.function}: must be 0 (load) or 1 (store)"
+            yield Refusal(ErrorCode.ILLEGAL_FUNCTION,
+                          f"DMA function {instruction.function}: must be 0 (load) or 1 (store)",
+                          Remedy.FUNCTION.fill())
             return
     accumulator = bool(instruction.accumulator)
     row_bytes = config.accumulator_row_bytes if accumulator else config.scratchpad_row_bytes
     if instruction.size != row_bytes:
-        yield ErrorCode.ROW_SIZE, (f"rows of {instruction.size} bytes: must be {row_bytes}, "
-                                   f"a row of the {_ram(accumulator)}")
-    for name, value in (("memory address", instruction.address), ("memory stride", instruction.memory_stride)):
-        if value % config.beat_bytes:
-            shown = f"{value:#x}" if name == "memory address" else value
-            yield ErrorCode.MISALIGNED, f"{name} {shown}: must be a multiple of {config.beat_bytes} bytes, a beat"
+        yield Refusal(ErrorCode.ROW_SIZE, f"rows of {instruction.size} bytes: must be {row_bytes}, "
+                                          f"a row of the {_ram(accumulator)}", Remedy.ROW_SIZE.fill(size=row_bytes))
+    beat = config.beat_bytes
+    for what, value, remedy in ((f"address {instruction.address:#x}", instruction.address, Remedy.ADDRESS),
+                                (f"stride {instruction.memory_stride}", instruction.memory_stride,
+                                 Remedy.MEMORY_STRIDE)):
+        if value % beat:
+            yield Refusal(ErrorCode.MISALIGNED, f"memory {what}: must be a multiple of {beat} bytes, a beat",
+                          remedy.fill(beat=beat))
     limit = config.accumulator_rows if accumulator else config.scratchpad_rows
     rows = _rows(instruction.row, instruction.stride, instruction.rows)
     yield from _row_fault(rows, limit, accumulator)
 
 
-def _row_fault(rows: Rows, limit: int, accumulator: bool) -> Iterator[tuple[ErrorCode, str]]:
+def _row_fault(rows: Rows, limit: int, accumulator: bool) -> Iterator[Refusal]:
     if rows.size and not (0 <= min(rows[0], rows[-1]) and max(rows[0], rows[-1]) < limit):
         code = ErrorCode.ACCUMULATOR_ROW if accumulator else ErrorCode.SCRATCHPAD_ROW
-        yield code, f"{_ram(accumulator)} rows {rows[0]} to {rows[-1]}: must be from 0 to {limit - 1}"
+        remedy = Remedy.ACCUMULATOR_ROWS if accumulator else Remedy.SCRATCHPAD_ROWS
+        yield Refusal(code, f"{_ram(accumulator)} rows {rows[0]} to {rows[-1]}: must be from 0 to {limit - 1}",
+                      remedy.fill())
 
 
 def _ram(accumulator: bool) -> str:
     return "accumulator RAM" if accumulator else "scratchpad"
 
 
-def skew_fault(instruction: Matrix) -> str:
-    """Why the scratchpad flags do not bring the rows to the array in time for the function; or nothing.
+def skew_fault(instruction: Matrix) -> Hazard | None:
+    """Why the scratchpad flags do not bring the rows to the array in time for the function; None when they do.
 
     A row of LOAD_STATIONARY must reach all array rows together, one of ATTN_SCORE the last array row first and one of
     ATTN_VALUE the first array row first. Reversing before the delay only turns the elements round.
@@ -190,13 +217,15 @@ def skew_fault(instruction: Matrix) -> str:
             (Function.LOAD_STATIONARY, 0, _) | (Function.ATTN_SCORE, 1, 1) | (Function.ATTN_VALUE, 1, 0)
             | (Function.ACC_RECIPROCAL | Function.ATTN_LSE_NORM, _, _)
         ):
-            return ""
-    return (f"{function.name} with delay {instruction.delay} and reverse_out {instruction.reverse_out}: "
-            f"must have {needed[function]}")
+            return None
+    return Hazard(
+        f"{function.name} with delay {instruction.delay} and reverse_out {instruction.reverse_out}: "
+        f"must have {needed[function]}", Remedy.SKEW.fill(flags=needed[function], method=function.name.lower()),
+    )
 
 
-def overlap_hazard(previous: Matrix | None, instruction: Matrix) -> str:
-    """Why an instruction, started while the one before it still runs, would disturb it or read too early; or nothing.
+def overlap_hazard(previous: Matrix | None, instruction: Matrix) -> Hazard | None:
+    """Why an instruction, started while the one before it still runs, would disturb it or read too early; or None.
 
     Of the published plans (spec section 3): only ATTN_VALUE may follow an ATTN_SCORE at once, and the accumulators are
     still at work for the last of either when a RECIPROCAL or a NORM starts. A row is written in the cycle in which the
@@ -205,16 +234,19 @@ def overlap_hazard(previous: Matrix | None, instruction: Matrix) -> str:
     name = Function(instruction.function).name
     accumulates = instruction.function in (Function.ATTN_VALUE, Function.ATTN_LSE_NORM)
     if accumulates and not instruction.accumulator_stride and not instruction.zero:
-        return f"{name} with accumulator stride 0: must not be 0, a row would be read before it is written"
+        return Hazard(f"{name} with accumulator stride 0: must not be 0, a row would be read before it is written",
+                      Remedy.ACCUMULATOR_STRIDE.fill())
     if previous is None or instruction.wait_idle:
-        return ""
+        return None
     before = Function(previous.function)
     if instruction.function == Function.ATTN_VALUE:
         same = instruction.accumulator_row == previous.accumulator_row and not instruction.zero
         if before is Function.ATTN_SCORE and same:
-            return f"{name} at once after an ATTN_SCORE on the same accumulator row: must have wait_idle"
+            return Hazard(f"{name} at once after an ATTN_SCORE on the same accumulator row: must have wait_idle",
+                          Remedy.OVERLAP.fill())
     elif before is Function.ATTN_SCORE or (
         before is Function.ATTN_VALUE and instruction.function in (Function.ACC_RECIPROCAL, Function.ATTN_LSE_NORM)
     ):
-        return f"{name} at once after an {before.name}, which is still at work: must have wait_idle"
-    return ""
+        return Hazard(f"{name} at once after an {before.name}, which is still at work: must have wait_idle",
+                      Remedy.OVERLAP.fill())
+    return None

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from myhdl_fsa.config import Config
+from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.isa import SEMAPHORES, Dma, Fence, Instruction, Kind, Matrix, Transfer
+from myhdl_fsa.kernel.remedies import Remedy
 
 
 class Unit(IntEnum):
@@ -34,10 +36,11 @@ class Move:
 
 @dataclass(frozen=True)
 class Stuck:
-    """An instruction that can never run, and what it waits for."""
+    """An instruction that can never run, what it waits for, and what would mend it."""
 
     index: int
     message: str
+    remedy: str
 
 
 @dataclass
@@ -99,7 +102,7 @@ def schedule(instructions: Sequence[Instruction], config: Config, last_stays: bo
         else:
             result.stuck += _stuck_heads(instructions, queues, semaphores)
             if at is not None:
-                result.stuck.append(Stuck(result.decoded, decoder.explain(at)))
+                result.stuck.append(decoder.explain(result.decoded, at))
             result.stuck.sort(key=lambda item: item.index)
         return result
 
@@ -155,14 +158,25 @@ class _Decoder:
         placed = {self._unit(index) for index in self.places.values() if index is not None}
         return [unit for unit in units if self.queues[unit] or unit in placed]
 
-    def explain(self, at: Instruction) -> str:
+    def explain(self, index: int, at: Instruction) -> Stuck:
         """Why the decoder does not come past an instruction."""
         if isinstance(at, Fence):
-            names = " and ".join(unit.name.lower() for unit in self.waits_for(at))
-            return f"fence waits for ever for the {names} queue"
+            units = self.waits_for(at)
+            names = " and ".join(unit.name.lower() for unit in units)
+            heads = " and ".join(f"instruction {self._head(unit)}" for unit in units)
+            return Stuck(index, f"fence waits for ever for the {names} queue",
+                         Remedy.FENCE_NEVER_PASSES.fill(heads=heads))
         before = self.places[at.KIND]
-        name = "" if before is None else self._unit(before).name.lower()
-        return f"never decoded: the {name} queue stays full and instruction {before} waits for it"
+        assert before is not None  # the place is taken, or the decoder would have come past
+        unit = self._unit(before)
+        name = unit.name.lower()
+        return Stuck(index, f"never decoded: the {name} queue stays full and instruction {before} waits for it",
+                     Remedy.QUEUE_STAYS_FULL.fill(head=self._head(unit), queue=name))
+
+    def _head(self, unit: Unit) -> int:
+        """The instruction that holds a unit up."""
+        placed = (index for index in self.places.values() if index is not None and self._unit(index) is unit)
+        return self.queues[unit][0] if self.queues[unit] else next(placed)
 
 
 _FIRST = (Unit.LOAD, Unit.STORE, Unit.MATRIX)
@@ -201,5 +215,16 @@ def _stuck_heads(instructions: Sequence[Instruction], queues: dict[Unit, deque[i
             semaphore = semaphores[head.semaphore]
             state = f"taken by instruction {semaphore.taken_by}" if semaphore.busy else f"at {semaphore.value}"
             stuck.append(Stuck(queue[0], f"never acquires semaphore {head.semaphore} at {head.acquire_value}: "
-                                         f"it stays {state}"))
+                                         f"it stays {state}", _to_acquire(head, semaphore)))
     return stuck
+
+
+def _to_acquire(head: Matrix | Dma, semaphore: _Semaphore) -> str:
+    """What would let an instruction have its semaphore."""
+    wanted = {"semaphore": head.semaphore, "value": head.acquire_value}
+    if semaphore.busy:
+        return Remedy.TAKEN.fill(taker=semaphore.taken_by, **wanted)
+    loads = (Function.LOAD_STATIONARY, Function.ATTN_SCORE, Function.ATTN_VALUE)
+    operand = isinstance(head, Matrix) and head.function in loads
+    remedy = Remedy.OPERAND_NEVER_LOADED if operand else Remedy.OTHER_NEVER_RELEASED
+    return remedy.fill(now=semaphore.value, **wanted)

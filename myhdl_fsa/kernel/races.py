@@ -20,6 +20,7 @@ from myhdl_fsa.isa import Dma, Fence, Instruction, Matrix, Transfer
 from myhdl_fsa.kernel.finding import Finding
 from myhdl_fsa.kernel.legality import Rows, accumulator_rows, memory_rows, scratchpad_rows
 from myhdl_fsa.kernel.queues import Schedule, Unit, unit_of
+from myhdl_fsa.kernel.remedies import Remedy
 
 
 def races(instructions: Sequence[Instruction], order: Schedule, config: Config) -> list[Finding]:
@@ -125,9 +126,11 @@ class _Flow:
         if instruction.acquire:
             other = self._unordered(unit_of(instruction), self.takers.get(key))
             if other is not None:
+                earlier = min(index, other)
                 self.findings.append(Finding(
-                    "error", max(index, other), f"acquires semaphore {key[0]} at {key[1]}, as instruction "
-                                                f"{min(index, other)} does: either may come first"))
+                    "error", max(index, other),
+                    f"acquires semaphore {key[0]} at {key[1]}, as instruction {earlier} does: either may come first",
+                    Remedy.SAME_ACQUIRE.fill(earlier=earlier, unit=self._fence_flag(earlier))))
             self.takers[key] = self._place(instruction)
 
     def _release(self, index: int, instruction: Matrix | Dma) -> None:
@@ -136,11 +139,18 @@ class _Flow:
         if instruction.release and not instruction.acquire:
             other = self._unordered(unit_of(instruction), self.users.get(number))
             if other is not None:
+                earlier = min(index, other)
                 self.findings.append(Finding(
-                    "error", max(index, other), f"its use of semaphore {number} and that by instruction "
-                                                f"{min(index, other)} are not ordered: a release may be lost"))
+                    "error", max(index, other),
+                    f"its use of semaphore {number} and that by instruction {earlier} are not ordered: "
+                    "a release may be lost",
+                    Remedy.LOST_RELEASE.fill(index=index, unit=self._fence_flag(earlier))))
         if instruction.release or instruction.acquire:
             self.users[number] = self._place(instruction)
+
+    def _fence_flag(self, index: int) -> str:
+        """What a fence waits for when it waits for an instruction."""
+        return "matrix" if isinstance(self.instructions[index], Matrix) else "dma"
 
     def _place(self, instruction: Matrix | Dma) -> tuple[Unit, int]:
         unit = unit_of(instruction)
@@ -168,11 +178,14 @@ class _Flow:
             _join(clock, self.fences[-1][1])
         self.fences.append((index, clock))
         if fence.stop:
-            left = [unit.name.lower() for unit, queue in self.queues.items() if clock[_OVER[unit]] < len(queue.indices)]
+            left = [unit for unit, queue in self.queues.items() if clock[_OVER[unit]] < len(queue.indices)]
             if left:
+                names = " and the ".join(unit.name.lower() for unit in left)
+                waits = {"matrix": fence.matrix or Unit.MATRIX in left,
+                         "dma": fence.dma or Unit.LOAD in left or Unit.STORE in left}
                 self.findings.append(Finding(
-                    "warning", index, f"stops without waiting for the {' and the '.join(left)} queue: "
-                                      "what it still does may be lost"))
+                    "warning", index, f"stops without waiting for the {names} queue: what it still does may be lost",
+                    Remedy.STOP_WAITS.fill(waits=", ".join(f"{name}=True" for name, on in waits.items() if on))))
 
     def _at_release(self, instruction: Matrix | Dma) -> Clock:
         """What is certain for who acquires the instruction's release."""
@@ -199,24 +212,27 @@ class _Flow:
 
     def _store(self, index: int, instruction: Dma) -> None:
         rows = accumulator_rows(instruction, self.config)
-        self._need(index, self.computed, rows, "stores accumulator rows {} before anything is written to them")
+        self._need(index, self.computed, rows, "stores accumulator rows {} before anything is written to them",
+                   Remedy.STORE_AFTER)
         self._compare(index, self.stored, self.computed, rows, "accumulator rows")
         self._compare(index, self.written, self.fetched, self.memory.touched(instruction), "memory")
 
     def _matrix(self, index: int, instruction: Matrix) -> None:
         rows = scratchpad_rows(instruction, self.config)
-        self._need(index, self.loaded, rows, "uses scratchpad rows {} before anything is loaded into them")
+        self._need(index, self.loaded, rows, "uses scratchpad rows {} before anything is loaded into them",
+                   Remedy.LOAD_FIRST)
         self._compare(index, self.operand, self.loaded, rows, "scratchpad rows")
         rows = accumulator_rows(instruction, self.config)
         if not instruction.zero:
-            self._need(index, self.computed, rows, "uses accumulator rows {} before anything is written to them")
+            self._need(index, self.computed, rows, "uses accumulator rows {} before anything is written to them",
+                       _TO_COMPUTE.get(Function(instruction.function), Remedy.START_FROM_ZERO))
         if instruction.function != Function.ACC_RECIPROCAL:
             self._compare(index, self.computed, self.stored, rows, "accumulator rows")
 
-    def _need(self, index: int, writes: _Accesses, rows: Rows, message: str) -> None:
+    def _need(self, index: int, writes: _Accesses, rows: Rows, message: str, remedy: Remedy) -> None:
         missing = rows[writes.last[rows] == 0]
         if missing.size:
-            self.findings.append(Finding("error", index, message.format(_span(missing))))
+            self.findings.append(Finding("error", index, message.format(_span(missing)), remedy.fill()))
 
     def _compare(self, index: int, mine: _Accesses, theirs: _Accesses, places: Rows, where: str) -> None:
         """Reports the other unit's accesses that may not be over, then enters the instruction's own."""
@@ -230,8 +246,21 @@ class _Flow:
             self.findings.append(Finding(
                 "error", max(index, other),
                 f"data race: its {later.action} {span} and the {earlier.action} "
-                f"{'it' if where == 'memory' else 'them'} by instruction {min(index, other)} are not ordered"))
+                f"{'it' if where == 'memory' else 'them'} by instruction {min(index, other)} are not ordered",
+                self._to_order(min(index, other), earlier)))
         mine.last[places] = len(queue.indices)
+
+
+    def _to_order(self, earlier: int, access: _Accesses) -> str:
+        """What would let another instruction come after the ``access`` of one before it."""
+        instruction = self.instructions[earlier]
+        if access.part is _Part.MATRIX_WRITES and isinstance(instruction, Matrix) and not _over_at_release(instruction):
+            return Remedy.RACE_AFTER_RELEASE.fill(earlier=earlier)
+        return Remedy.RACE.fill(earlier=earlier, unit=self._fence_flag(earlier))
+
+
+_TO_COMPUTE = {Function.ACC_RECIPROCAL: Remedy.SUM_FIRST, Function.ATTN_LSE_NORM: Remedy.VALUE_FIRST}
+"""for functions whose tile an earlier one computes; the others may begin it"""
 
 
 def _over_at_release(instruction: Matrix) -> bool:
