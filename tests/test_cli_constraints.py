@@ -248,6 +248,8 @@ def test_what_an_option_needs_is_said(recorded, row):
                         "writes"),
     ("--engine vcs", "--engine vcs: must be one of 'myhdl', 'golden', 'verilator', 'icarus'"),
     ("--seq_q", "--seq_q: must be followed by a value"),
+    ("--json --dump_asm p.s", "--json: must be followed by a value, not by --dump_asm: write --json=--dump_asm "
+                              "if that is its value"),
     ("--diff_only=yes", "--diff_only: is a flag: must have no value"),
     ("--load 0123 --program p", "--load 0123: must be ADDR=FILE.npy, the address in bytes, as 0x80000000=q.npy"),
     ("--seq_z 4", "No such option '--seq_z'. (Did you mean one of: '--seed', '--seq-kv', '--seq-q'?)"),
@@ -261,6 +263,11 @@ def test_an_endless_value_is_cut_and_an_empty_one_is_seen():
                                               "4294967295\n"
     assert refused(["--seed", "9" * 5000]).count("9") < 300
     assert refused(["--seed="]) == "fsa-sim: error: --seed '': must be an integer from 0 to 4294967295\n"
+
+
+def test_a_value_may_look_like_an_option_where_it_is_meant(recorded):
+    status, _, _, files, _ = recorded(["--dump-asm=--json", "--diff-only"])
+    assert (status, list(files)) == (0, ["--json"])
 
 
 def test_the_last_of_an_option_counts_in_its_checks():

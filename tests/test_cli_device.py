@@ -79,6 +79,7 @@ def test_a_program_from_files(files, tmp_path, attention, engine):
     run = json.loads((tmp_path / "run.json").read_text())
     assert (run["state"], run["error"]) == ("done", "none")
     assert run["bit_exact"] is run["compared_bytes"] is None
+    assert list(run["run"]["tools"]) == (["iverilog"] if engine == "icarus" else [])
     assert run["run"]["program"]["words"] == len(attention.program.words)
     assert [one["option"] for one in run["run"]["inputs"]] == ["--program", "--load", "--load", "--load"]
     if engine == "golden":

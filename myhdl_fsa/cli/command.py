@@ -85,6 +85,9 @@ class GroupedCommand(OneLineCommand):
                 continue
             if not item.is_flag and not equals:
                 value = next(tokens, "")
+                if _normalized(value, ctx) in options and not ctx.resilient_parsing:
+                    raise click.UsageError(f"{spelling}: must be followed by a value, not by {value}: "
+                                           f"write {spelling}={value} if that is its value", ctx)
             name = item.opts[0]
             earlier = written[name].values if name in written else ()
             written[name] = Written(spelling, () if item.is_flag else (*earlier, value), item.multiple)
