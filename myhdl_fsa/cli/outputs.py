@@ -93,7 +93,8 @@ class Recorder:
 
         options, effective = self._options, options_in_effect()
         if lengths is not None:
-            effective |= {"--seq-q": str(lengths[0]), "--seq-kv": str(lengths[1])}
+            found = {"--seq-q": str(lengths[0]), "--seq-kv": str(lengths[1])}
+            effective = {**found, **effective, **found}
         return record.RunRecord(
             versions=record.versions(),
             tools=record.tool_versions([options.engine_used, options.lockstep]),
