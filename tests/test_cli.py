@@ -1,31 +1,43 @@
 """fsa-sim: what it prints and writes, its exit statuses, and every kind of bad input."""
 
+import hashlib
+import io
 import json
 import os
+import platform
 import pty
 import re
 import signal
 import subprocess
 import sys
 import textwrap
+import time
+from dataclasses import fields
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 import myhdl_fsa.engine
 from myhdl_fsa import easyfloat, golden
 from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat
 from myhdl_fsa.arithmetic.tensors import to_elem
+from myhdl_fsa.cli.convert import main as convert_main
 from myhdl_fsa.cli.sim import main
 from myhdl_fsa.config import PRESETS, Config, preset
 from myhdl_fsa.engine import EngineResult, RunError
+from myhdl_fsa.kernel import assemble, attention_kernel
 from myhdl_fsa.program import Counters
-from myhdl_fsa.workbench.metrics import error_metrics, to_float32, torch_attention
-from myhdl_fsa.workbench.workload import Workload, generate
+from myhdl_fsa.workbench import metrics
+from myhdl_fsa.workbench.metrics import error_metrics, float64_attention, to_float32, torch_attention
+from myhdl_fsa.workbench.record import RunRecord, input_files, tool_versions
+from myhdl_fsa.workbench.workload import NotFinite, Workload, generate
 
 PUBLISHED = "{'MAE': 9.6587464e-05, 'MSE': 1.6099552e-08, 'MaxErr': 0.00030440092, 'RelErr': 0.00019886618}"
+FLOAT64 = "{'MAE': 4.951203e-05, 'MSE': 5.370038e-09, 'MaxErr': 0.0001521907, 'RelErr': 0.000105008105}"
 
 
 class FakeEngine:
@@ -122,6 +134,7 @@ def flat(options):
 def test_default_output(fake):
     assert ok() == (
         f"Error of FSA vs torch: {PUBLISHED}\n"
+        f"Error of FSA vs float64: {FLOAT64}\n"
         "Cycles: 65\n"
         "Matmul utilisation: 12.3 %\n"
         "Performance counters:\n"
@@ -141,6 +154,7 @@ def test_default_output(fake):
 def test_output_of_the_bare_core(fake):
     assert ok("--top", "core") == (
         f"Error of FSA vs torch: {PUBLISHED}\n"
+        f"Error of FSA vs float64: {FLOAT64}\n"
         "Cycles: 65\n"
         "Cycles per inner iteration: 33.0\n"
         "Matmul utilisation: 12.3 %\n"
@@ -152,7 +166,9 @@ def test_diff_prints_both_errors_and_the_verdict(fake):
     assert lines[0] == f"Error of FSA vs torch: {PUBLISHED}"
     assert lines[1] == f"Error of golden vs torch: {PUBLISHED}"
     assert lines[2] == "FSA equals the golden model bit for bit (16 values)"
-    assert lines[3] == "Cycles: 65"
+    assert lines[3] == f"Error of FSA vs float64: {FLOAT64}"
+    assert lines[4] == f"Error of golden vs float64: {FLOAT64}"
+    assert lines[5] == "Cycles: 65"
 
 
 def test_diff_that_fails_names_the_first_difference(fake, tmp_path):
@@ -201,12 +217,12 @@ def test_diff_verbose_values_are_those_of_the_golden_model(fake):
 
 def test_diff_only_runs_no_hardware(fake):
     fake(fail=AssertionError("the hardware ran"))
-    assert ok("--diff-only") == f"Error of golden vs torch: {PUBLISHED}\n"
+    assert ok("--diff-only") == f"Error of golden vs torch: {PUBLISHED}\nError of golden vs float64: {FLOAT64}\n"
     assert "captured" not in ok("--diff-only", "--diff-verbose")
 
 
 def test_golden_engine_prints_no_cycles():
-    assert ok("--engine", "golden") == f"Error of golden vs torch: {PUBLISHED}\n"
+    assert ok("--engine", "golden") == f"Error of golden vs torch: {PUBLISHED}\nError of golden vs float64: {FLOAT64}\n"
 
 
 def test_quiet_prints_nothing(fake, tmp_path):
@@ -220,7 +236,7 @@ def test_json(fake, tmp_path):
     run = json.loads(path.read_text())
     assert list(run) == [
         "config", "engine", "seq_q", "seq_kv", "causal", "reciprocal", "cycles", "inner_iteration_cycles",
-        "utilisation", "bit_exact", "errors", "counters",
+        "utilisation", "bit_exact", "errors", "counters", "errors_float64", "run",
     ]  # fmt: skip
     assert Config.from_dict(run["config"]) == preset("FSA4X4Fp16Config").replace(reciprocal="division")
     assert (run["engine"], run["seq_q"], run["seq_kv"], run["causal"]) == ("myhdl", 8, 12, True)
@@ -231,6 +247,8 @@ def test_json(fake, tmp_path):
     assert run["utilisation"] == pytest.approx(2 * 4 * 3 / 261)
     assert run["errors"]["FSA"] == run["errors"]["golden"]
     assert set(run["errors"]["FSA"]) == {"MAE", "MSE", "MaxErr", "RelErr"}
+    assert run["errors_float64"]["FSA"] == run["errors_float64"]["golden"]
+    assert set(run["errors_float64"]["FSA"]) == {"MAE", "MSE", "MaxErr", "RelErr"}
 
 
 def test_json_without_a_comparison(fake, tmp_path):
@@ -247,8 +265,10 @@ def test_json_without_a_comparison(fake, tmp_path):
 
 def test_json_has_null_where_an_error_is_not_finite(tmp_path, tensors):
     np.save(tensors["--v"], np.full((4, 4), np.nan, np.float16))
-    ok(*flat(tensors), "--engine", "golden", "--json", tmp_path / "run.json")
-    assert json.loads((tmp_path / "run.json").read_text())["errors"]["golden"]["MAE"] is None
+    result = fsa_sim(*flat(tensors), "--engine", "golden", "--json", tmp_path / "run.json")
+    assert result.exit_code == 0
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["errors"]["golden"]["MAE"] is run["errors_float64"]["golden"]["MAE"] is None
 
 
 def test_own_tensors_and_out(fake, tmp_path, tensors):
@@ -462,7 +482,7 @@ def _archive(path):
 
 
 BAD_FILES = {
-    "missing": (lambda path: path.unlink(), "No such file"),
+    "missing": (lambda path: path.unlink(), ": cannot read: No such file"),
     "directory": (lambda path: (path.unlink(), path.mkdir()), "cannot read"),
     "empty": (lambda path: path.write_bytes(b""), "is not a .npy file"),
     "text": (lambda path: path.write_text("1 2 3 4\n"), "is not a .npy file"),
@@ -671,7 +691,8 @@ def test_published_numbers_from_the_hardware():
         f"Error of golden vs torch: {PUBLISHED}",
         "FSA equals the golden model bit for bit (16 values)",
     ]
-    assert lines[3] == "Cycles: 65"
+    assert lines[3:5] == [f"Error of FSA vs float64: {FLOAT64}", f"Error of golden vs float64: {FLOAT64}"]
+    assert lines[5] == "Cycles: 65"
 
 
 def test_waveform_of_the_hardware(tmp_path):
@@ -698,3 +719,196 @@ def test_hardware_with_own_tensors(tmp_path, tensors):
     assert run.returncode == 0, run.stderr
     assert "FSA equals the golden model bit for bit (32 values)" in run.stdout
     assert np.load(tmp_path / "o.npy").shape == (8, 4)
+
+
+# Standard output as a file
+
+
+@pytest.mark.parametrize("args", [(), ("--diff",), ("--diff-verbose",), ("--diff-only",), ("--quiet",)])
+def test_standard_output_holds_one_output_and_nothing_else(fake, args):
+    document = json.loads(ok("--json", "-", *args))
+    assert document["run"]["options"]["--json"] == "-"
+    assert assemble(ok("--dump-asm", "-", *args))
+    result = fsa_sim("--out", "-", *args)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert np.load(io.BytesIO(result.stdout_bytes)).shape == (4, 4)
+
+
+def test_a_mismatch_is_an_error_when_standard_output_is_taken(fake, tmp_path):
+    fake(flip=(0, 0))
+    result = fsa_sim("--diff", "--json", "-")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["bit_exact"] is False
+    assert result.stderr.startswith("fsa-sim: error: FSA differs from the golden model in 1 of 16 values")
+
+
+def test_only_one_output_goes_to_standard_output(fake, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = "--json -: --out goes to standard output already: must be a file"
+    assert said in refused("--out", "-", "--json", "-")
+    assert "--dump_asm -: --json goes to standard output already" in refused("--dump_asm", "-", "--json", "-")
+    assert "--vcd -: cannot write: must be a regular file, not standard output" in refused("--vcd", "-")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_called_dash_is_still_a_file(fake, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert ok("--json", "./-").startswith("Error of FSA vs torch")
+    assert json.loads((tmp_path / "-").read_text())["seq_q"] == 4
+
+
+def test_standard_output_that_is_full():
+    with open("/dev/full", "w") as full:
+        run = subprocess.run([sys.executable, "-m", "myhdl_fsa.cli.sim", "--diff-only", "--out", "-"], stdout=full,
+                             stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    assert (run.returncode, run.stderr) == (1, "fsa-sim: error: --out -: cannot write: No space left on device\n")
+
+
+def test_fsa_converts_configuration_on_standard_output(tmp_path):
+    result = CliRunner().invoke(convert_main, ["--top", "pe", "--out", str(tmp_path), "--json", "-"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert Config.from_dict(json.loads(result.stdout)) == preset("FSA4X4Fp16Config")
+
+
+# Errors against float64
+
+
+@pytest.mark.parametrize("fmt", [FP16, BF16, FP32, FloatFormat(4, 5)])
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_float64_reference_is_torchs_in_float64(fmt, causal, monkeypatch):
+    bits = [to_elem(np.random.default_rng(seed).normal(0, 1, (16, 4)), fmt) for seed in range(3)]
+    q, k, v = (torch.from_numpy(easyfloat.to_float(array, fmt).astype(np.float64)) for array in bits)
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal).numpy()
+    found = float64_attention(Workload(*bits), fmt, causal)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
+    # a few queries at a time, as with long sequences
+    monkeypatch.setattr(metrics, "_BLOCK_SCORES", 5 * 16)
+    np.testing.assert_allclose(float64_attention(Workload(*bits), fmt, causal), expected, rtol=1e-13)
+
+
+def test_float64_errors_leave_the_reference_its_precision():
+    errors = error_metrics(np.array([1.0, 2.0], np.float32), np.array([1.0 + 2**-40, 2.0], np.float64))
+    assert float(errors["MaxErr"]) == 2**-40
+    assert all(isinstance(value, np.float32) for value in errors.values())
+
+
+# Inputs that are not finite
+
+
+def test_inputs_that_are_not_finite_are_counted_in_one_warning(tmp_path, tensors):
+    values = np.load(tensors["--q"]).astype(np.float64)
+    values[0] = 1e6, -1e9, np.inf, np.nan
+    np.save(tensors["--q"], values)
+    np.save(tensors["--v"], np.full((4, 4), 65519.0))  # rounds to the largest finite one
+    result = fsa_sim(*flat(tensors), "--engine", "golden", "--json", tmp_path / "run.json")
+    assert result.exit_code == 0
+    assert result.stderr == ("fsa-sim: warning: 4 of 64 input values are not finite in fp16: 2 overflow to Inf, 1 Inf, "
+                             "1 NaN\n")
+    assert json.loads((tmp_path / "run.json").read_text())["run"]["tensors"] == {
+        "source": "files", "overflowed": 2, "infinite": 1, "nan": 1}
+    assert fsa_sim(*flat(tensors), "--engine", "golden", "--quiet").stderr == ""
+
+
+def test_generated_tensors_that_overflow_a_small_format():
+    config = Config(rows=4, cols=4, elem=FloatFormat(3, 2), exp2_pieces=4)
+    work = generate(config, 4096, 4, seed=0, distribution="fa3")
+    infinite = sum(np.count_nonzero(np.isinf(to_float32(bits, config.elem))) for bits in (work.q, work.k, work.v))
+    assert work.not_finite == NotFinite(overflowed=infinite, values=4104 * 4)
+    assert infinite > 0
+
+
+# The record of a run
+
+
+def again(document, path, *leave_out):
+    """The command line of a run's record, with its JSON to ``path``."""
+    args = ["--json", path]
+    for name, value in document["run"]["options"].items():
+        if name == "--json" or name in leave_out:
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            args += [name] if one is True else [name, one]
+    return args
+
+
+def figures(document):
+    return {key: value for key, value in document.items() if key != "run"}
+
+
+@pytest.mark.parametrize("args", [
+    ("--seed", 5, "--distribution", "fa3", "--causal", "--mem-latency", "9,3", "--mem-bandwidth", "1/3",
+     "--mem-stall", 7, "--push-interval", 4, "--reciprocal", "division", "--diff"),
+    ("--top", "core", "--seq_kv", 8),
+    ("--diff-only", "--config", "FSA8X8Bf16Config"),
+])
+def test_a_run_is_repeated_from_its_json(tmp_path, args):
+    ok(*args, "--json", tmp_path / "first.json")
+    first = json.loads((tmp_path / "first.json").read_text())
+    ok(*again(first, tmp_path / "second.json"))
+    second = json.loads((tmp_path / "second.json").read_text())
+    assert figures(first) == figures(second)
+    for key in ("versions", "tools", "tensors", "timing", "program", "inputs"):
+        assert first["run"][key] == second["run"][key]
+    assert first["run"]["options"] | {"--json": None} == second["run"]["options"] | {"--json": None}
+
+
+def test_what_the_record_of_a_run_holds(fake, tmp_path, tensors):
+    (tmp_path / "c.json").write_text(preset("FSA4X4Fp16Config").to_json())
+    before = time.perf_counter()
+    ok(*flat(tensors), "--config", tmp_path / "c.json", "--mem_bandwidth", "0.5", "--mem-latency", 4,
+       "--json", tmp_path / "run.json")
+    run = json.loads((tmp_path / "run.json").read_text())["run"]
+    assert set(run) == {field.name for field in fields(RunRecord)}
+    assert run["versions"] == {
+        "python": platform.python_version(), "myhdl_fsa": version("myhdl-fsa"), "numpy": np.__version__,
+        "torch": torch.__version__, "myhdl": version("myhdl")}
+    assert run["tools"] == {}
+    # a default that means nothing beside --q is none in effect
+    assert run["options"] == {
+        "--seq-q": "8", "--seq-kv": "4", **{name: str(path) for name, path in tensors.items()},
+        "--config": str(tmp_path / "c.json"), "--top": "accelerator", "--engine": "myhdl", "--mem-latency": "4",
+        "--mem-bandwidth": "0.5", "--json": str(tmp_path / "run.json")}
+    files = {"--config": tmp_path / "c.json", **tensors}
+    assert run["inputs"] == [
+        {"option": name, "path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for name, path in files.items()]
+    assert run["timing"] == {"read_latency": 4, "write_latency": 4, "read_bandwidth": "1/2", "write_bandwidth": "1/2",
+                             "stall_seed": None, "push_interval": 1}
+    bits = [np.load(path).view(np.uint16) for path in tensors.values()]
+    words = np.array(attention_kernel(*bits, preset("FSA4X4Fp16Config")).words, "<u4")
+    assert run["program"] == {"words": len(words), "sha256": hashlib.sha256(words.tobytes()).hexdigest()}
+    assert 0 < run["wall_seconds"] < time.perf_counter() - before
+
+
+@pytest.mark.parametrize("args", [("--diff-only",), ("--top", "core")])
+def test_a_run_without_a_device_has_no_timing_and_no_program(fake, tmp_path, args):
+    ok(*args, "--json", tmp_path / "run.json")
+    run = json.loads((tmp_path / "run.json").read_text())["run"]
+    assert (run["timing"], run["program"]) == (None, None)
+
+
+def test_an_input_that_cannot_be_read_twice_has_no_hash(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert input_files([("--q", tmp_path / "pipe")])[0].sha256 is None
+
+
+def test_versions_of_the_tools_used():
+    found = tool_versions(["icarus", None, "myhdl"])
+    assert list(found) == ["iverilog"]
+    assert re.match(r"Icarus Verilog version \d+", found["iverilog"])
+    assert re.match(r"Verilator \d+\.\d+", tool_versions(["golden", "verilator"])["verilator"])
+
+
+def test_quiet_needs_no_torch(tmp_path):
+    code = "import sys; from myhdl_fsa.cli.sim import main; main(sys.argv[1:], standalone_mode=False); " \
+           "sys.exit('torch' in sys.modules)"
+    command = [sys.executable, "-c", code, "--engine", "golden", "--quiet", "--out", str(tmp_path / "o.npy")]
+    assert subprocess.run(command, timeout=120, check=False).returncode == 0
+    assert (tmp_path / "o.npy").exists()
+
+
+def test_the_golden_model_runs_what_only_the_core_can_be(tmp_path):
+    (tmp_path / "c.json").write_text('{"e_type": "e4m4"}')
+    assert ok("--config", tmp_path / "c.json", "--engine", "golden").startswith("Error of golden vs torch")
+    assert "needs a format of whole bytes" in refused("--config", tmp_path / "c.json", "--diff-only", "--dump-asm", "-")

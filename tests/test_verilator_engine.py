@@ -29,6 +29,7 @@ from myhdl_fsa.sims.core_engine import MyHDLEngine
 from myhdl_fsa.sims.verilator_engine import VerilatorEngine, executable
 from myhdl_fsa.sims.verilator_source import SHARED, prepare
 
+FLOAT64 = "{'MAE': 4.951203e-05, 'MSE': 5.370038e-09, 'MaxErr': 0.0001521907, 'RelErr': 0.000105008105}"
 PUBLISHED = "{'MAE': 9.6587464e-05, 'MSE': 1.6099552e-08, 'MaxErr': 0.00030440092, 'RelErr': 0.00019886618}"
 FOUR = Config(rows=4, cols=4)
 
@@ -462,6 +463,7 @@ def test_fsa_sim_prints_the_published_numbers(build_dir, tmp_path):
     assert done.stdout == (
         f"Error of FSA vs torch: {PUBLISHED}\nError of golden vs torch: {PUBLISHED}\n"
         "FSA equals the golden model bit for bit (16 values)\n"
+        f"Error of FSA vs float64: {FLOAT64}\nError of golden vs float64: {FLOAT64}\n"
         "Cycles: 65\nCycles per inner iteration: 33.0\nMatmul utilisation: 12.3 %\n"
     )
     assert json.loads((tmp_path / "run.json").read_text())["engine"] == "verilator"

@@ -10,9 +10,16 @@ import click
 
 from myhdl_fsa.config import PRESETS, Config, ConfigError, preset, read_config
 from myhdl_fsa.config_fields import printable
-from myhdl_fsa.workbench.files import OutputError, check_writable, is_device, write_atomic
+from myhdl_fsa.workbench.files import (
+    OutputError,
+    check_writable,
+    is_device,
+    write_atomic,
+    write_standard_output,
+)
 
 FILE = click.Path(path_type=Path)
+STANDARD_OUTPUT = Path("-")
 DEFAULT_CONFIG = "FSA4X4Fp16Config"
 CONTEXT: dict[str, Any] = {
     # The published commands spell their options with underscores; both spellings are read.
@@ -46,9 +53,21 @@ def config_usage(name: str, error: ConfigError) -> click.UsageError:
     return click.UsageError(f"--config {name}: {said}")
 
 
+def is_standard_output(path: Path | None) -> bool:
+    """Whether an output is ``-``."""
+    return path == STANDARD_OUTPUT
+
+
 def check_output(option: str, path: Path, regular: bool = False) -> None:
-    """Raises click.UsageError when ``path`` cannot be written, or with ``regular`` when it is a device."""
+    """Raises click.UsageError when ``path`` cannot be written, or with ``regular`` when it is a device.
+
+    ``-``, standard output, can be.
+    """
     try:
+        if is_standard_output(path):
+            if regular:
+                raise OutputError("must be a regular file, not standard output")
+            return
         check_writable(path)
         if regular and is_device(path):
             raise OutputError("must be a regular file")
@@ -57,10 +76,16 @@ def check_output(option: str, path: Path, regular: bool = False) -> None:
 
 
 def write_output(option: str, path: Path | None, data: bytes) -> None:
-    """Writes ``data`` to the file of an option, if it was given. Raises click.ClickException of one line."""
+    """Writes ``data`` to the file of an option, if it was given, ``-`` being standard output.
+
+    Raises click.ClickException of one line.
+    """
     if path is None:
         return
     try:
-        write_atomic(path, data)
+        if is_standard_output(path):
+            write_standard_output(data)
+        else:
+            write_atomic(path, data)
     except OutputError as error:
         raise click.ClickException(f"{option} {path}: cannot write: {error}") from None

@@ -19,6 +19,7 @@ from myhdl_fsa.cli.common import (
     check_output,
     config_usage,
     is_config_file,
+    is_standard_output,
     load_config,
     write_output,
 )
@@ -45,6 +46,11 @@ class Options:
     testbench: bool
     check: bool
     quiet: bool
+
+    @property
+    def prints(self) -> bool:
+        """Whether lines go to standard output: not when --quiet, nor when it is --json's file."""
+        return not self.quiet and not is_standard_output(self.json)
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ def main(**given: object) -> int:
     _write(options, folder, conversion)
     if not own_json:
         write_output("--json", options.json, config.to_json().encode())
-    if not options.quiet:
+    if options.prints:
         _report(folder, conversion, time.perf_counter() - start)
     if options.check:
         _check(options, folder, conversion)
@@ -238,7 +244,7 @@ def _check(options: Options, folder: Path, conversion: Conversion) -> None:
             check(folder, conversion.top, conversion.sources, conversion.bench)
     except CheckError as error:
         raise click.ClickException(f"--check: {error}") from None
-    if not options.quiet:
+    if options.prints:
         click.echo(f"Verilator's lint and Icarus's elaboration: no warnings (waived: {', '.join(WAIVED)})")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,21 @@ def write_atomic(path: Path, data: bytes) -> None:
             return
         with atomic_path(path) as beside, beside.open("xb") as file:
             file.write(data)
+    except OSError as error:
+        raise OutputError(_reason(error)) from None
+
+
+def write_standard_output(data: bytes) -> None:
+    """Writes ``data`` there, after what was printed before.
+
+    Raises OutputError, but BrokenPipeError where nobody reads any more.
+    """
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise OutputError(_reason(error)) from None
 

@@ -1,4 +1,4 @@
-"""The published error metrics against torch, and how busy the array's multipliers were."""
+"""The published error metrics, against torch and against float64, and how busy the array's multipliers were."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from myhdl_fsa.workbench.workload import Workload
 
 Errors = dict[str, np.float32]
 """MAE, MSE, MaxErr and RelErr by name"""
+_BLOCK_SCORES = 1 << 22
+"""scores at once: 32 MiB"""
 
 
 def to_float32(bits: Bits, fmt: FloatFormat) -> npt.NDArray[np.float32]:
@@ -47,11 +49,32 @@ def torch_attention(work: Workload, fmt: FloatFormat, causal: bool = False) -> n
     return (out.float() if fmt == BF16 else out).numpy()
 
 
+def float64_attention(work: Workload, fmt: FloatFormat, causal: bool = False) -> npt.NDArray[np.float64]:
+    """softmax(q k^T / sqrt(d)) v in float64 on the very values that ``fmt`` patterns stand for: [seq_q, d].
+
+    A reference without a rounding of its own to speak of. Inf and NaN go the ways of float64.
+    """
+    from myhdl_fsa import easyfloat
+
+    q, k, v = (easyfloat.to_float(bits, fmt) for bits in (work.q, work.k, work.v))
+    result = np.empty(q.shape)
+    block = max(1, _BLOCK_SCORES // len(k))
+    with np.errstate(all="ignore"):
+        for first in range(0, len(q), block):
+            scores = q[first : first + block] @ k.T / np.sqrt(q.shape[1])
+            if causal:
+                queries, keys = np.arange(first, first + len(scores)), np.arange(len(k))
+                scores[keys > queries[:, None]] = -np.inf
+            weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+            result[first : first + block] = weights @ v / weights.sum(axis=1, keepdims=True)
+    return result
+
+
 def error_metrics(result: npt.NDArray[np.float32], reference: npt.NDArray[np.floating[Any]]) -> Errors:
     """MAE, MSE, MaxErr and RelErr = mean(abs((a-b)/(b+1e-8))) as published, two arrays of one shape.
 
     A float16 reference stays float16 in the arithmetic, as published: there 1e-8 is zero, and a zero in the reference
-    makes RelErr infinite or NaN.
+    makes RelErr infinite or NaN. Against a float64 reference the arithmetic is float64.
     """
     with np.errstate(all="ignore"):
         error = result - reference

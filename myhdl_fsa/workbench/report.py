@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.engine import Progress
 from myhdl_fsa.program import Counters, Execution
 from myhdl_fsa.workbench.metrics import Errors, to_float32
+
+if TYPE_CHECKING:
+    from myhdl_fsa.workbench.record import RunRecord
+    from myhdl_fsa.workbench.stored_memory import MemoryComparison
 
 ELEM_TRACE = ("S_elem", "X1", "X2", "P")
 """intermediates in the elem format; every other one is in the acc format"""
@@ -44,10 +48,10 @@ def compare(ours: Bits, golden: Bits) -> Comparison:
     return Comparison(differs.size, differing, first)
 
 
-def error_line(name: str, errors: Errors) -> str:
+def error_line(name: str, errors: Errors, reference: str = "torch") -> str:
     """The published line, with each value as numpy prints a float32."""
     values = ", ".join(f"'{key}': {value!s}" for key, value in errors.items())
-    return f"Error of {name} vs torch: {{{values}}}"
+    return f"Error of {name} vs {reference}: {{{values}}}"
 
 
 def cycle_lines(cycles: int, inner_iteration_cycles: float | None, utilisation: float) -> list[str]:
@@ -128,6 +132,8 @@ def json_document(
     utilisation: float | None,
     bit_exact: bool | None,
     errors: Mapping[str, Errors],
+    errors_float64: Mapping[str, Errors],
+    run: RunRecord,
     lockstep: Mapping[str, Any] | None = None,
     counters: Mapping[str, int] | None = None,
 ) -> bytes:
@@ -135,10 +141,6 @@ def json_document(
 
     ``lockstep``, what a lockstep run found equal, is there when one was made; ``counters``, when the device ran.
     """
-
-    def number(value: np.float32) -> float | None:
-        return float(str(value)) if math.isfinite(value) else None
-
     document: dict[str, Any] = {
         "config": config.to_dict(),
         "engine": engine,
@@ -150,19 +152,35 @@ def json_document(
         "inner_iteration_cycles": inner_iteration_cycles,
         "utilisation": utilisation,
         "bit_exact": bit_exact,
-        "errors": {name: {key: number(value) for key, value in values.items()} for name, values in errors.items()},
+        "errors": _numbers(errors),
     }
     if counters is not None:
         document["counters"] = dict(counters)
     if lockstep is not None:
         document["lockstep"] = dict(lockstep)
-    return _json(document)
+    return _json({**document, "errors_float64": _numbers(errors_float64), "run": run.to_dict()})
+
+
+def _numbers(errors: Mapping[str, Errors]) -> dict[str, dict[str, float | None]]:
+    def number(value: np.float32) -> float | None:
+        return float(str(value)) if math.isfinite(value) else None
+
+    return {name: {key: number(value) for key, value in values.items()} for name, values in errors.items()}
 
 
 def program_document(
-    *, config: Config, engine: str, execution: Execution, lockstep: Mapping[str, Any] | None = None
+    *,
+    config: Config,
+    engine: str,
+    execution: Execution,
+    comparison: MemoryComparison | None,
+    run: RunRecord,
+    lockstep: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """The JSON of a program's run, UTF-8: how it ended, and its counters where there is a clock."""
+    """The JSON of a program's run, UTF-8: how it ended, and its counters where there is a clock.
+
+    ``comparison`` is that with the golden model, None when none was made.
+    """
     document: dict[str, Any] = {
         "config": config.to_dict(),
         "engine": engine,
@@ -173,7 +191,9 @@ def program_document(
     }
     if lockstep is not None:
         document["lockstep"] = dict(lockstep)
-    return _json(document)
+    document["bit_exact"] = None if comparison is None else comparison.equal
+    document["compared_bytes"] = None if comparison is None else comparison.count
+    return _json({**document, "run": run.to_dict()})
 
 
 def _json(document: Mapping[str, Any]) -> bytes:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from myhdl_fsa.arithmetic.formats import Bits
+from myhdl_fsa.arithmetic.formats import Bits, FloatFormat
 from myhdl_fsa.arithmetic.tensors import to_elem
 from myhdl_fsa.config import Config
 
@@ -27,12 +27,41 @@ class WorkloadError(ValueError):
 
 
 @dataclass(frozen=True)
+class NotFinite:
+    """How many input values are not finite in the elem format, and why."""
+
+    overflowed: int = 0
+    """finite before, Inf in the format"""
+    infinite: int = 0
+    nan: int = 0
+    values: int = 0
+    """all of them, finite ones too"""
+
+    @property
+    def count(self) -> int:
+        """Those that are not finite."""
+        return self.overflowed + self.infinite + self.nan
+
+    def __add__(self, other: NotFinite) -> NotFinite:
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return NotFinite(*(one + two for one, two in pairs))
+
+    def warning(self, fmt: FloatFormat) -> str:
+        """One line."""
+        parts = {"overflow to Inf": self.overflowed, "Inf": self.infinite, "NaN": self.nan}
+        why = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
+        return f"{self.count} of {self.values} input values are not finite in {fmt}: {why}"
+
+
+@dataclass(frozen=True)
 class Workload:
     """One attention problem, as bit patterns of the configuration's elem format: q [seq_q, d], k and v [seq_kv, d]."""
 
     q: Bits
     k: Bits
     v: Bits
+    not_finite: NotFinite = NotFinite()
+    """of the values that the patterns were made from"""
 
     @property
     def seq_q(self) -> int:
@@ -64,19 +93,19 @@ def generate(config: Config, seq_q: int, seq_kv: int, seed: int, distribution: s
     # The same stream as numpy.random.seed(seed), without touching the global state.
     random = np.random.RandomState(seed)
 
-    def draw(seq: int) -> Bits:
+    def draw(seq: int) -> npt.NDArray[np.float64]:
         shape = (seq, config.rows)
         if distribution == "uniform":
-            return to_elem(random.random_sample(shape), config.elem)
+            return random.random_sample(shape)
         base = random.normal(0.0, 1.0, shape)
         mask = random.random_sample(shape) < 0.001
         noise = random.normal(0.0, 10.0, shape)
-        return to_elem(base + noise * mask, config.elem)
+        return base + noise * mask
 
     q = draw(seq_q)
     k = draw(seq_kv)
     v = draw(seq_kv)
-    return Workload(q, k, v)
+    return _workload(config, q, k, v)
 
 
 def load(config: Config, q: Path, k: Path, v: Path) -> Workload:
@@ -94,7 +123,20 @@ def load(config: Config, q: Path, k: Path, v: Path) -> Workload:
     keys, values = arrays["--k"].shape[0], arrays["--v"].shape[0]
     if keys != values:
         raise WorkloadError("--v", f"{v} has {values} rows and --k {k} has {keys}: K and V must be of one length")
-    return Workload(*(to_elem(array, config.elem) for array in arrays.values()))
+    return _workload(config, *arrays.values())
+
+
+def _workload(config: Config, *arrays: npt.NDArray[np.floating[Any]]) -> Workload:
+    q, k, v = patterns = [to_elem(array, config.elem) for array in arrays]
+    counts = (_not_finite(array, bits, config.elem) for array, bits in zip(arrays, patterns, strict=True))
+    return Workload(q, k, v, sum(counts, NotFinite()))
+
+
+def _not_finite(values: npt.NDArray[np.floating[Any]], bits: Bits, fmt: FloatFormat) -> NotFinite:
+    magnitude = bits & bits.dtype.type((1 << (fmt.width - 1)) - 1)
+    nan = int(np.count_nonzero(magnitude > fmt.infinity))
+    infinite = int(np.count_nonzero(np.isinf(values)))
+    return NotFinite(int(np.count_nonzero(magnitude == fmt.infinity)) - infinite, infinite, nan, bits.size)
 
 
 def _check_seq(option: str, seq: int, config: Config, subject: str | None = None) -> None:
@@ -115,7 +157,7 @@ def _read(option: str, path: Path) -> npt.NDArray[np.floating[Any]]:
     except WorkloadError:
         raise
     except OSError as error:
-        raise WorkloadError(option, f"cannot read {path}: {error.strerror or error}") from None
+        raise WorkloadError(option, f"{path}: cannot read: {error.strerror or error}") from None
     except Exception as error:  # numpy's header parser raises whatever a damaged header makes it raise
         if "object" in str(error).lower():
             raise WorkloadError(option, f"{path} holds pickled objects: must hold floating-point numbers") from None

@@ -1,0 +1,213 @@
+"""``fsa-sim``'s run of attention: its tensors, the engines, what is said of the result, and the files it leaves."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from myhdl_fsa.arithmetic.formats import Bits
+from myhdl_fsa.cli.command import said, spelled
+from myhdl_fsa.cli.common import write_output
+from myhdl_fsa.cli.outputs import Recorder, say, warn, waveform
+from myhdl_fsa.cli.sim_options import Options
+from myhdl_fsa.config import Config
+from myhdl_fsa.engine import AttentionRequest, EngineResult, RunError, Watch, engine
+from myhdl_fsa.workbench import metrics, report
+from myhdl_fsa.workbench.metrics import Errors
+from myhdl_fsa.workbench.workload import Workload, WorkloadError, default_seq, generate, load
+
+if TYPE_CHECKING:
+    from myhdl_fsa.kernel.context import Kernel
+    from myhdl_fsa.sims.lockstep import LockstepReport
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What the engines gave."""
+
+    name: str
+    """what the published lines call the engine: ``FSA``, or ``golden`` where the golden model ran alone"""
+    kernel: Kernel | None
+    """the program, where it was wanted"""
+    stepped: LockstepReport | None
+    result: EngineResult
+    golden: EngineResult | None
+    """what ``result`` is compared with"""
+
+    @property
+    def implementations(self) -> dict[str, Bits]:
+        """The outputs whose errors are measured, by the names that the published lines have for them."""
+        outputs = {self.name: self.result.output}
+        return outputs if self.golden is None else {**outputs, "golden": self.golden.output}
+
+
+def run_attention(options: Options, config: Config, recorder: Recorder) -> int:
+    """Runs attention as the options say. Gives the exit status; raises click.ClickException of one line."""
+    work = _workload(options, config)
+    if work.not_finite.count:
+        warn(options, work.not_finite.warning(config.elem))
+    kernel = _kernel(options, config, work)
+    try:
+        stepped = None if options.lockstep is None else _lockstep(options, config, work, kernel)
+        if kernel is not None and options.dump_asm is not None:
+            from myhdl_fsa.kernel.assembly import disassemble
+
+            write_output(spelled("--dump-asm"), options.dump_asm, disassemble(kernel.words).encode())
+        result = _simulate(options, config, work)
+        golden = engine("golden").attention(
+            work.q, work.k, work.v, config, causal=options.causal, trace=options.diff_verbose
+        ) if options.compares else None
+    except RunError as error:
+        raise click.ClickException(str(error)) from None
+    name = "golden" if options.engine_used == "golden" else "FSA"
+    return _report(options, config, work, recorder, _Outcome(name, kernel, stepped, result, golden))
+
+
+def _workload(options: Options, config: Config) -> Workload:
+    try:
+        if options.q is None or options.k is None or options.v is None:
+            seq_q = default_seq(config) if options.seq_q is None else options.seq_q
+            seq_kv = default_seq(config) if options.seq_kv is None else options.seq_kv
+            return generate(config, seq_q, seq_kv, options.seed, options.distribution)
+        work = load(config, options.q, options.k, options.v)
+    except WorkloadError as error:
+        raise click.UsageError(f"{spelled(error.option)} {error}") from None
+    for option, wanted, found in (("--seq-q", options.seq_q, work.seq_q), ("--seq-kv", options.seq_kv, work.seq_kv)):
+        if wanted is not None and wanted != found:
+            raise click.UsageError(f"{said(option)}: the files have {found} rows: leave it out, or give {found}")
+    return work
+
+
+def _kernel(options: Options, config: Config, work: Workload) -> Kernel | None:
+    """Attention as a program, where one is asked for, compared or recorded.
+
+    Raises click.ClickException for tensors that memory does not hold.
+    """
+    recorded = options.runs_device and (options.lockstep is not None or options.json is not None)
+    if not recorded and options.dump_asm is None:
+        return None
+    from myhdl_fsa.kernel.errors import KernelError
+    from myhdl_fsa.kernel.flash_attention import attention_kernel
+
+    try:
+        return attention_kernel(work.q, work.k, work.v, config, options.causal)
+    except KernelError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _lockstep(options: Options, config: Config, work: Workload, kernel: Kernel | None) -> LockstepReport:
+    from myhdl_fsa.sims.lockstep import device_lockstep, lockstep
+
+    simulator = options.lockstep or ""
+    if kernel is not None:
+        return device_lockstep(simulator, [kernel.program()], config, timing=options.timing,
+                               build_dir=options.build_dir, max_cycles=options.max_cycles)
+    return lockstep(simulator, work.q, work.k, work.v, config, causal=options.causal, build_dir=options.build_dir,
+                    max_cycles=options.max_cycles)
+
+
+def _simulate(options: Options, config: Config, work: Workload) -> EngineResult:
+    from myhdl_fsa.kernel.errors import KernelError
+
+    machine = engine(options.engine_used, options.build_dir)
+    with ExitStack() as stack:
+        vcd = waveform(options, stack)
+        progress = stack.enter_context(report.progress_bar(not options.quiet))
+        request = AttentionRequest(work.q, work.k, work.v, config, options.causal, options.top, options.timing)
+        try:
+            return machine.run_attention(request, Watch(
+                options.diff_verbose, vcd, options.max_cycles, progress, options.wave_from or 0, options.wave_to))
+        except KernelError as error:  # tensors that memory does not hold
+            raise click.ClickException(str(error)) from None
+
+
+def _report(options: Options, config: Config, work: Workload, recorder: Recorder, outcome: _Outcome) -> int:
+    """Prints and writes what came out. Gives the exit status."""
+    result, golden, stepped = outcome.result, outcome.golden, outcome.stepped
+    utilisation = None
+    if result.cycles is not None:
+        utilisation = metrics.utilisation(config, work.seq_q, work.seq_kv, result.cycles, options.causal)
+    verdict = mismatch = None
+    if golden is not None:
+        comparison = report.compare(result.output, golden.output)
+        verdict = report.comparison_line(comparison, result.output, golden.output, config.acc)
+        mismatch = None if comparison.first is None else verdict
+    if options.prints or options.json is not None:  # torch takes a second to import
+        torch_errors, float64_errors = _errors(options, config, work, outcome)
+    if options.prints:
+        if options.diff_verbose:
+            say(options, _matrices(config, result, golden))
+        say(options, (report.error_line(name, values) for name, values in torch_errors.items()))
+        say(options, [] if stepped is None else [str(stepped)])
+        say(options, [] if verdict is None else [verdict])
+        say(options, (report.error_line(name, values, "float64") for name, values in float64_errors.items()))
+        if result.cycles is not None and utilisation is not None:
+            say(options, report.cycle_lines(result.cycles, result.inner_iteration_cycles, utilisation))
+        say(options, report.counter_lines(result.counters))
+    if options.out is not None:
+        write_output(spelled("--out"), options.out, _npy(metrics.to_float32(result.output, config.acc)))
+    if options.json is not None:
+        write_output(spelled("--json"), options.json, report.json_document(
+            config=config,
+            engine=options.engine_used,
+            seq_q=work.seq_q,
+            seq_kv=work.seq_kv,
+            causal=options.causal,
+            cycles=result.cycles,
+            inner_iteration_cycles=result.inner_iteration_cycles,
+            utilisation=utilisation,
+            bit_exact=None if golden is None else mismatch is None,
+            lockstep=None if stepped is None else asdict(stepped),
+            counters=None if result.counters is None else result.counters.to_dict(),
+            errors=torch_errors,
+            errors_float64=float64_errors,
+            run=recorder.record(
+                None if outcome.kernel is None else outcome.kernel.words, _tensors(options, work),
+                (work.seq_q, work.seq_kv),
+            ),
+        ))
+    if mismatch is not None and not options.prints:
+        raise click.ClickException(mismatch)
+    return 0 if mismatch is None else 1
+
+
+def _errors(
+    options: Options, config: Config, work: Workload, outcome: _Outcome
+) -> tuple[dict[str, Errors], dict[str, Errors]]:
+    """Against torch in the input format, and against float64, by implementation."""
+    torch = metrics.torch_attention(work, config.elem, options.causal)
+    float64 = metrics.float64_attention(work, config.elem, options.causal)
+    outputs = {name: metrics.to_float32(bits, config.acc) for name, bits in outcome.implementations.items()}
+    return ({name: metrics.error_metrics(output, torch) for name, output in outputs.items()},
+            {name: metrics.error_metrics(output, float64) for name, output in outputs.items()})
+
+
+def _tensors(options: Options, work: Workload) -> dict[str, object]:
+    """``tensors`` of the run's record."""
+    unusual = asdict(work.not_finite)
+    del unusual["values"]
+    if options.q is not None:
+        return {"source": "files", **unusual}
+    return {"source": "generated", "seed": options.seed, "distribution": options.distribution, **unusual}
+
+
+def _matrices(config: Config, result: EngineResult, golden: EngineResult | None) -> Iterator[str]:
+    # With --diff-only the golden model is the result and there is nothing to mark.
+    reference, captured = result, None
+    if golden is not None:
+        reference, captured = golden, {**result.trace, "output": result.output}
+    matrices: dict[str, Bits] = {**reference.trace, "output": reference.output}
+    for name, matrix in matrices.items():
+        yield from report.matrix_lines(name, matrix, config, captured)
+
+
+def _npy(values: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values, allow_pickle=False)
+    return file.getvalue()

@@ -1,0 +1,190 @@
+"""The options of ``fsa-sim``, in the groups of its help, and which of them go together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from myhdl_fsa.cli.command import Groups, option
+from myhdl_fsa.cli.common import DEFAULT_CONFIG, FILE, is_standard_output
+from myhdl_fsa.cli.constraints import Constraint, Excludes, Lacks, Needs, Together
+from myhdl_fsa.cli.types import Bandwidth, Dump, DumpType, Integer, Latency, Load, LoadType, OneOf, OutputFile
+from myhdl_fsa.config import PRESETS, RECIPROCALS
+from myhdl_fsa.engine import BUILDING_ENGINES, ENGINES, FST_ENGINES
+from myhdl_fsa.program import Timing
+from myhdl_fsa.workbench.workload import DISTRIBUTIONS
+
+TOPS = ("accelerator", "core")
+_SEED = Integer(0, 2**32 - 1)
+
+
+def _presets(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """For the shell's completion."""
+    return [name for name in PRESETS if name.startswith(incomplete)]
+
+
+GROUPS: Groups = {
+    "Attention": (
+        option("--seq-q", type=Integer(), help="Queries, a multiple of the tile.  [default: 4, or one tile]"),
+        option("--seq-kv", type=Integer(), help="Keys and values, a multiple of the tile.  [default: 4, or one tile]"),
+        option("--seed", type=_SEED, default=0, metavar="SEED", help="Seed of the generated tensors."),
+        option("--distribution", type=OneOf(DISTRIBUTIONS), default="uniform",
+               help="Of the generated tensors: uniform over [0, 1), or fa3: N(0,1) + N(0,10)*Bernoulli(0.001)."),
+        option("--q", type=FILE, metavar="FILE.npy",
+               help="Q [seq, d] in floating point, instead of a generated one."),
+        option("--k", type=FILE, metavar="FILE.npy", help="K, likewise; --q, --k and --v go together."),
+        option("--v", type=FILE, metavar="FILE.npy", help="V, likewise."),
+        option("--causal", is_flag=True, help="Query i sees keys 0 to i."),
+        option("--out", type=OutputFile(), metavar="FILE.npy", help="Write the result, float32 [seq_q, d]."),
+    ),
+    "A program instead": (
+        option("--program", type=FILE, metavar="FILE.bin|FILE.s",
+               help="Run these little-endian instruction words, or this text, instead of attention."),
+        option("--load", type=LoadType(), multiple=True, help="Memory before --program; repeatable."),
+        option("--dump", type=DumpType(), multiple=True, help="Memory after --program, to a file; repeatable."),
+    ),
+    "Machine": (
+        option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json", shell_complete=_presets,
+               help="A published configuration, or a file of its fields."),
+        option("--reciprocal", type=OneOf(RECIPROCALS), help="Instead of the configuration's own."),
+        option("--top", type=OneOf(TOPS), default="accelerator",
+               help="Simulate the whole device: instructions, DMA and AXI4 memory; or the bare core, fed directly."),
+        option("--engine", type=OneOf(ENGINES), default="myhdl",
+               help="The MyHDL simulation, the golden model alone, or the converted Verilog in a simulator."),
+        option("--build-dir", type=FILE, metavar="DIR",
+               help="Keep what is built for the Verilog simulators there.  [default: the user's cache folder]"),
+        option("--max-cycles", type=Integer(1), metavar="CYCLES", help="Give up after that many."),
+    ),
+    "Memory and host": (
+        option("--mem-latency", type=Latency(), help="Cycles from a burst's address to its data, and from its data to "
+               "the response.  [default: 1]"),
+        option("--mem-bandwidth", type=Bandwidth(), help="Beats a cycle on each memory port.  [default: 1]"),
+        option("--mem-stall", type=_SEED, metavar="SEED", help="Random back-pressure on every memory channel."),
+        option("--push-interval", type=Integer(1, 1_000_000), metavar="CYCLES",
+               help="Cycles from one instruction word to the next, at least.  [default: 1]"),
+    ),
+    "Comparison": (
+        option("--diff", is_flag=True, help="Compare with the golden model, bit for bit: the result, or the memory "
+               "that --program leaves."),
+        option("--diff-verbose", is_flag=True, help="And print every intermediate in hex and float."),
+        option("--diff-only", is_flag=True, help="Only the golden model, against torch."),
+        option("--lockstep", type=OneOf(("icarus", "verilator")),
+               help="First compare every output and register of the MyHDL model with the Verilog, every cycle."),
+    ),
+    "Output (FILE may be -, standard output, which then holds nothing else)": (
+        option("--json", type=OutputFile(), metavar="FILE",
+               help="Write figures and errors as JSON, with all that repeats the run."),
+        option("--dump-asm", type=OutputFile(), metavar="FILE", help="Write the program as text."),
+        option("--vcd", type=OutputFile(), metavar="FILE",
+               help="Write the waveform of the simulation, to a file; Verilator's and Icarus's as FST to FILE.fst."),
+        option("--wave-from", type=Integer(0), metavar="CYCLE", help="The first cycle in it.  [default: 0]"),
+        option("--wave-to", type=Integer(0), metavar="CYCLE", help="The last cycle in it.  [default: the run's]"),
+        option("--quiet", is_flag=True, help="Print nothing but errors."),
+    ),
+}
+
+_GOLDEN = "--diff-only, --engine golden"
+_NOT_GOLDEN = "|".join(name for name in ENGINES if name != "golden")
+_PACE = "--mem-latency, --mem-bandwidth, --mem-stall, --push-interval"
+_NOT_BUILDING = "|".join(name for name in ENGINES if name not in BUILDING_ENGINES)
+_NOT_FST = "|".join(name for name in ENGINES if name not in FST_ENGINES)
+
+CONSTRAINTS: tuple[Constraint, ...] = (
+    Lacks("--top core", "has no instructions and no memory", f"{_PACE}, --dump-asm, --program"),
+    Needs("--load, --dump", "--program"),
+    Excludes("--seq-q, --seq-kv, --seed, --distribution, --q, --k, --v, --causal, --out, --diff-verbose, --diff-only",
+             "attention", "--program"),
+    Excludes("--seed, --distribution", "generated tensors", "--q, --k, --v"),
+    Together("--q, --k, --v"),
+    Lacks("--diff-only", "runs the golden model alone", f"--engine {_NOT_GOLDEN}"),
+    Lacks(_GOLDEN, "compares nothing", "--diff"),
+    Lacks("--engine golden", "compares nothing", "--diff-verbose", unless="--diff-only"),
+    Lacks(_GOLDEN, "has no waveform", "--vcd"),
+    Needs("--wave-from, --wave-to", "--vcd"),
+    Lacks(_GOLDEN, "has no clock", f"{_PACE}, --max-cycles", unless="--lockstep"),
+    Lacks(_GOLDEN, "simulates no hardware", "--top core", unless="--lockstep"),
+    Lacks(f"--diff-only, --engine {_NOT_BUILDING}", "builds nothing", "--build-dir", unless="--lockstep"),
+    Lacks(f"--engine {_NOT_FST}", "writes no FST", "--vcd *.fst", or_else="or a name that ends in .vcd"),
+)
+"""the first that a command line offends is the error; what two rows refuse is told by the row that explains it best"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, as given; lengths and files are None when they are not."""
+
+    seq_q: int | None
+    seq_kv: int | None
+    seed: int
+    distribution: str
+    q: Path | None
+    k: Path | None
+    v: Path | None
+    out: Path | None
+    config: str
+    reciprocal: str | None
+    causal: bool
+    engine: str
+    build_dir: Path | None
+    lockstep: str | None
+    diff: bool
+    diff_verbose: bool
+    diff_only: bool
+    vcd: Path | None
+    wave_from: int | None
+    wave_to: int | None
+    top: Literal["accelerator", "core"]
+    mem_latency: tuple[int, int] | None
+    mem_bandwidth: tuple[Fraction, Fraction] | None
+    mem_stall: int | None
+    push_interval: int | None
+    dump_asm: Path | None
+    program: Path | None
+    load: tuple[Load, ...]
+    dump: tuple[Dump, ...]
+    max_cycles: int | None
+    json: Path | None
+    quiet: bool
+
+    @property
+    def engine_used(self) -> str:
+        """The engine that runs: --diff-only leaves the hardware out."""
+        return "golden" if self.diff_only else self.engine
+
+    @property
+    def timing(self) -> Timing:
+        """How memory and host behave."""
+        reads, writes = self.mem_latency or (1, 1)
+        read_bandwidth, write_bandwidth = self.mem_bandwidth or (Fraction(1), Fraction(1))
+        return Timing(reads, writes, read_bandwidth, write_bandwidth, self.mem_stall, self.push_interval or 1)
+
+    @property
+    def runs_device(self) -> bool:
+        """Whether the whole device is simulated."""
+        return self.top != "core" and (self.engine_used != "golden" or self.lockstep is not None)
+
+    @property
+    def compares(self) -> bool:
+        """Whether the hardware is compared with the golden model."""
+        return (self.diff or self.diff_verbose) and not self.diff_only
+
+    @property
+    def inputs(self) -> list[tuple[str, Path]]:
+        """Every file to read but the configuration's, by its option."""
+        named = [(name, getattr(self, name[2:])) for name in ("--q", "--k", "--v", "--program")]
+        return [(name, path) for name, path in named if path is not None] + [("--load", one.path) for one in self.load]
+
+    @property
+    def outputs(self) -> list[tuple[str, Path]]:
+        """Every file to write, by its option."""
+        named = [("--out", self.out), ("--json", self.json), ("--vcd", self.vcd), ("--dump-asm", self.dump_asm)]
+        return [(name, path) for name, path in named if path is not None] + [("--dump", one.path) for one in self.dump]
+
+    @property
+    def prints(self) -> bool:
+        """Whether lines go to standard output: not when --quiet, nor when it is some option's file."""
+        return not self.quiet and not any(is_standard_output(path) for _, path in self.outputs)
