@@ -7,6 +7,7 @@ says what it drives after it.
 
 from __future__ import annotations
 
+import mmap
 from collections import deque
 from typing import Any
 
@@ -14,8 +15,11 @@ import numpy as np
 
 from myhdl_fsa.axi import Response
 from myhdl_fsa.config import Config
+from myhdl_fsa.engine.request import RunError
 from myhdl_fsa.program import Region, Timing
 
+MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
+"""Linux's, which Python 3.11 does not name"""
 ADDRESSES_WAITING = 64
 """bursts of each direction that a port accepts before it answers"""
 BEATS_WAITING = 16
@@ -23,12 +27,17 @@ BEATS_WAITING = 16
 
 
 class Memory:
-    """The bytes, shared by all ports. Zero at the start."""
+    """The bytes, shared by all ports. Zero at the start. Raises RunError for more than can be had."""
 
     def __init__(self, config: Config) -> None:
         self.base, self.size = config.memory_base, config.memory_size
-        # untouched pages cost nothing
-        self._bytes = np.zeros(config.memory_size, np.uint8)
+        try:
+            # untouched pages cost nothing, and nothing is set aside for them, as in memory.h
+            pages = mmap.mmap(-1, self.size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", error)
+            raise RunError(f"the {self.size} bytes of the device's memory cannot be had: {reason}") from None
+        self._bytes = np.frombuffer(pages, np.uint8)
 
     def holds(self, address: int, count: int) -> bool:
         """Whether all of it is inside."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
@@ -19,7 +20,7 @@ from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat
 from myhdl_fsa.axi import BOUNDARY, AxiLite, MemoryPorts
 from myhdl_fsa.config import Config, ConfigError
 from myhdl_fsa.easyfloat import from_float
-from myhdl_fsa.engine import Watch
+from myhdl_fsa.engine import RunError, Watch
 from myhdl_fsa.frontend.registers import WATCHDOG_CYCLES, Register
 from myhdl_fsa.isa import Dma, Fence, Instruction, Matrix, encode_all
 from myhdl_fsa.kernel import Kernel, attention_kernel, attention_output
@@ -453,6 +454,20 @@ def test_the_watchdog_can_be_switched_off() -> None:
     assert run.results[-2:] == [State.ERROR, ErrorCode.TIMEOUT]
     run = play(CONFIG, [write(Register.WATCHDOG, 0), START, *push(stuck), *wait, *read(Register.ERROR)])
     assert set(run.results) == {State.ACTIVE, 0}
+
+
+@pytest.mark.parametrize("memory_base", [0, 1 << 38])
+def test_all_of_the_memory_that_addresses_reach(memory_base: int) -> None:
+    attention(Config(memory_base=memory_base, memory_size=(1 << 39) - memory_base), 1, 1)
+
+
+def test_memory_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(mmap, "mmap", refuse)
+    with pytest.raises(RunError, match="^the 268435456 bytes of the device's memory cannot be had: Cannot allocate"):
+        attention(Config(), 1, 1)
 
 
 # what it cannot be
