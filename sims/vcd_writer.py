@@ -61,7 +61,7 @@ class Waveform:
             signal = probe.signal
             reads[probe.name] = _reader(signal)
             if id(signal) in self._seen:
-                self._writer.register_alias(path, probe.name, self._seen[id(signal)])
+                self._writer.register_alias(path, _declared(probe.name, probe.width), self._seen[id(signal)])
             elif id(signal) == self._clock:
                 self._clock_variable = self._register(path, probe.name, 1, clock)
                 self._seen[id(signal)] = self._clock_variable
@@ -82,7 +82,7 @@ class Waveform:
         return variable
 
     def _register(self, path: tuple[str, ...], name: str, width: int, value: int) -> Variable[Any]:
-        return self._writer.register_var(path, name, "wire", size=width, init=value)
+        return self._writer.register_var(path, _declared(name, width), "wire", size=width, init=value)
 
 
 @contextmanager
@@ -96,6 +96,11 @@ def waveform(
             yield wave
         finally:
             wave.close()
+
+
+def _declared(name: str, width: int) -> str:
+    """As the other engines declare it: a viewer's list of signals then goes with every file."""
+    return name if width == 1 else f"{name} [{width - 1}:0]"
 
 
 def _reader(signal: Any) -> Read:

@@ -63,7 +63,8 @@ class Recording(Engine):
             request, watch = replace(request, timing=Timing(), **top), Watch(trace=watch.trace)
         self.calls.append((self.name, str(self.build_dir), repr(replace(request, **dict.fromkeys(tensors))),
                            [getattr(request, name).tobytes() for name in tensors],
-                           watch.trace, watch.max_cycles, watch.vcd and watch.vcd.suffix, watch.wave_from, watch.wave_to))
+                           watch.trace, watch.max_cycles, watch.vcd and watch.vcd.suffix,
+                           watch.wave_from, watch.wave_to))
         if watch.vcd is not None:
             watch.vcd.write_text("wave")
 

@@ -25,6 +25,7 @@ from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.engine import RunError, Watch, WaveformError
 from myhdl_fsa.program import Timing
 from myhdl_fsa.signals import unsigned
+from myhdl_fsa.sims import icarus_waveform, verilator_engine
 from myhdl_fsa.sims.core_bench import attention_run, core_bench
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.verilator_engine import executable
@@ -333,6 +334,18 @@ def test_a_file_that_cannot_grow(write, tmp_path, name, suffix, size):
     with largest_file(size), pytest.raises(WaveformError, match=rf"^cannot write {path}: File too large$"):
         write(name, path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "says"), [("BUS", "No space left on device"), ("XFSZ", "File too large")])
+def test_a_simulator_that_dies_as_it_writes(tmp_path, number, says):
+    """On a full disk FST's map of its file in memory ends the process by SIGBUS."""
+    dies = ["sh", "-c", f"kill -{number} $$"]
+    for play in (lambda: verilator_engine._play(dies, Watch(vcd=tmp_path / "w.fst"), None),
+                 lambda: icarus_waveform._run(dies)):
+        with pytest.raises(OSError, match=says):
+            play()
+    with pytest.raises(RunError, match="the Verilator simulation failed: exit status -"):
+        verilator_engine._play(dies, Watch(), None)
 
 
 def test_fsa_sim_names_the_file(tmp_path):
