@@ -60,8 +60,8 @@ def test_metadata(wheel):
     assert "Requires-Python: >=3.11\n" in metadata
     required = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", metadata, re.M)
     assert set(required) == {"click", "myhdl", "numpy", "platformdirs", "rich", "torch"}
-    assert "fsa-sim = myhdl_fsa.cli.sim:main" in commands
-    assert "fsa-convert = myhdl_fsa.cli.convert:main" in commands
+    assert "fsa-sim = myhdl_fsa.cli.entry:fsa_sim" in commands
+    assert "fsa-convert = myhdl_fsa.cli.entry:fsa_convert" in commands
 
 
 def test_an_installation_works_without_the_checkout(wheel, tmp_path):

@@ -14,7 +14,7 @@ import click
 import numpy as np
 
 from myhdl_fsa.arithmetic.formats import Bits
-from myhdl_fsa.cli import OneLineCommand
+from myhdl_fsa.cli.base import OneLineCommand
 from myhdl_fsa.cli.common import CONTEXT, DEFAULT_CONFIG, FILE, check_output, load_config, write_output
 from myhdl_fsa.cli.device import (
     Bandwidth,
