@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -15,6 +16,7 @@ import numpy as np
 
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.cli.base import OneLineCommand
+from myhdl_fsa.cli.cache import check_cache_limit, clear_cache, clear_cache_option
 from myhdl_fsa.cli.common import CONTEXT, DEFAULT_CONFIG, FILE, check_output, load_config, write_output
 from myhdl_fsa.cli.device import (
     Bandwidth,
@@ -97,6 +99,11 @@ class Options:
         return timing_of(self.mem_latency, self.mem_bandwidth, self.mem_stall, self.push_interval or 1)
 
     @property
+    def message(self) -> Callable[[str], None] | None:
+        """Where an engine says what takes a while."""
+        return None if self.quiet else report.say
+
+    @property
     def compares(self) -> bool:
         """Whether the hardware is compared with the golden model."""
         return (self.diff or self.diff_verbose) and not self.diff_only
@@ -120,6 +127,7 @@ class Options:
               help="The MyHDL simulation, the golden model alone, or the converted Verilog in a simulator.")
 @click.option("--build-dir", type=FILE, metavar="DIR",
               help="Keep what is built for the Verilog simulators there.  [default: the user's cache folder]")
+@clear_cache_option
 @click.option("--lockstep", type=click.Choice(("icarus", "verilator")),
               help="First compare every output and register of the MyHDL model with the Verilog, every cycle.")
 @click.option("--diff", is_flag=True, help="Compare with the golden model, bit for bit.")
@@ -147,6 +155,8 @@ class Options:
 @click.version_option(package_name="myhdl-fsa")
 def main(**given: object) -> int:
     """Run attention on the array and print its error against torch, its cycles and its utilisation."""
+    if given.pop("clear_cache"):
+        return clear_cache(click.get_current_context())
     options = Options(**given)  # type: ignore[arg-type]
     config = load_config(options.config, options.reciprocal)
     _check_options(options)
@@ -175,6 +185,8 @@ def _check_options(options: Options) -> None:
                                    f"needs --engine {' or '.join(BUILDING_ENGINES)}")
         if options.build_dir.exists() and not options.build_dir.is_dir():
             raise click.UsageError(f"--build-dir {options.build_dir}: is not a folder")
+    if options.engine_used in BUILDING_ENGINES or options.lockstep is not None:
+        check_cache_limit()
     if options.vcd is not None and options.vcd.suffix == ".fst" and options.engine_used not in FST_ENGINES:
         raise click.UsageError(f"--vcd {options.vcd}: --engine {options.engine_used} writes no FST: "
                                f"needs --engine {' or '.join(FST_ENGINES)}, or a name that ends in .vcd")
@@ -240,6 +252,7 @@ def _run_program(options: Options, config: Config, program: Program) -> int:
         with ExitStack() as stack:
             execution = engine(options.engine_used, options.build_dir).execute(
                 program, config, timing=options.timing, vcd=_waveform(options, stack), max_cycles=options.max_cycles,
+                message=options.message,
             )
     except RunError as error:
         raise click.ClickException(str(error)) from None
@@ -342,14 +355,14 @@ def _lockstep(options: Options, config: Config, work: Workload) -> LockstepRepor
     if options.top != "core":
         return _device_lockstep(options, config, _kernel(options, config, work).program())
     return lockstep(options.lockstep or "", work.q, work.k, work.v, config, causal=options.causal,
-                    build_dir=options.build_dir, max_cycles=options.max_cycles)
+                    build_dir=options.build_dir, max_cycles=options.max_cycles, message=options.message)
 
 
 def _device_lockstep(options: Options, config: Config, program: Program) -> LockstepReport:
     from myhdl_fsa.sims.lockstep import device_lockstep
 
     return device_lockstep(options.lockstep or "", [program], config, timing=options.timing,
-                           build_dir=options.build_dir, max_cycles=options.max_cycles)
+                           build_dir=options.build_dir, max_cycles=options.max_cycles, message=options.message)
 
 
 def _kernel(options: Options, config: Config, work: Workload) -> Kernel:
@@ -385,8 +398,9 @@ def _attention(options: Options, config: Config, work: Workload) -> EngineResult
         vcd = _waveform(options, stack)
         progress = stack.enter_context(report.progress_bar(not options.quiet))
         request = AttentionRequest(work.q, work.k, work.v, config, options.causal, options.top, options.timing)
+        watch = Watch(options.diff_verbose, vcd, options.max_cycles, progress, options.message)
         try:
-            return machine.run_attention(request, Watch(options.diff_verbose, vcd, options.max_cycles, progress))
+            return machine.run_attention(request, watch)
         except KernelError as error:  # tensors that memory does not hold
             raise click.ClickException(str(error)) from None
 

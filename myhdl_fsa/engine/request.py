@@ -57,11 +57,18 @@ class Watch:
     max_cycles: int | None = None
     """cycles after which a run that has not ended raises RunError, saying where it stood"""
     progress: Progress | None = None
+    message: Callable[[str], None] | None = None
+    """called with a line about what takes a while, such as a build"""
 
     def report(self, cycle: int, expected: int | None) -> None:
         """Calls ``progress``, if there is one; a run that has passed what was expected stays there."""
         if self.progress is not None:
             self.progress(cycle if expected is None else min(cycle, expected), expected)
+
+    def say(self, text: str) -> None:
+        """Calls ``message``, if there is one."""
+        if self.message is not None:
+            self.message(text)
 
 
 @dataclass(frozen=True)
