@@ -103,11 +103,11 @@ class BuildCache:
         return self.find(entry) if entry and Path(entry).name == entry else None
 
     def get(
-        self, entry: str, build: Callable[[Path], None], key: str | None = None, about: str = "building the simulator"
+        self, entry: str, build: Callable[[Path], None], key: str | None = None, about: str = ""
     ) -> Path:
         """The folder of ``entry``, filled by ``build(empty folder)`` unless complete; ``key`` will find it too.
 
-        ``about`` says what ``build`` does.
+        ``about`` is said before a build that takes a while.
         """
         folder = self.find(entry)
         if folder is None:
@@ -123,7 +123,8 @@ class BuildCache:
         return folder
 
     def _build(self, entry: str, build: Callable[[Path], None], about: str) -> Path:
-        self._say(about)
+        if about:
+            self._say(about)
         with temporary_folder(self._folder, BUILDING) as scratch:
             # a folder of its own, because temporary ones are closed to other users
             building = scratch / "entry"

@@ -73,7 +73,7 @@ def _vpi(cache: BuildCache, tools: Sequence[str]) -> Path:
             shutil.copy(path, folder)
         run_tool([tools[2], "myhdl.c", "myhdl_table.c"], folder)
 
-    return cache.get(key, build, about="building the module that joins Icarus to MyHDL, once") / "myhdl.vpi"
+    return cache.get(key, build) / "myhdl.vpi"
 
 
 def _program(
