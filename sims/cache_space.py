@@ -70,6 +70,8 @@ def shrink(root: Path, most: int) -> None:
 def clear(root: Path) -> Cleared:
     """Removes every entry and whatever killed builds left; nothing that is not the cache's own."""
     done = Cleared()
+    for kind in KINDS:
+        done.freed += discard_abandoned(root / kind, BUILDING)
     for folder in list(_entries(root)):
         size = size_of(folder)
         try:
@@ -85,7 +87,6 @@ def clear(root: Path) -> Cleared:
     for kind in KINDS:
         place = root / kind
         try:
-            done.freed += discard_abandoned(place, BUILDING)
             _forget(place)
             done.in_use += _unlock(place / LOCKS)
         except OSError as error:
