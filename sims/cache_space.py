@@ -19,7 +19,7 @@ MARKER = "complete.json"
 BUILDING = ".building-"
 LOCKS = ".locks"
 LIMIT_VARIABLE = "MYHDL_FSA_CACHE_MIB"
-DEFAULT_MIB = 1024
+DEFAULT_MIB = 2048
 _ENTRY = re.compile(r"(?:[\w.-]+-)?[0-9a-f]{32}(?:-vcd|-fst)?")
 """names of entries: nothing else below a folder that the user named is removed"""
 
@@ -43,7 +43,7 @@ class Cleared:
 
 
 def limit() -> int:
-    """Bytes that the cache may hold: the environment's, or 1 GiB. Raises CacheLimitError."""
+    """Bytes that the cache may hold: the environment's, or 2 GiB. Raises CacheLimitError."""
     given = os.environ.get(LIMIT_VARIABLE, "")
     if not given:
         return DEFAULT_MIB << 20

@@ -14,6 +14,7 @@ from myhdl_fsa.cli.sim import main
 from myhdl_fsa.config import preset
 from myhdl_fsa.isa import Dma, Fence, encode_all
 from myhdl_fsa.kernel import assemble, disassemble
+from myhdl_fsa.sims.build_time import announcement
 
 CONFIG = preset("FSA4X4Fp16Config")
 BASE = CONFIG.memory_base
@@ -62,8 +63,10 @@ def output(path, attention):
 
 @pytest.mark.parametrize("engine", ["myhdl", "golden", "icarus"])
 def test_a_program_from_files(files, tmp_path, attention, engine):
-    result = fsa_sim(*files, "--engine", engine, "--json", tmp_path / "run.json")
-    assert (result.exit_code, result.stderr) == (0, "")
+    own_cache = ["--build-dir", tmp_path / "builds"] if engine == "icarus" else []
+    result = fsa_sim(*files, "--engine", engine, "--json", tmp_path / "run.json", *own_cache)
+    said = f"fsa-sim: {announcement('icarus', 'accelerator', CONFIG.rows)}\n" if engine == "icarus" else ""
+    assert (result.exit_code, result.stderr) == (0, said)
     output(tmp_path / "o.bin", attention)
     run = json.loads((tmp_path / "run.json").read_text())
     assert (run["state"], run["error"]) == ("done", "none")
