@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 
 from myhdl_fsa.cli.termination import Terminated, exit_at_once
 
@@ -20,6 +19,8 @@ def fsa_convert() -> None:
 
 def _run(module: str) -> None:
     exit_at_once()
+    from importlib import import_module
+
     try:
         import_module(module).main()
     except Terminated as signal:

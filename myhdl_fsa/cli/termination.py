@@ -1,6 +1,6 @@
 """What ends a command from outside, SIGINT, SIGTERM and SIGHUP: it cleans up and exits with 128 + the signal's number.
 
-Light on purpose: the entry points import it before anything else.
+The entry points import it before anything else, so it imports next to nothing.
 """
 
 from __future__ import annotations
@@ -8,15 +8,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
-from types import FrameType
-from typing import Any
+
+TYPE_CHECKING = False  # typing takes longer to import than all of this
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _AGAIN_AFTER = 0.01
 """seconds from an exception that Python dropped to the next"""
-
-Handler = Callable[[int, FrameType | None], None]
 
 
 class Terminated(BaseException):
@@ -32,7 +33,7 @@ def exit_at_once() -> None:
     _install(lambda number, frame: os._exit(128 + number))
 
 
-def _install(handler: Handler) -> dict[int, Any]:
+def _install(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
     """Sets the handler of each signal, and returns those before. What the parent ignores, as nohup does, stays so."""
     before: dict[int, Any] = {}
     for number in SIGNALS:
