@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from myhdl_fsa.convert.regression import require
 from myhdl_fsa.convert.stubs import stub
+from myhdl_fsa.workbench import tools
+from myhdl_fsa.workbench.temporary import temporary_folder
 
 WAIVED = {
     "WIDTH": "arithmetic is that of Python's ints, in signed locals wide enough for all of a process's values: what is "
@@ -47,25 +47,25 @@ def check_apart(folder: Path, children: Mapping[str, Sequence[str]], bench: str 
     if bench is not None:
         jobs.append((Path(bench).stem, (folder / bench).read_text(), [list(children)[-1]], True))
     for name, text, parts, is_bench in jobs:
-        with tempfile.TemporaryDirectory() as scratch:
-            (Path(scratch) / f"{name}.v").write_text(text)
+        with temporary_folder() as scratch:
+            (scratch / f"{name}.v").write_text(text)
             for part in parts:
-                (Path(scratch) / f"{part}.v").write_text(stub(texts[part]))
-            _lint(Path(scratch), name, [*(f"{part}.v" for part in parts), f"{name}.v"], bench=is_bench)
+                (scratch / f"{part}.v").write_text(stub(texts[part]))
+            _lint(scratch, name, [*(f"{part}.v" for part in parts), f"{name}.v"], bench=is_bench)
 
 
 def _lint(folder: Path, top: str, files: Sequence[str], bench: bool = False) -> None:
     verilator, icarus = require("verilator"), require("icarus")
     waivers = [f"-Wno-{name}" for name in (*WAIVED, *(_BENCH_WAIVED if bench else ()))]
     timing = ["--timing"] if bench else []
-    _silent([verilator, "--lint-only", *timing, "-Wall", *waivers, "--top-module", top, *files], folder)
-    with tempfile.TemporaryDirectory() as scratch:
-        _silent([icarus, "-g2005", "-Wall", "-o", f"{scratch}/out.vvp", "-s", top, *files], folder)
+    with temporary_folder() as scratch:
+        _silent([verilator, "--lint-only", *timing, "-Wall", *waivers, "--top-module", top, *files], folder, scratch)
+        _silent([icarus, "-g2005", "-Wall", "-o", f"{scratch}/out.vvp", "-s", top, *files], folder, scratch)
 
 
-def _silent(command: list[str], folder: Path) -> None:
+def _silent(command: list[str], folder: Path, scratch: Path) -> None:
     """Runs a command that has to have nothing to say."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+    done = tools.run(command, folder, scratch=scratch)
     said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
     if said or done.returncode:
         first = said[0].strip() if said else f"exit status {done.returncode}"

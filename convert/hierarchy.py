@@ -10,14 +10,12 @@ from __future__ import annotations
 import inspect
 import keyword
 import re
-import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -31,6 +29,7 @@ from myhdl_fsa.arithmetic.scalar import LOCAL_WIDTH
 from myhdl_fsa.convert.keywords import VERILOG_KEYWORDS
 from myhdl_fsa.convert.verilog import polish
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator, processes
+from myhdl_fsa.workbench.temporary import temporary_folder
 
 
 class HierarchyError(ValueError):
@@ -357,12 +356,14 @@ class _Converter:
 
         subs, self.block.subs = self.block.subs, self.own
         try:
-            with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            with temporary_folder() as folder, warnings.catch_warnings():
                 # an input that a configuration does not use is no fault of the block's
                 warnings.simplefilter("ignore")
                 with patch.object(_ToVerilogConvertor, "_cleanup", keep_names):
-                    self.block.convert(hdl="Verilog", path=folder, name=self.name, testbench=False, initial_values=True)
-                return (Path(folder) / f"{self.name}.v").read_text(), nets
+                    self.block.convert(
+                        hdl="Verilog", path=str(folder), name=self.name, testbench=False, initial_values=True
+                    )
+                return (folder / f"{self.name}.v").read_text(), nets
         finally:
             self.block.subs = subs
 

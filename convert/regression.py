@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from myhdl._Signal import _Signal
 from myhdl_fsa.convert.hierarchy import Design
 from myhdl_fsa.convert.verilog import to_verilog
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
+from myhdl_fsa.workbench import tools
 
 SIMULATORS = {
     "icarus": ("iverilog", "apt-get install iverilog"), "verilator": ("verilator", "apt-get install verilator"),
@@ -231,7 +231,7 @@ def _verilate(tool: str, folder: Path) -> Path:
 
 
 def _run(command: list[str], folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
+    done = tools.run(command, folder, scratch=folder, timeout=600)
     if done.returncode:
         raise RuntimeError(f"{command[0]} failed: {(done.stderr or done.stdout).strip()[:2000]}")
     return done.stdout

@@ -2,9 +2,11 @@
 
     <root>/<kind>/<entry>/            what one build left, and complete.json, written last: a hash of every file
     <root>/<kind>/<digest>.entry      the name of the entry that something cheaper to know than the entry's name led to
+    <root>/<kind>/.locks/             a lock per entry, held by the run that builds it: another run waits for it
+    <root>/<kind>/.building-*/        a build that goes on, or was killed: the next build discards it
 
-An entry is built in a folder beside its place and renamed onto it, so that two builds at once do not meet: the one that
-comes second is discarded. An entry whose files do not match its marker is built again.
+An entry is built in a folder beside its place and renamed onto it. An entry whose files do not match its marker is
+built again. A process holds its entries' markers (a shared lock), so that ``cache_space`` does not remove what it uses.
 """
 
 from __future__ import annotations
@@ -13,23 +15,23 @@ import fcntl
 import hashlib
 import json
 import os
-import secrets
 import shutil
-import signal
-import subprocess
-import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import platformdirs
 
 from myhdl_fsa.engine.request import RunError
+from myhdl_fsa.sims.cache_space import BUILDING, LOCKS, MARKER, limit, shrink
+from myhdl_fsa.workbench import tools
+from myhdl_fsa.workbench.temporary import temporary_folder
 
-MARKER = "complete.json"
-_BUILDING = ".building-"
-_ABANDONED_AFTER = 24 * 3600
-"""seconds after which the folder of a build that was killed is removed"""
+_in_use: deque[BinaryIO] = deque()
+"""the markers of the entries that this process used last, each with a shared lock"""
+_IN_USE_AT_ONCE = 8
 
 
 def default_root() -> Path:
@@ -63,20 +65,34 @@ def package_digest() -> str:
 class BuildCache:
     """The entries of one ``kind`` below ``root`` (None: the user's cache folder).
 
-    Every method raises RunError when the folder cannot be used.
+    ``say`` is told, in a line, of a build and of waiting for that of another run. Every method raises RunError when the
+    folder cannot be used.
     """
 
-    def __init__(self, kind: str, root: Path | None = None) -> None:
-        self._folder = (default_root() if root is None else Path(os.path.abspath(root))) / kind
+    def __init__(self, kind: str, root: Path | None = None, say: Callable[[str], None] | None = None) -> None:
+        self._root = default_root() if root is None else Path(os.path.abspath(root))
+        self._folder = self._root / kind
+        self._say = say or (lambda text: None)
+        self._limit = limit()
 
     def find(self, entry: str) -> Path | None:
         """The folder of a complete entry, or None."""
         folder = self._folder / entry
         try:
-            marker = json.loads((folder / MARKER).read_bytes())
-            return folder if marker and marker == _hashes(folder) else None
-        except (OSError, ValueError, RecursionError):
+            held = _hold(folder)
+        except (OSError, ValueError):  # no such entry, or no such name
             return None
+        try:
+            marker = json.loads(held.read())
+            if marker and marker == _hashes(folder):
+                with suppress(OSError):
+                    os.utime(folder / MARKER)
+                _keep(held)
+                return folder
+        except (OSError, ValueError, RecursionError):
+            pass
+        held.close()
+        return None
 
     def find_by(self, key: str) -> Path | None:
         """The folder of the complete entry that ``key`` led to earlier, or None."""
@@ -86,58 +102,62 @@ class BuildCache:
             return None
         return self.find(entry) if entry and Path(entry).name == entry else None
 
-    def get(self, entry: str, build: Callable[[Path], None], key: str | None = None) -> Path:
-        """The folder of ``entry``, filled by ``build(empty folder)`` unless complete; ``key`` will find it too."""
+    def get(
+        self, entry: str, build: Callable[[Path], None], key: str | None = None, about: str = ""
+    ) -> Path:
+        """The folder of ``entry``, filled by ``build(empty folder)`` unless complete; ``key`` will find it too.
+
+        ``about`` is said before a build that takes a while.
+        """
         folder = self.find(entry)
         if folder is None:
-            with self._errors():
-                folder = self._build(entry, build)
+            with self._errors(), self._locked(entry):
+                # a run that was waited for has built it
+                folder = self.find(entry) or self._build(entry, build, about)
+                shrink(self._root, self._limit)
         if key is not None:
             # only saves time, so a folder that cannot be written is no error here
-            with suppress(OSError):
-                beside = self._beside()
-                beside.write_text(f"{entry}\n")
-                beside.replace(self._key_file(key))
+            with suppress(OSError), temporary_folder(self._folder, BUILDING) as beside:
+                (beside / "key").write_text(f"{entry}\n")
+                (beside / "key").replace(self._key_file(key))
         return folder
 
-    def _build(self, entry: str, build: Callable[[Path], None]) -> Path:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._discard_abandoned()
-        building = self._beside()
-        building.mkdir()
-        try:
+    def _build(self, entry: str, build: Callable[[Path], None], about: str) -> Path:
+        if about:
+            self._say(about)
+        with temporary_folder(self._folder, BUILDING) as scratch:
+            # a folder of its own, because temporary ones are closed to other users
+            building = scratch / "entry"
+            building.mkdir()
             build(building)
             (building / MARKER).write_text(json.dumps(_hashes(building), indent=1))
-            return self._publish(building, entry)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
-
-    def _beside(self) -> Path:
-        return self._folder / f"{_BUILDING}{secrets.token_hex(6)}"
+            _keep(_hold(building))
+            folder = self._folder / entry
+            if os.path.lexists(folder):
+                folder.rename(scratch / "broken")
+            building.rename(folder)
+        return folder
 
     def _key_file(self, key: str) -> Path:
         return self._folder / f"{key}.entry"
 
-    def _publish(self, building: Path, entry: str) -> Path:
-        """Renames a finished build onto its place, unless a complete one is there."""
-        folder = self._folder / entry
-        with (self._folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if self.find(entry) is None:
-                if os.path.lexists(folder):
-                    broken = self._beside()
-                    folder.rename(broken)
-                    _remove(broken)
-                building.rename(folder)
-        return folder
+    @contextmanager
+    def _locked(self, entry: str) -> Iterator[None]:
+        """Nobody else builds ``entry`` meanwhile. A killed process lets go of its lock."""
+        from filelock import FileLock, Timeout  # takes longer to import than a small simulation
 
-    def _discard_abandoned(self) -> None:
-        for path in self._folder.glob(f"{_BUILDING}*"):
-            try:
-                if time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
-                    _remove(path)
-            except OSError:
-                pass
+        locks = self._folder / LOCKS
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(locks / f"{entry}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            self._say("waiting for another run, which is building the same simulator")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -157,26 +177,11 @@ def require(tool: str, install: str) -> str:
     return path
 
 
-def run_tool(command: Sequence[str], folder: Path) -> str:
-    """Runs a build command in ``folder`` and returns its output, both streams. Raises RunError when it fails.
-
-    Whatever ends the wait early, such as KeyboardInterrupt, ends the command and all it started.
-    """
-    # `make test` is no parent to this make
-    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
-    environment = {name: value for name, value in os.environ.items() if name not in outer}
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
-    ) as process:
-        try:
-            output = process.communicate()[0]
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-    if process.returncode:
-        raise RunError(f"{Path(command[0]).name} failed: {_first_error(output)}")
-    return output
+def run_tool(command: Sequence[str], folder: Path) -> None:
+    """Runs a build command in ``folder``, also for its temporary files. Raises RunError when it fails."""
+    done = tools.run(command, folder, scratch=folder)
+    if done.returncode:
+        raise RunError(f"{Path(command[0]).name} failed: {_first_error(done.stderr + done.stdout)}")
 
 
 def _first_error(output: str) -> str:
@@ -194,8 +199,15 @@ def _hashes(folder: Path) -> dict[str, str]:
     }
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+def _hold(folder: Path) -> BinaryIO:
+    """The marker of an entry, which nobody removes until it is closed. Raises OSError when there is none."""
+    marker = (folder / MARKER).open("rb")
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(marker, fcntl.LOCK_SH)
+    return marker
+
+
+def _keep(marker: BinaryIO) -> None:
+    _in_use.append(marker)
+    if len(_in_use) > _IN_USE_AT_ONCE:
+        _in_use.popleft().close()

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 import myhdl
-from myhdl import Cosimulation, always, block
+from myhdl import Cosimulation, CosimulationError, always, block
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine.request import RunError
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims import icarus_waveform
 from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator_bench
-from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require
+from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require, run_tool
+from myhdl_fsa.sims.build_time import announcement
 from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, core_bench
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.event_driven import clocked, event_driven
 from myhdl_fsa.sims.hardware_engine import HardwareEngine
 from myhdl_fsa.sims.wave_verilog import MACHINE, wave_sources
 from myhdl_fsa.sims.waveform_file import check_bounds, waveform_file
+from myhdl_fsa.workbench.temporary import temporary_folder
 
 INSTALL = "apt-get install iverilog g++ make"
 
@@ -38,7 +38,7 @@ class IcarusEngine(HardwareEngine):
     name = "icarus"
 
     def __init__(self, build_dir: Path | None = None) -> None:
-        self._cache = BuildCache("icarus", build_dir)
+        self._build_dir = build_dir
 
     def simulate_core(self, run: CoreRun) -> None:
         """Co-simulates; there are no intermediates, because only ports are seen. A waveform comes from a replay."""
@@ -52,16 +52,18 @@ class IcarusEngine(HardwareEngine):
         self, bench: Callable[..., Any], run: CoreRun | DeviceRun, top: str, ports: CorePorts | DevicePorts
     ) -> None:
         tools = [require(name, INSTALL) for name in ("iverilog", "vvp", "iverilog-vpi")]
-        vpi = self._vpi(tools)
-        program = self._program(run.config, top, ports, tools)
-        command = [tools[1], "-M", str(vpi.parent), "-m", vpi.stem, str(program)]
+        cache = BuildCache("icarus", self._build_dir, run.watch.say)
+        vpi = _vpi(cache, tools)
+        program = _program(cache, run.config, top, ports, tools)
+        # -n: an interrupt that reaches it from the terminal ends it, rather than ask what to do
+        command = [tools[1], "-n", "-M", str(vpi.parent), "-m", vpi.stem, str(program)]
         if run.watch.vcd is None:
             co_simulate(bench, run, partial(cosimulated, command=command))
             return
-        replay = self._replay(run.config, top, ports, tools)
+        replay = _replay(cache, run.config, top, ports, tools)
         try:
-            with TemporaryDirectory(prefix="fsa-sim-") as folder:
-                inputs = Path(folder) / "inputs.hex"
+            with temporary_folder() as folder:
+                inputs = folder / "inputs.hex"
                 with inputs.open("w") as file:
                     co_simulate(bench, run, partial(recorded, command=command, file=file, last=run.watch.wave_to))
                 check_bounds(run.watch, run.cycle, run.check_limit)
@@ -71,66 +73,68 @@ class IcarusEngine(HardwareEngine):
             where = error.filename or "temporary files"
             raise RunError(f"cannot simulate: {where}: {error.strerror or error}") from None
 
-    def _vpi(self, tools: Sequence[str]) -> Path:
-        """MyHDL's VPI module, built from the sources that the installed MyHDL brings."""
-        source = vpi_source()
-        key = digest(["vpi", myhdl.__version__, *tools, *(path.read_bytes() for path in sorted(source.glob("*.c")))])
-
-        def build(folder: Path) -> None:
-            for path in source.glob("myhdl*.c"):
-                shutil.copy(path, folder)
-            execute([tools[2], "myhdl.c", "myhdl_table.c"], folder)
-
-        return self._cache.get(key, build) / "myhdl.vpi"
-
-    def _program(self, config: Config, top: str, ports: CorePorts | DevicePorts, tools: Sequence[str]) -> Path:
-        """The compiled Verilog and the module that joins it to MyHDL."""
-        key = digest([top, package_digest(), repr(config), *tools])
-
-        def build(folder: Path) -> None:
-            from myhdl_fsa.convert.design import verilog_modules
-
-            for name, text in verilog_modules(config, top).items():
-                (folder / f"{name}.v").write_text(text)
-            (folder / "cosimulation.v").write_text(joint(top, ports))
-            sources = sorted(path.name for path in folder.glob("*.v"))
-            execute([tools[0], "-g2005", "-s", "cosimulation", "-o", "top.vvp", *sources], folder)
-
-        return self._cache.get(key, build) / "top.vvp"
-
-    def _replay(self, config: Config, top: str, ports: CorePorts | DevicePorts, tools: Sequence[str]) -> Path:
-        """The compiled Verilog, and what applies recorded inputs to it and writes the waveform."""
-        key = digest(["waves", top, package_digest(), repr(config), *tools])
-
-        def build(folder: Path) -> None:
-            from myhdl_fsa.convert.design import design
-
-            converted = design(config, top)
-            texts = {name: module.text for name, module in converted.convert().items()}
-            files = wave_sources(converted, texts, f"{icarus_waveform.REPLAY}.{MACHINE}_0")
-            files[icarus_waveform.REPLAY] = icarus_waveform.replay(top, *ports.split())
-            for name, text in files.items():
-                (folder / f"{name}.v").write_text(text)
-            execute([tools[0], "-g2005", "-s", icarus_waveform.REPLAY, "-s", top, "-o", "top.vvp",
-                     *(f"{name}.v" for name in files)], folder)
-
-        return self._cache.get(key, build) / "top.vvp"
-
 
 def co_simulate(bench: Callable[..., Any], run: CoreRun | DeviceRun, make: Callable[..., Any]) -> None:
-    """Runs a bench around the block that ``make`` gives."""
+    """Runs a bench around the block that ``make`` gives. Raises RunError when the simulator dies."""
     clock = unsigned(1)
-    with shared_analysis():
-        inside = clocked(bench, clock, run, clock, make)
-    event_driven(inside)
+    try:
+        with shared_analysis():
+            inside = clocked(bench, clock, run, clock, make)
+        event_driven(inside)
+    except (CosimulationError, BrokenPipeError):
+        raise RunError("the Icarus simulation ended early") from None
 
 
-def execute(command: Sequence[str], folder: Path) -> None:
-    """Runs a build step. Raises RunError with the first line of what it complained of."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise RunError(f"{Path(command[0]).name} failed: {said[0] if said else f'exit status {done.returncode}'}")
+def _vpi(cache: BuildCache, tools: Sequence[str]) -> Path:
+    """MyHDL's VPI module, built from the sources that the installed MyHDL brings."""
+    source = vpi_source()
+    key = digest(["vpi", myhdl.__version__, *tools, *(path.read_bytes() for path in sorted(source.glob("*.c")))])
+
+    def build(folder: Path) -> None:
+        for path in source.glob("myhdl*.c"):
+            shutil.copy(path, folder)
+        run_tool([tools[2], "myhdl.c", "myhdl_table.c"], folder)
+
+    return cache.get(key, build) / "myhdl.vpi"
+
+
+def _program(
+    cache: BuildCache, config: Config, top: str, ports: CorePorts | DevicePorts, tools: Sequence[str]
+) -> Path:
+    """The compiled Verilog and the module that joins it to MyHDL."""
+    key = digest([top, package_digest(), repr(config), *tools])
+
+    def build(folder: Path) -> None:
+        from myhdl_fsa.convert.design import verilog_modules
+
+        for name, text in verilog_modules(config, top).items():
+            (folder / f"{name}.v").write_text(text)
+        (folder / "cosimulation.v").write_text(joint(top, ports))
+        sources = sorted(path.name for path in folder.glob("*.v"))
+        run_tool([tools[0], "-g2005", "-s", "cosimulation", "-o", "top.vvp", *sources], folder)
+
+    return cache.get(key, build, about=announcement("icarus", top, config.rows)) / "top.vvp"
+
+
+def _replay(
+    cache: BuildCache, config: Config, top: str, ports: CorePorts | DevicePorts, tools: Sequence[str]
+) -> Path:
+    """The compiled Verilog, and what applies recorded inputs to it and writes the waveform."""
+    key = digest(["waves", top, package_digest(), repr(config), *tools])
+
+    def build(folder: Path) -> None:
+        from myhdl_fsa.convert.design import design
+
+        converted = design(config, top)
+        texts = {name: module.text for name, module in converted.convert().items()}
+        files = wave_sources(converted, texts, f"{icarus_waveform.REPLAY}.{MACHINE}_0")
+        files[icarus_waveform.REPLAY] = icarus_waveform.replay(top, *ports.split())
+        for name, text in files.items():
+            (folder / f"{name}.v").write_text(text)
+        run_tool([tools[0], "-g2005", "-s", icarus_waveform.REPLAY, "-s", top, "-o", "top.vvp",
+                  *(f"{name}.v" for name in files)], folder)
+
+    return cache.get(key, build, about=announcement("icarus", top, config.rows)) / "top.vvp"
 
 
 def vpi_source() -> Path:
@@ -166,8 +170,9 @@ def joint(top: str, ports: CorePorts | DevicePorts) -> str:
 def cosimulated(clock: Any, ports: CorePorts | DevicePorts, command: Sequence[str]) -> Any:
     """The converted Verilog in a process of its own, behind the MyHDL block's ports; ``command`` starts it."""
     inputs, outputs = ports.split()
-    # standard output is the caller's
-    silenced = ["sh", "-c", 'exec "$@" >/dev/null', "sh", *command]
+    # Standard output is the caller's. It dies with this process: it ends when nobody is left to write to the pipe that
+    # it reads from.
+    silenced = ["sh", "-c", 'exec "$@" </dev/null >/dev/null', "sh", *command]
     return Cosimulation(silenced, clock=clock, **inputs, **outputs)
 
 

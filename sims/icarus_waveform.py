@@ -17,10 +17,12 @@ from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.sims.wave_scopes import PERIOD
 from myhdl_fsa.sims.wave_verilog import MACHINE
 from myhdl_fsa.sims.waveform_file import FATAL_SIGNALS, check_fst, last_time
+from myhdl_fsa.workbench import tools
 
 REPLAY = "replay"
 """the bench's module"""
 _CHUNK = 1 << 16
+_SILENT: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 def replay(top: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> str:
@@ -78,28 +80,20 @@ def _write_vcd(command: Sequence[str], link: Path, path: Path, end: int) -> None
     link.symlink_to(f"/dev/fd/{writer}")
     tail = b""
     with path.open("wb") as file, open(reader, "rb") as pipe:
-        with subprocess.Popen(
-            [*command, f"+wave={link}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, pass_fds=(writer,),
-        ) as process:
+        with tools.started([*command, f"+wave={link}"], **_SILENT, pass_fds=(writer,)) as process:
             os.close(writer)
-            try:
-                while chunk := pipe.read(_CHUNK):
-                    file.write(chunk)
-                    tail = (tail + chunk)[-_CHUNK:]
-                process.wait()
-            except BaseException:
-                process.kill()
-                raise
+            while chunk := pipe.read(_CHUNK):
+                file.write(chunk)
+                tail = (tail + chunk)[-_CHUNK:]
     _check_status(process.returncode)
     if f"#{end}\n".encode() not in tail:
         raise RunError(f"vvp failed: the waveform ends before {end} ns")
 
 
 def _run(command: Sequence[str]) -> None:
-    _check_status(subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
-    ).returncode)
+    with tools.started(command, **_SILENT) as process:
+        pass
+    _check_status(process.returncode)
 
 
 def _check_status(status: int) -> None:

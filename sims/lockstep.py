@@ -6,7 +6,6 @@ Verilog bench applies the inputs and writes the same values out, which are compa
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,11 +25,13 @@ from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.program import Program, Timing
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator_bench, watched_accelerator
-from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require
+from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require, run_tool
+from myhdl_fsa.sims.build_time import announcement
 from myhdl_fsa.sims.core_bench import CorePorts, attention_run, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
-from myhdl_fsa.sims.icarus_engine import INSTALL, execute
+from myhdl_fsa.sims.icarus_engine import INSTALL
+from myhdl_fsa.workbench.temporary import temporary_folder
 
 SIMULATORS = ("icarus", "verilator")
 
@@ -56,23 +57,24 @@ class LockstepMismatch(RunError):
 
 def lockstep(
     simulator: str, q: Bits, k: Bits, v: Bits, config: Config, *, causal: bool = False, build_dir: Path | None = None,
-    max_cycles: int | None = None,
+    max_cycles: int | None = None, message: Callable[[str], None] | None = None,
 ) -> LockstepReport:
     """Runs attention on q [seq_q, d] and k, v [seq_kv, d] (elem bits) on the bare core, in MyHDL and in ``simulator``.
 
-    Raises LockstepMismatch at the first difference, and RunError at the cycle limit and when a tool is missing.
+    ``message`` is told of a build. Raises LockstepMismatch at the first difference, and RunError at the cycle limit and
+    when a tool is missing.
     """
-    run = attention_run(q, k, v, config, causal, Watch(max_cycles=max_cycles))
+    run = attention_run(q, k, v, config, causal, Watch(max_cycles=max_cycles, message=message))
     return _compare_runs(simulator, config, "core", core_bench, run, partial(watched_core, run=run),
                            CorePorts(config), build_core(config), build_dir)
 
 
 def device_lockstep(
     simulator: str, programs: Sequence[Program], config: Config, *, timing: Timing | None = None,
-    build_dir: Path | None = None, max_cycles: int | None = None,
+    build_dir: Path | None = None, max_cycles: int | None = None, message: Callable[[str], None] | None = None,
 ) -> LockstepReport:
     """Runs programs one after the other on the whole device, in MyHDL and in ``simulator``. Raises likewise."""
-    run = DeviceRun(config, programs, timing or Timing(), watch=Watch(max_cycles=max_cycles))
+    run = DeviceRun(config, programs, timing or Timing(), watch=Watch(max_cycles=max_cycles, message=message))
     return _compare_runs(simulator, config, "accelerator", accelerator_bench, run,
                            partial(watched_accelerator, run=run), DevicePorts(config),
                            build_accelerator(config), build_dir)
@@ -89,8 +91,7 @@ def _compare_runs(
         require(name, f"apt-get install {name}") for name in ("verilator", "make", "g++")]
     inputs, outputs = ports.split()
     clock = unsigned(1)
-    with tempfile.TemporaryDirectory(prefix="fsa-lockstep-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         log = _Log(list(inputs.values()), folder)
         with shared_analysis():
             bench = make_bench(run, clock, partial(_logged, make=make, log=log), ports)
@@ -100,8 +101,9 @@ def _compare_runs(
         state = {**outputs, **registers}
         with log.recording(list(state.values())):
             CycleSimulator(bench).run()
-        program = _program(simulator, config, top, inputs, outputs, list(registers), tools, build_dir)
-        execute(program, folder)
+        program = _program(simulator, config, top, inputs, outputs, list(registers), tools, build_dir,
+                           run.watch.say)
+        run_tool(program, folder)
         _compare(folder, log, [signal.removeprefix(f"{top}_0.") for signal in state], simulator)
     run.check_limit()
     return LockstepReport(simulator, log.cycles, len(state), sum(map(_width, state.values())))
@@ -173,7 +175,7 @@ def _registers(block_: Any, twin: Any, path: str, design: Design) -> Iterator[tu
 
 def _program(
     simulator: str, config: Config, top: str, inputs: dict[str, Any], outputs: dict[str, Any], registers: Sequence[str],
-    tools: Sequence[str], build_dir: Path | None,
+    tools: Sequence[str], build_dir: Path | None, say: Callable[[str], None],
 ) -> list[str]:
     """The command that applies ``inputs.hex`` in its working folder and writes ``state.txt``."""
     key = digest(["lockstep", top, simulator, package_digest(), repr(config), *tools])
@@ -186,12 +188,13 @@ def _program(
         (folder / "lockstep.v").write_text(_bench(top, inputs, outputs, registers))
         sources = sorted(path.name for path in folder.glob("*.v"))
         if simulator == "icarus":
-            execute([tools[0], "-g2005", "-s", "lockstep", "-o", "lockstep.vvp", *sources], folder)
+            run_tool([tools[0], "-g2005", "-s", "lockstep", "-o", "lockstep.vvp", *sources], folder)
         else:
-            execute([tools[0], "--binary", "--timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-j", "2",
-                     "-CFLAGS", "-O0", "--top-module", "lockstep", *sources], folder)
+            run_tool([tools[0], "--binary", "--timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-j", "2",
+                      "-CFLAGS", "-O0", "--top-module", "lockstep", *sources], folder)
 
-    folder = BuildCache("lockstep", build_dir).get(key, build)
+    about = announcement(f"{simulator} lockstep", top, config.rows)
+    folder = BuildCache("lockstep", build_dir, say).get(key, build, about=about)
     if simulator == "icarus":
         return [tools[1], "-n", str(folder / "lockstep.vvp")]
     return [str(folder / "obj_dir" / "Vlockstep")]

@@ -40,7 +40,10 @@ def simulate(run: CoreRun, *, build_dir: Path | None = None) -> None:
 
     Raises RunError when it cannot be built or run.
     """
-    exchange(run, lambda kind: executable(run.config, waveform=kind, build_dir=build_dir), write_run, read_result)
+    exchange(
+        run, lambda kind: executable(run.config, waveform=kind, build_dir=build_dir, say=run.watch.say), write_run,
+        read_result,
+    )
 
 
 def write_run(run: CoreRun, path: Path) -> None:

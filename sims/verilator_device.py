@@ -6,6 +6,7 @@ built around the device into the build cache, runs it and reads what it leaves.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +26,18 @@ def simulate(run: DeviceRun, *, build_dir: Path | None = None) -> None:
 
     A waveform is written as FST when its name ends in .fst. Raises RunError when the device cannot be built or run.
     """
-    exchange(run, lambda kind: device_executable(run.config, waveform=kind, build_dir=build_dir), write_run,
-             read_result)
+    exchange(
+        run, lambda kind: device_executable(run.config, waveform=kind, build_dir=build_dir, say=run.watch.say),
+        write_run, read_result,
+    )
 
 
-def device_executable(config: Config, *, waveform: str = "", build_dir: Path | None = None) -> Path:
+def device_executable(
+    config: Config, *, waveform: str = "", build_dir: Path | None = None, say: Callable[[str], None] | None = None
+) -> Path:
     """The bench around the accelerator of ``config``, as ``verilator_engine.executable`` has it for the core."""
     config.check_accelerator()
-    return executable(config, waveform=waveform, build_dir=build_dir, top=TOP, harness=harness_text(config))
+    return executable(config, waveform=waveform, build_dir=build_dir, top=TOP, harness=harness_text(config), say=say)
 
 
 def harness_text(config: Config) -> str:

@@ -12,7 +12,6 @@ import platform
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -23,12 +22,15 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.sims.accelerator_bench import DeviceRun
 from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require, run_tool
+from myhdl_fsa.sims.build_time import announcement
 from myhdl_fsa.sims.core_bench import CoreRun
 from myhdl_fsa.sims.hardware_engine import HardwareEngine
 from myhdl_fsa.sims.verilator_source import loop_nets, prepare
 from myhdl_fsa.sims.wave_scopes import PERIOD
 from myhdl_fsa.sims.wave_verilog import MACHINE, WAVES, wave_sources
 from myhdl_fsa.sims.waveform_file import FATAL_SIGNALS, check_bounds, check_fst, last_time, waveform_file
+from myhdl_fsa.workbench import tools
+from myhdl_fsa.workbench.temporary import temporary_folder
 
 HARNESS = Path(__file__).with_name("verilator") / "harness.cpp"
 BENCH = "bench.cpp"
@@ -89,49 +91,42 @@ def exchange(
     vcd = run.watch.vcd
     try:
         program = build("" if vcd is None else ".fst" if vcd.suffix == ".fst" else ".vcd")
-        with tempfile.TemporaryDirectory(prefix="fsa-sim-") as folder:
-            given, answer = Path(folder) / "run", Path(folder) / "result"
+        with temporary_folder() as folder:
+            given, answer = folder / "run", folder / "result"
             write(run, given)
-            _play_and_trace([str(program), str(given), str(answer)], run, lambda: read(run, answer))
+            _play_and_trace([str(program), str(given), str(answer)], run, lambda: read(run, answer), folder / "errors")
     except OSError as error:
         raise RunError(f"cannot simulate: {error.filename or 'temporary files'}: {error.strerror or error}") from None
 
 
-def _play_and_trace(command: list[str], run: CoreRun | DeviceRun, read: Callable[[], None]) -> None:
+def _play_and_trace(command: list[str], run: CoreRun | DeviceRun, read: Callable[[], None], errors: Path) -> None:
     """Runs the harness, which writes the waveform that is wanted of ``run`` too, and has its answer read."""
     watch = run.watch
     if watch.vcd is None:
-        _play(command, watch, run.expected)
+        _play(command, watch, run.expected, errors)
         read()
         return
     last = NONE if watch.wave_to is None else watch.wave_to
     with waveform_file(watch.vcd) as path:
-        _play([*command, os.path.abspath(path), str(PERIOD), str(watch.wave_from), str(last)], watch, run.expected)
+        traced = [*command, os.path.abspath(path), str(PERIOD), str(watch.wave_from), str(last)]
+        _play(traced, watch, run.expected, errors)
         read()
         check_bounds(watch, run.cycle, run.check_limit)
         if path.suffix == ".fst":
             check_fst(path, last_time(watch, run.cycle))
 
 
-def _play(command: list[str], watch: Watch, expected: int | None) -> None:
-    """Runs the harness; each line it prints is a cycle count for ``watch``."""
+def _play(command: list[str], watch: Watch, expected: int | None, errors: Path) -> None:
+    """Runs the harness; each line it prints is a cycle count for ``watch``. What it complains of goes to ``errors``."""
     with (
-        tempfile.TemporaryFile("w+", errors="replace") as errors,
-        subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True
-        ) as process,
+        errors.open("w") as complaints,
+        tools.started(command, stdout=subprocess.PIPE, stderr=complaints) as process,
     ):
-        try:
-            for line in process.stdout or ():
-                if line.strip().isdigit():
-                    watch.report(int(line), expected)
-            process.wait()
-        except BaseException:
-            process.kill()
-            raise
-        errors.seek(0)
-        said = errors.read().strip().splitlines()
+        for line in process.stdout or ():
+            if line.strip().isdigit():
+                watch.report(int(line), expected)
     if process.returncode:
+        said = errors.read_text(errors="replace").strip().splitlines()
         if process.returncode == CANNOT_WRITE:
             raise OSError(errno.EIO, said[-1])
         if -process.returncode in FATAL_SIGNALS and watch.vcd is not None:
@@ -165,16 +160,18 @@ def one_file(path: Path, generated: Mapping[str, str] | None = None) -> str:
 
 def executable(
     config: Config, *, waveform: str = "", build_dir: Path | None = None, top: str = "core", harness: str | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Path:
     """The bench around a ``top`` of ``config``, built unless the cache below ``build_dir`` has it.
 
     ``top`` is one of fsa-convert's; ``harness``, the bench's C++, includes V<top>.h (None: the core's own).
-    ``waveform`` is a key of WAVEFORM_FLAGS. Raises RunError for a missing tool or a build that fails.
+    ``waveform`` is a key of WAVEFORM_FLAGS; ``say`` is BuildCache's. Raises RunError for a missing
+    tool or a build that fails.
     """
     harness = one_file(HARNESS) if harness is None else harness
     # the name is no part of the machine
     config = config.replace(name="")
-    cache = BuildCache("verilator", build_dir)
+    cache = BuildCache("verilator", build_dir, say)
     tool = require("verilator", "apt-get install verilator")
     flags = [*VERILATOR_FLAGS, "--prefix", f"V{top}", "-o", top, *WAVEFORM_FLAGS[waveform]]
     built_with: list[str | bytes] = [harness, *flags, _version(tool), platform.machine()]
@@ -186,7 +183,8 @@ def executable(
         if top != "core":
             name = f"{top}-{name}"
         folder = cache.get(
-            name + waveform.replace(".", "-"), lambda place: _build(tool, sources, harness, flags, place / top), key
+            name + waveform.replace(".", "-"), lambda place: _build(tool, sources, harness, flags, place / top), key,
+            announcement("verilator", top, config.rows),
         )
     return folder / top
 
@@ -212,8 +210,7 @@ def _build(tool: str, sources: dict[str, str], harness: str, flags: list[str], p
     require("g++", "apt-get install g++")
     # make takes no path with a space in it
     plain = re.fullmatch(r"[\w./+-]+", str(program.parent)) is not None
-    with tempfile.TemporaryDirectory(dir=program.parent if plain else None, prefix="build-") as folder:
-        work = Path(folder)
+    with temporary_folder(program.parent if plain else None) as work:
         for name, text in sources.items():
             (work / f"{name}.v").write_text(text)
         (work / BENCH).write_text(harness)
@@ -226,7 +223,7 @@ def _build(tool: str, sources: dict[str, str], harness: str, flags: list[str], p
 
 def _version(tool: str) -> str:
     """What ``verilator --version`` says. Raises RunError for one that is too old."""
-    said = subprocess.run([tool, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    said = tools.run([tool, "--version"]).stdout.strip()
     found = re.match(r"Verilator (\d+)\.(\d+)", said)
     if found is None or (int(found[1]), int(found[2])) < OLDEST:
         raise RunError(f"{said.splitlines()[0] if said else tool}: version 5.006 or later is needed: "

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,12 +12,16 @@ from pathlib import Path
 
 from myhdl_fsa.engine.request import RunError, Watch, WaveformError
 from myhdl_fsa.sims.wave_scopes import PERIOD
+from myhdl_fsa.workbench.temporary import temporary_folder
 
 _HEADER, _HIERARCHY, _CHANGES, _GEOMETRY = 0, (4, 6, 7), (1, 5, 8), 3
 """types of an FST file's blocks"""
 _NO_SPACE = os.strerror(errno.ENOSPC)
 FATAL_SIGNALS: dict[int, str] = {signal.SIGBUS: _NO_SPACE, signal.SIGXFSZ: os.strerror(errno.EFBIG)}
 """what the end of a process that writes a waveform says: FST is written through a map of the file in memory"""
+
+
+_FOLDER = ".myhdl-fsa-waveform-"
 
 
 @contextmanager
@@ -29,13 +31,10 @@ def waveform_file(target: Path) -> Iterator[Path]:
     Nothing else is left behind, however the block ends. Raises WaveformError for any OSError of the block.
     """
     try:
-        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.stem[:100]}-"))
-        try:
+        with temporary_folder(target.parent, _FOLDER) as folder:
             path = folder / f"waveform{target.suffix}"
             yield path
             os.replace(path, target)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise WaveformError(target, error.strerror or str(error)) from None
 

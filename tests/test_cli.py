@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import suppress
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
@@ -45,14 +46,16 @@ class FakeEngine:
 
     name = "fake"
 
-    def __init__(self, flip=None, fail=None, before=None):
-        self.flip, self.fail, self.before = flip, fail, before
+    def __init__(self, flip=None, fail=None, before=None, says=None):
+        self.flip, self.fail, self.before, self.says = flip, fail, before, says
 
     def run_attention(self, request, watch):
         self.timing, config = request.timing, request.config
         q, k, v, max_cycles, vcd = request.q, request.k, request.v, watch.max_cycles, watch.vcd
         if self.before is not None:
             self.before()
+        if self.says is not None:
+            watch.say(self.says)
         n = config.rows
         cycles = (len(q) // n) * ((len(k) // n) * (5 * n + 13) + 2 * n + 4 + 19) + 1
         if vcd is not None:
@@ -636,6 +639,34 @@ def test_progress_bar_on_a_terminal(quiet):
     assert run.returncode == 0
     assert (b"cycles" in drawn) is not quiet
     assert (b"Error of FSA" in run.stdout) is not quiet
+
+
+def test_no_progress_bar_before_the_first_cycle():
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    # what is printed while a build lasts longer than a bar takes to be drawn
+    before = "import time; time.sleep(0.3); sys.stderr.write('built'); sys.stderr.flush()"
+    run = subprocess.run(driver(before), stdout=subprocess.PIPE, stderr=theirs, env=environment, timeout=120,
+                         check=False)
+    os.close(theirs)
+    drawn = b""
+    with suppress(OSError):  # the other end is closed
+        while part := os.read(ours, 65536):
+            drawn += part
+    os.close(ours)
+    assert run.returncode == 0
+    assert drawn.startswith(b"built")
+    assert b"cycles" in drawn
+    assert b"?" not in drawn.replace(b"\x1b[?25", b"")
+
+
+@pytest.mark.parametrize("top", ["core", "accelerator"])
+def test_what_an_engine_says_goes_to_standard_error(fake, top):
+    fake(says="building the simulator once, about 30 s")
+    loud = fsa_sim("--top", top)
+    assert (loud.exit_code, loud.stderr) == (0, "fsa-sim: building the simulator once, about 30 s\n")
+    quiet = fsa_sim("--top", top, "--quiet")
+    assert (quiet.exit_code, quiet.output) == (0, "")
 
 
 def test_no_progress_bar_in_a_pipe():

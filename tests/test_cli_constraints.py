@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from programs import Attention
 
 import myhdl_fsa.engine
+import myhdl_fsa.sims.build_cache
 import myhdl_fsa.sims.lockstep
 from myhdl_fsa.cli.command import GroupedCommand, option
 from myhdl_fsa.cli.constraints import Alone, Excludes, Lacks, Needs, Together, Use, uses
@@ -41,6 +42,7 @@ CASES = {
     "--mem-stall": ["5"], "--push-interval": ["7"], "--diff": [None], "--diff-verbose": [None], "--diff-only": [None],
     "--lockstep": ["icarus"], "--json": ["run.json"], "--dump-asm": ["p.s"], "--vcd": ["w.vcd", "w.fst"],
     "--wave-from": ["2"], "--wave-to": ["30"], "--quiet": [None],
+    "--clear-cache": [None],
 }
 OWN = {"--q", "--k", "--v"}
 # Accepted, though one of the two changes nothing: it asks for what the other does anyway, or is only checked.
@@ -95,6 +97,7 @@ def recorded(monkeypatch, tmp_path):
 
     monkeypatch.setattr(myhdl_fsa.sims.lockstep, "lockstep", lockstep)
     monkeypatch.setattr(myhdl_fsa.sims.lockstep, "device_lockstep", lockstep)
+    monkeypatch.setattr(myhdl_fsa.sims.build_cache, "default_root", lambda: tmp_path / "cache")  # not the user's
     monkeypatch.setattr(metrics, "torch_attention", lambda work, fmt, causal: np.ones(work.q.shape, np.float16))
     monkeypatch.chdir(tmp_path)
     inputs = tmp_path / "in"
@@ -235,7 +238,7 @@ def test_what_an_option_needs_is_said(recorded, row):
                                        "leave one of them out"),
     ("--seed 0 --q q --k k --v v", "--seed 0: is about generated tensors: cannot go with --q q"),
     ("--build_dir x", "--build_dir x: --engine myhdl builds nothing: needs --engine verilator or icarus, "
-                      "or --lockstep"),
+                      "or --lockstep, or --clear-cache"),
     ("--vcd a.fst --engine myhdl", "--vcd a.fst: --engine myhdl writes no FST: needs --engine verilator or icarus, "
                                    "or a name that ends in .vcd"),
     ("--wave-from 9 --wave-to 8 --vcd a.vcd", "--wave-to 8: must not be less than --wave-from 9"),

@@ -20,6 +20,7 @@ from myhdl_fsa.golden import device
 from myhdl_fsa.isa import Dma, Fence, Matrix, encode_all
 from myhdl_fsa.kernel import assemble, disassemble
 from myhdl_fsa.program import Counters, ErrorCode, Region, State
+from myhdl_fsa.sims.build_time import announcement
 from myhdl_fsa.workbench.stored_memory import stored_regions, union
 
 CONFIG = preset("FSA4X4Fp16Config")
@@ -72,8 +73,10 @@ DONE = "Program done: 49 instruction words\n"
 
 @pytest.mark.parametrize("engine", ["myhdl", "golden", "icarus"])
 def test_a_program_from_files(files, tmp_path, attention, engine):
-    result = fsa_sim(*files, "--engine", engine, "--json", tmp_path / "run.json")
-    assert (result.exit_code, result.stderr) == (0, "")
+    own_cache = ["--build-dir", tmp_path / "builds"] if engine == "icarus" else []
+    result = fsa_sim(*files, "--engine", engine, "--json", tmp_path / "run.json", *own_cache)
+    said = f"fsa-sim: {announcement('icarus', 'accelerator', CONFIG.rows)}\n" if engine == "icarus" else ""
+    assert (result.exit_code, result.stderr) == (0, said)
     assert result.stdout.endswith(DONE)
     output(tmp_path / "o.bin", attention)
     run = json.loads((tmp_path / "run.json").read_text())

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
 import numpy as np
 import pytest
+from test_processes import gone, runs
 
 from myhdl_fsa import golden
 from myhdl_fsa.arithmetic.formats import BF16, FP16
@@ -11,6 +19,7 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.convert import design
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.engine import RunError
+from myhdl_fsa.sims.build_time import announcement
 from myhdl_fsa.sims.core_engine import MyHDLEngine
 from myhdl_fsa.sims.icarus_engine import IcarusEngine
 from myhdl_fsa.sims.lockstep import LockstepMismatch, lockstep
@@ -47,6 +56,58 @@ def test_same_bits_and_cycles_as_myhdl(build_dir, n, elem, reciprocal, causal, s
     np.testing.assert_array_equal(theirs.output, ours.output)
     np.testing.assert_array_equal(theirs.output, golden.attention(q, k, v, config, causal=causal))
     assert (theirs.cycles, theirs.inner_iteration_cycles) == (ours.cycles, ours.inner_iteration_cycles)
+
+
+def test_a_build_is_announced_once(tmp_path):
+    config = Config(rows=4, cols=4)
+    said = []
+    for _ in range(2):
+        with pytest.raises(RunError, match="cycle limit 1 "):
+            IcarusEngine(tmp_path).attention(*operands(config, 1, 1), config, max_cycles=1, message=said.append)
+    assert said == [announcement("icarus", "core", 4)]
+    with pytest.raises(RunError, match="cycle limit 1 "):
+        lockstep("icarus", *operands(config, 1, 1), config, build_dir=tmp_path, max_cycles=1, message=said.append)
+    assert said[1:] == [announcement("icarus lockstep", "core", 4)]
+
+
+def simulator_of(pid):
+    """The number of the vvp that a process started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    (vvp,) = [int(child) for child in children if "vvp" in Path(f"/proc/{child}/cmdline").read_text()]
+    return vvp
+
+
+def test_the_simulator_dies_with_its_parent(build_dir):
+    # vvp stands at a cycle when its parent is killed, and in the end it reads from a pipe that nobody writes to
+    script = textwrap.dedent("""
+        import sys, time
+        from pathlib import Path
+        sys.path.insert(0, sys.argv[2])
+        from test_icarus_engine import Config, IcarusEngine, operands
+
+        def wait(cycle, expected):
+            print(cycle, flush=True)
+            time.sleep(60)
+
+        config = Config(rows=4, cols=4)
+        IcarusEngine(Path(sys.argv[1])).attention(*operands(config, 1, 1), config, progress=wait)
+    """)
+    command = [sys.executable, "-c", script, build_dir, Path(__file__).parent]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout.readline().strip().isdigit()
+        vvp = simulator_of(run.pid)
+        assert runs(vvp)
+        run.kill()
+    assert gone([vvp], 10)
+
+
+def test_a_simulator_that_dies_is_one_line(build_dir):
+    def kill(cycle, expected):
+        os.kill(simulator_of(os.getpid()), signal.SIGKILL)
+
+    config = Config(rows=4, cols=4)
+    with pytest.raises(RunError, match="^the Icarus simulation ended early$"):
+        IcarusEngine(build_dir).attention(*operands(config, 1, 1), config, progress=kill)
 
 
 def test_cycle_limit(build_dir):

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -24,10 +25,12 @@ from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.engine import RunError, engine
 from myhdl_fsa.sims import core_engine, verilator_core, verilator_engine
 from myhdl_fsa.sims.build_cache import MARKER, BuildCache
+from myhdl_fsa.sims.build_time import announcement
 from myhdl_fsa.sims.core_bench import attention_run
 from myhdl_fsa.sims.core_engine import MyHDLEngine
 from myhdl_fsa.sims.verilator_engine import VerilatorEngine, executable
 from myhdl_fsa.sims.verilator_source import SHARED, prepare
+from myhdl_fsa.workbench.temporary import temporary_folder
 
 FLOAT64 = "{'MAE': 4.951203e-05, 'MSE': 5.370038e-09, 'MaxErr': 0.0001521907, 'RelErr': 0.000105008105}"
 PUBLISHED = "{'MAE': 9.6587464e-05, 'MSE': 1.6099552e-08, 'MaxErr': 0.00030440092, 'RelErr': 0.00019886618}"
@@ -241,7 +244,7 @@ def test_a_build_that_fails_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("myhdl_fsa.convert.design.verilog_modules", lambda *args: {"core": "module core(; endmodule\n"})
     with pytest.raises(RunError, match="verilator failed: %Error: core.v:1:"):
         executable(FOUR, build_dir=tmp_path)
-    assert not [path for path in (tmp_path / "verilator").iterdir() if path.name != ".lock"]
+    assert not [path for path in (tmp_path / "verilator").iterdir() if path.name != ".locks"]
 
 
 def test_a_folder_that_cannot_be_used(tmp_path):
@@ -260,19 +263,19 @@ def test_foreign_files_are_not_touched(own, counted):
     assert (root / "notes").read_text() == (root / "verilator" / "notes").read_text() == "mine"
 
 
-def test_what_a_killed_build_left_is_removed_in_time(tmp_path):
-    cache = BuildCache("kind", tmp_path)
-    for name, age in (("old", 2 * 86400), ("new", 60)):
-        folder = tmp_path / "kind" / f".building-{name}"
-        folder.mkdir(parents=True)
-        then = folder.stat().st_mtime - age
-        os.utime(folder, (then, then))
-    cache.get("entry", lambda place: (place / "file").write_text("x"))
-    assert sorted(path.name for path in (tmp_path / "kind").iterdir()) == [".building-new", ".lock", "entry"]
+def test_what_a_killed_build_left_is_removed_by_the_next(tmp_path):
+    place = tmp_path / "kind"
+    (place / ".building-killed").mkdir(parents=True)
+    (place / ".building-killed" / "half").write_text("x")
+    with temporary_folder(place, ".building-") as going_on:
+        BuildCache("kind", tmp_path).get("entry", lambda folder: (folder / "file").write_text("x"), "key")
+        left = sorted(path.name for path in place.iterdir())
+    assert left == sorted([going_on.name, ".locks", "entry", "key.entry"])
 
 
-def test_two_builds_at_once(own):
-    # the entries are there to both as damaged, so both build; a fake compiler that takes its time makes them meet
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_run_waits_for_anothers_build(own, killed):
+    # the entry is damaged, so both would build; a fake compiler goes on until it is told to end
     root, folder = own
     program = root / "program"
     shutil.copy(folder / "core", program)
@@ -286,27 +289,38 @@ def test_two_builds_at_once(own):
         root = Path(sys.argv[1])
 
         def build(tool, sources, harness, flags, place):
-            (root / f"building-{sys.argv[2]}").touch()
-            for _ in range(600):
-                if len(list(root.glob("building-*"))) == 2:
-                    break
-                time.sleep(0.05)
+            while not (root / f"go-{sys.argv[2]}").exists():
+                time.sleep(0.01)
             shutil.copy(root / "program", place)
 
         verilator_engine._build = build
-        program = verilator_engine.executable(Config(rows=4, cols=4), build_dir=root)
+        program = verilator_engine.executable(
+            Config(rows=4, cols=4), build_dir=root, say=lambda text: print(text, flush=True)
+        )
         assert program.stat().st_size == (root / "program").stat().st_size
         print(program)
     """)
-    runs = [
-        subprocess.Popen([sys.executable, "-c", script, str(root), name], text=True, stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE)
-        for name in "ab"
-    ]
-    for run in runs:
-        out, err = run.communicate(timeout=120)
-        assert (out, err) == (f"{folder / 'core'}\n", "")
-    assert len(list(root.glob("building-*"))) == 2
+
+    def start(name):
+        return subprocess.Popen([sys.executable, "-c", script, str(root), name], text=True, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
+
+    builds = f"{announcement('verilator', 'core', 4)}\n"
+    (root / "go-b").touch()
+    with start("a") as first:
+        assert first.stdout.readline() == builds
+        with start("b") as second:
+            assert second.stdout.readline() == "waiting for another run, which is building the same simulator\n"
+            assert len(list((root / "verilator").glob(".building-*"))) == 1
+            if killed:
+                first.kill()
+            else:
+                (root / "go-a").touch()
+            said, errors = second.communicate(timeout=60)
+        assert (said, errors) == ((builds if killed else "") + f"{folder / 'core'}\n", "")
+        out, errors = first.communicate(timeout=60)
+    assert (out, errors) == ("" if killed else f"{folder / 'core'}\n", "")
+    assert first.returncode == (-signal.SIGKILL if killed else 0)
     assert not list((root / "verilator").glob(".building-*"))
 
 

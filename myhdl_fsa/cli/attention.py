@@ -14,7 +14,7 @@ import numpy as np
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.cli.command import said, spelled
 from myhdl_fsa.cli.common import write_output
-from myhdl_fsa.cli.outputs import Recorder, say, warn, waveform
+from myhdl_fsa.cli.outputs import Recorder, messages, say, warn, waveform
 from myhdl_fsa.cli.sim_options import Options
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import AttentionRequest, EngineResult, RunError, Watch, engine
@@ -107,9 +107,9 @@ def _lockstep(options: Options, config: Config, work: Workload, kernel: Kernel |
     simulator = options.lockstep or ""
     if kernel is not None:
         return device_lockstep(simulator, [kernel.program()], config, timing=options.timing,
-                               build_dir=options.build_dir, max_cycles=options.max_cycles)
+                               build_dir=options.build_dir, max_cycles=options.max_cycles, message=messages(options))
     return lockstep(simulator, work.q, work.k, work.v, config, causal=options.causal, build_dir=options.build_dir,
-                    max_cycles=options.max_cycles)
+                    max_cycles=options.max_cycles, message=messages(options))
 
 
 def _simulate(options: Options, config: Config, work: Workload) -> EngineResult:
@@ -122,7 +122,8 @@ def _simulate(options: Options, config: Config, work: Workload) -> EngineResult:
         request = AttentionRequest(work.q, work.k, work.v, config, options.causal, options.top, options.timing)
         try:
             return machine.run_attention(request, Watch(
-                options.diff_verbose, vcd, options.max_cycles, progress, options.wave_from or 0, options.wave_to))
+                options.diff_verbose, vcd, options.max_cycles, progress, options.wave_from or 0, options.wave_to,
+                messages(options)))
         except KernelError as error:  # tensors that memory does not hold
             raise click.ClickException(str(error)) from None
 

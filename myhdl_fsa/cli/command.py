@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from myhdl_fsa.cli import OneLineCommand
+from myhdl_fsa.cli.base import OneLineCommand
 from myhdl_fsa.cli.constraints import CommandLine, Constraint, Written, first_violation, in_effect, shortened
 
 Groups = Mapping[str, Sequence[click.Option]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from myhdl_fsa.cli import OneLineCommand
+from myhdl_fsa.cli.base import OneLineCommand
 from myhdl_fsa.cli.common import (
     CONTEXT,
     DEFAULT_CONFIG,

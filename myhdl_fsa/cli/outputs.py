@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from myhdl_fsa.cli.command import options_in_effect, said, spelled
 from myhdl_fsa.cli.common import check_output, is_config_file, is_standard_output
 from myhdl_fsa.cli.sim_options import Options
 from myhdl_fsa.engine import RunError, WaveformError
+from myhdl_fsa.workbench import report
 from myhdl_fsa.workbench.files import atomic_path, is_device
 
 if TYPE_CHECKING:
@@ -76,6 +77,11 @@ def say(options: Options, lines: Iterable[str]) -> None:
     if options.prints:
         for line in lines:
             click.echo(line)
+
+
+def messages(options: Options) -> Callable[[str], None] | None:
+    """Where an engine says what takes a while; None with --quiet."""
+    return None if options.quiet else report.say
 
 
 def warn(options: Options, message: str) -> None:

@@ -11,7 +11,7 @@ import click
 from myhdl_fsa.cli.command import spelled
 from myhdl_fsa.cli.common import write_output
 from myhdl_fsa.cli.device import read_program
-from myhdl_fsa.cli.outputs import Recorder, say, warn, waveform
+from myhdl_fsa.cli.outputs import Recorder, messages, say, warn, waveform
 from myhdl_fsa.cli.sim_options import Options
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import RunError, engine
@@ -74,7 +74,7 @@ def _lockstep(options: Options, config: Config, program: Program) -> LockstepRep
     from myhdl_fsa.sims.lockstep import device_lockstep
 
     return device_lockstep(options.lockstep or "", [program], config, timing=options.timing,
-                           build_dir=options.build_dir, max_cycles=options.max_cycles)
+                           build_dir=options.build_dir, max_cycles=options.max_cycles, message=messages(options))
 
 
 def _execute(options: Options, config: Config, program: Program) -> Execution:
@@ -84,6 +84,7 @@ def _execute(options: Options, config: Config, program: Program) -> Execution:
         return engine(options.engine_used, options.build_dir).execute(
             program, config, timing=options.timing, vcd=vcd, max_cycles=options.max_cycles, progress=progress,
             wave_from=options.wave_from or 0, wave_to=options.wave_to,
+            message=messages(options),
         )
 
 

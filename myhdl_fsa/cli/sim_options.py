@@ -11,7 +11,7 @@ import click
 
 from myhdl_fsa.cli.command import Groups, option
 from myhdl_fsa.cli.common import DEFAULT_CONFIG, FILE, is_standard_output
-from myhdl_fsa.cli.constraints import Constraint, Excludes, Lacks, Needs, Together
+from myhdl_fsa.cli.constraints import Alone, Constraint, Excludes, Lacks, Needs, Together
 from myhdl_fsa.cli.types import Bandwidth, Dump, DumpType, Integer, Latency, Load, LoadType, OneOf, OutputFile
 from myhdl_fsa.config import PRESETS, RECIPROCALS
 from myhdl_fsa.engine import BUILDING_ENGINES, ENGINES, FST_ENGINES
@@ -57,6 +57,8 @@ GROUPS: Groups = {
                help="The MyHDL simulation, the golden model alone, or the converted Verilog in a simulator."),
         option("--build-dir", type=FILE, metavar="DIR",
                help="Keep what is built for the Verilog simulators there.  [default: the user's cache folder]"),
+        option("--clear-cache", is_flag=True, help="Remove what was built for the Verilog simulators, say what that "
+               "freed, and do nothing else."),
         option("--max-cycles", type=Integer(1), metavar="CYCLES", help="Give up after that many."),
     ),
     "Memory and host": (
@@ -94,6 +96,7 @@ _NOT_BUILDING = "|".join(name for name in ENGINES if name not in BUILDING_ENGINE
 _NOT_FST = "|".join(name for name in ENGINES if name not in FST_ENGINES)
 
 CONSTRAINTS: tuple[Constraint, ...] = (
+    Alone("--clear-cache", "--build-dir, --quiet"),
     Lacks("--top core", "has no instructions and no memory", f"{_PACE}, --dump-asm, --program"),
     Needs("--load, --dump", "--program"),
     Excludes("--seq-q, --seq-kv, --seed, --distribution, --q, --k, --v, --causal, --out, --diff-verbose, --diff-only",
@@ -107,7 +110,8 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     Needs("--wave-from, --wave-to", "--vcd"),
     Lacks(_GOLDEN, "has no clock", f"{_PACE}, --max-cycles", unless="--lockstep"),
     Lacks(_GOLDEN, "simulates no hardware", "--top core", unless="--lockstep"),
-    Lacks(f"--diff-only, --engine {_NOT_BUILDING}", "builds nothing", "--build-dir", unless="--lockstep"),
+    Lacks(f"--diff-only, --engine {_NOT_BUILDING}", "builds nothing", "--build-dir",
+          unless="--lockstep, --clear-cache"),
     Lacks(f"--engine {_NOT_FST}", "writes no FST", "--vcd *.fst", or_else="or a name that ends in .vcd"),
 )
 """the first that a command line offends is the error; what two rows refuse is told by the row that explains it best"""

@@ -72,6 +72,8 @@ class Watch:
     """the first cycle in the waveform; cycles count from the start of the simulation, as for ``max_cycles``"""
     wave_to: int | None = None
     """the last cycle in the waveform; None for the end of the run"""
+    message: Callable[[str], None] | None = None
+    """called with a line about what takes a while, such as a build"""
 
     def __post_init__(self) -> None:
         if self.wave_from < 0:
@@ -83,6 +85,11 @@ class Watch:
         """Calls ``progress``, if there is one; a run that has passed what was expected stays there."""
         if self.progress is not None:
             self.progress(cycle if expected is None else min(cycle, expected), expected)
+
+    def say(self, text: str) -> None:
+        """Calls ``message``, if there is one."""
+        if self.message is not None:
+            self.message(text)
 
 
 @dataclass(frozen=True)

@@ -200,30 +200,45 @@ def _json(document: Mapping[str, Any]) -> bytes:
     return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
 
 
+def say(text: str) -> None:
+    """Prints a line about the run on standard error."""
+    print(f"fsa-sim: {text}", file=sys.stderr, flush=True)
+
+
 @contextmanager
 def progress_bar(wanted: bool) -> Iterator[Progress | None]:
-    """A bar with cycles and time left on standard error; yields None where that is not a terminal or not ``wanted``."""
+    """A bar with cycles and time left on standard error, from the first cycle on.
+
+    Yields None where that is not a terminal or not ``wanted``.
+    """
     if not (wanted and sys.stderr.isatty()):
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("cycles"), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        due = 0.0
+    columns = (BarColumn(), TextColumn("{task.fields[cycles]} cycles"), TimeRemainingColumn())
+    bar = Bar(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("", total=None, cycles="")
+    due = 0.0
 
-        def advance(cycle: int, expected: int | None) -> None:
-            # Engines may report every cycle; drawing that often would cost more than simulating.
-            nonlocal due
-            now = time.monotonic()
-            if now >= due or cycle == expected:
-                due = now + 0.1
-                bar.update(task, completed=cycle, total=expected)
+    def advance(cycle: int, expected: int | None) -> None:
+        # Engines may report every cycle; drawing that often would cost more than simulating.
+        nonlocal due
+        now = time.monotonic()
+        if now >= due or cycle == expected:
+            due = now + 0.1
+            count = str(cycle) if expected is None else f"{cycle}/{expected}"
+            bar.update(task, completed=cycle, total=expected, cycles=count)
+            # not before there is a cycle: what comes first, such as a build, has none to show
+            bar.start()
 
+    try:
         yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def _difference(index: tuple[int, ...], ours: Bits, golden: Bits, fmt: FloatFormat) -> str:
