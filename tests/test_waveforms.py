@@ -340,7 +340,7 @@ def test_a_file_that_cannot_grow(write, tmp_path, name, suffix, size):
 def test_a_simulator_that_dies_as_it_writes(tmp_path, number, says):
     """On a full disk FST's map of its file in memory ends the process by SIGBUS."""
     dies = ["sh", "-c", f"kill -{number} $$"]
-    for play in (lambda: verilator_engine._play(dies, Watch(vcd=tmp_path / "w.fst"), None),
+    for play in (lambda: verilator_engine._play(dies, Watch(vcd=tmp_path / "w.fst"), None, tmp_path / "said"),
                  lambda: icarus_waveform._run(dies)):
         with pytest.raises(OSError, match=says):
             play()
