@@ -1,1 +1,3 @@
 """Verilog from the MyHDL blocks."""
+
+__all__ = []

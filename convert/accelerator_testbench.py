@@ -15,6 +15,8 @@ from myhdl_fsa.kernel.errors import KernelError
 from myhdl_fsa.kernel.flash_attention import attention_kernel
 from myhdl_fsa.program import State
 
+__all__ = ["UNWRITTEN", "accelerator_testbench"]
+
 
 def accelerator_testbench(config: Config) -> dict[str, str]:
     """The testbench of the accelerator: one tile of Q, two of K and V, in memory and through instructions.

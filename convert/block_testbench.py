@@ -35,6 +35,8 @@ from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.ideal_device import pack
 
+__all__ = ["BLOCK_CYCLES", "block_testbench", "recorded", "standalone"]
+
 BLOCK_CYCLES = 400
 """at least that many"""
 

@@ -10,6 +10,8 @@ from myhdl_fsa.convert.stubs import stub
 from myhdl_fsa.workbench import tools
 from myhdl_fsa.workbench.temporary import temporary_folder
 
+__all__ = ["CheckError", "WAIVED", "check", "check_apart"]
+
 WAIVED = {
     "WIDTH": "arithmetic is that of Python's ints, in signed locals wide enough for all of a process's values: what is "
              "assigned is cut to the target's width on purpose, and the regressions compare every bit",

@@ -16,6 +16,8 @@ from myhdl_fsa.sequencer import MatrixInstruction
 from myhdl_fsa.sims.core_bench import attention_run
 from myhdl_fsa.sims.ideal_device import pack
 
+__all__ = ["core_testbench"]
+
 
 def core_testbench(config: Config) -> dict[str, str]:
     """The testbench of the core: one tile of Q, two of K and V, all loaded before the first instruction.

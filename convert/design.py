@@ -16,6 +16,18 @@ from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.elaboration import shared_analysis
 
+__all__ = [
+    "DEFAULT_TOP",
+    "IN_CORE",
+    "TOPS",
+    "build_accelerator",
+    "build_core",
+    "design",
+    "header",
+    "modules",
+    "verilog_modules",
+]
+
 TOPS = {"accelerator": "accelerator", "core": "core", "array": "systolic", "pe_row": "pe_row", "pe": "pe",
         "comparator": "comparator", "accumulator": "accumulator", "accumulator_unit": "accumulator_unit",
         "controller": "matrix_controller",

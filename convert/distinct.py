@@ -14,6 +14,8 @@ from myhdl._block import _Block
 
 from myhdl_fsa.convert.hierarchy import identity
 
+__all__ = ["distinct_blocks"]
+
 
 @contextmanager
 def distinct_blocks() -> Iterator[None]:

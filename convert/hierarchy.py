@@ -31,6 +31,22 @@ from myhdl_fsa.convert.verilog import polish
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator, processes
 from myhdl_fsa.workbench.temporary import temporary_folder
 
+__all__ = [
+    "Design",
+    "HierarchyError",
+    "Module",
+    "arguments",
+    "check_names",
+    "children",
+    "driven_ports",
+    "find",
+    "flatten",
+    "identity",
+    "parameters",
+    "ports",
+    "twin_of",
+]
+
 
 class HierarchyError(ValueError):
     """A block that cannot be kept as a module; the message is one line naming the block and the port or signal."""

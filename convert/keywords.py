@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["VERILOG_KEYWORDS"]
+
 VERILOG_KEYWORDS = frozenset("""
 always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config deassign default defparam design
 disable edge else end endcase endconfig endfunction endgenerate endmodule endprimitive endspecify endtable endtask event

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from myhdl_fsa.workbench.files import OutputError
 
+__all__ = ["MANIFEST", "write_folder"]
+
 MANIFEST = ".fsa-convert.json"
 
 

@@ -19,6 +19,25 @@ from myhdl_fsa.convert.verilog import to_verilog
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.workbench import tools
 
+__all__ = [
+    "Case",
+    "Dut",
+    "MissingTool",
+    "Port",
+    "SIMULATORS",
+    "Stimuli",
+    "VerilogMismatch",
+    "case_bench",
+    "check",
+    "check_all",
+    "flatten",
+    "replay",
+    "replay_all",
+    "require",
+    "simulate",
+    "vectors",
+]
+
 SIMULATORS = {
     "icarus": ("iverilog", "apt-get install iverilog"), "verilator": ("verilator", "apt-get install verilator"),
 }

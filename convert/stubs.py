@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+__all__ = ["stub"]
+
 _HEADER = re.compile(r"^module \w+ \(.*?\);$", re.MULTILINE | re.DOTALL)
 _PORT = re.compile(r"^(?:input|output) [^\n]*;$", re.MULTILINE)
 

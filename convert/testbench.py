@@ -12,6 +12,8 @@ from myhdl_fsa.convert.block_testbench import block_testbench
 from myhdl_fsa.convert.core_testbench import core_testbench
 from myhdl_fsa.convert.hierarchy import Design
 
+__all__ = ["testbench"]
+
 
 def testbench(config: Config, design: Design) -> dict[str, str]:
     """The testbench of a converted ``design`` as texts by file name: ``tb_<top>.v``, and what it reads.

@@ -10,6 +10,8 @@ from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.easyfloat import from_float
 
+__all__ = ["KEY_TILES", "SEED", "TestbenchError", "attention_data", "hex_text"]
+
 KEY_TILES = 2
 """tiles of K and V that the accelerator's and the core's testbench run one tile of Q against"""
 SEED = 0

@@ -19,6 +19,16 @@ from myhdl._instance import _Instantiator
 
 from myhdl_fsa.convert.hierarchy import Design, HierarchyError, Module, children
 
+__all__ = [
+    "Local",
+    "RESULT",
+    "Scope",
+    "WidthError",
+    "Widths",
+    "declared",
+    "watch",
+]
+
 _SCOPE = re.compile(
     r"^(?:function (?P<result>[^;]*?)(?P<function>\w+);|always [^\n]*begin: (?P<process>\w+))\n(?P<body>.*?)^end",
     re.MULTILINE | re.DOTALL,

@@ -26,6 +26,8 @@ from myhdl_fsa.isa import WORD_WIDTH
 from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
 
+__all__ = ["accelerator"]
+
 
 @block
 def accelerator(
@@ -40,7 +42,7 @@ def accelerator(
         interrupt  out  1   done or error, until acknowledged, set active again or reset
 
     ``probe``, when given, receives the core's internal signals that a test bench watches. Raises ConfigError for a
-    configuration that only the bare core can be. Source: spec section 4.
+    configuration that only the bare core can be. Source: docs/specification.md section 4.
     """
     config.check_accelerator()
     registered, counters, events = DeviceControl(), PerformanceCounters(), Events()

@@ -15,6 +15,8 @@ from myhdl_fsa.control import Accumulator
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.signals import unsigned
 
+__all__ = ["accumulator", "accumulator_unit"]
+
 
 @block
 def accumulator_unit(
@@ -30,7 +32,8 @@ def accumulator_unit(
         result      out  acc      a * ram_word (+ from_array); combinational, for the RAM to write back
 
     The register ``a`` holds the rescaling factor, then the reciprocal of the row sum. Latency: 1 cycle into ``a``,
-    RECIPROCAL as long as ``arithmetic.reciprocal`` says. Source: spec section 3 (accumulator commands).
+    RECIPROCAL as long as ``arithmetic.reciprocal`` says.
+    Source: docs/specification.md section 3 (accumulator commands).
     """
     acc = config.acc
     a = unsigned(acc.width)

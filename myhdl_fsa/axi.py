@@ -9,6 +9,18 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.isa import MEMORY_ADDRESS_WIDTH
 from myhdl_fsa.signals import unsigned
 
+__all__ = [
+    "AxiLite",
+    "AxiRead",
+    "AxiWrite",
+    "BOUNDARY",
+    "Channels",
+    "MANAGER_DRIVES",
+    "MemoryPorts",
+    "REGISTER_ADDRESS_WIDTH",
+    "Response",
+]
+
 BOUNDARY = 4096
 """bytes; no burst crosses a multiple of it"""
 REGISTER_ADDRESS_WIDTH = 8

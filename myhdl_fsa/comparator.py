@@ -12,6 +12,8 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.control import Comparator
 from myhdl_fsa.signals import unsigned
 
+__all__ = ["comparator"]
+
 
 @block
 def comparator(
@@ -28,7 +30,7 @@ def comparator(
         down         out  acc      what enters the column's top PE from above; an UPDATE's elem value in its low bits
 
     d = FMA(x, 1, -new max) gives both the maximum (its sign bit) and the differences that are sent down. PROP_MAX
-    leaves the maximum as it is. Source: spec section 1 (MAX), section 3 (comparator commands).
+    leaves the maximum as it is. Source: docs/specification.md section 1 (MAX), section 3 (comparator commands).
     """
     elem, acc = config.elem, config.acc
     old_max = unsigned(acc.width, acc.minus_infinity)

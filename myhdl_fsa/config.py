@@ -3,7 +3,7 @@
 The published names (``FSA4X4Fp16Config`` ... ``AXI4FSA128X128Bf16Config``) are presets; JSON carries the published
 field names (sa_rows, sa_cols, ...) and, beside them, the choices the published file does not record. A field's
 declaration in ``Config`` is where its name in the file, its bounds, unit and description come from, here, in JSON, in
-the schema and in the documentation. Source: spec sections 4 (sizes) and 5 (names).
+the schema and in the documentation. Source: docs/specification.md sections 4 (sizes) and 5 (names).
 """
 
 from __future__ import annotations
@@ -240,7 +240,10 @@ class Config:
 
     @property
     def attention_scale(self) -> float:
-        """``log2(e) / sqrt(d)`` in float64; rounded to elem or acc where it is used (spec section 2)."""
+        """``log2(e) / sqrt(d)`` in float64; rounded to elem or acc where it is used.
+
+        Source: docs/specification.md section 2.
+        """
         return math.log2(math.e) / math.sqrt(self.rows)
 
     def _follows(self, name: str, field: FieldInfo) -> bool:

@@ -16,6 +16,28 @@ from pydantic.fields import FieldInfo
 
 from myhdl_fsa.arithmetic.formats import FORMATS, FloatFormat, as_format
 
+__all__ = [
+    "C",
+    "ConfigError",
+    "Fields",
+    "InBytes",
+    "Machine",
+    "Names",
+    "NumberFormat",
+    "SHOWN",
+    "SUGGESTED",
+    "choice",
+    "explain",
+    "in_bytes",
+    "integer",
+    "number_format",
+    "one_line_errors",
+    "printable",
+    "read_object",
+    "suggestion",
+    "text",
+]
+
 SHOWN = 60
 """characters of a value that a message repeats at most"""
 SUGGESTED = 100

@@ -9,6 +9,8 @@ from pydantic import TypeAdapter
 
 from myhdl_fsa.config import Config
 
+__all__ = ["schema", "schema_text", "table"]
+
 
 def schema() -> dict[str, Any]:
     """The JSON schema (2020-12) of a configuration file.

@@ -1,9 +1,11 @@
 """The control words that travel through the machine: PE bundle, comparator and accumulator commands.
 
-Source: spec section 3.
+Source: docs/specification.md section 3.
 """
 
 from __future__ import annotations
+
+__all__ = ["Accumulator", "Comparator", "Constant", "PE_BIT", "PE_CONTROL_WIDTH", "PE_SIGNALS"]
 
 PE_SIGNALS = ("mac", "acc_ui", "update_reg", "exp2", "load_reg_li", "load_reg_ui", "flow_lr", "flow_ud", "flow_du")
 """The PE control bits, bit 0 first."""

@@ -22,6 +22,8 @@ from myhdl_fsa.signals import address_width, unsigned
 from myhdl_fsa.skew import input_skew, output_skew
 from myhdl_fsa.systolic import systolic
 
+__all__ = ["AccumulatorReadPort", "ScratchpadWrite", "core", "left_edge"]
+
 
 class ScratchpadWrite:
     """Writes one scratchpad row a cycle: ``rows`` elem values, element 0 in the low bits."""
@@ -59,7 +61,7 @@ def left_edge(
         reverse_in, delay, reverse_out
                       out  1      held until the next word enters, so that the last one drains as it came
 
-    Source: spec section 3 ("Constants ONE, SCALE and the p slopes enter through the scratchpad port").
+    Source: docs/specification.md section 3.
     """
     elem = config.elem
     slopes = Exp2(elem, config.acc, config.exp2_pieces).slopes
@@ -117,7 +119,8 @@ def core(
         scratchpad_write  in   ``ScratchpadWrite``
         accumulator_read  in   ``AccumulatorReadPort``; ready whenever the core does not read itself
 
-    ``probe``, when given, receives the internal signals that a test bench watches. Source: spec section 3.
+    ``probe``, when given, receives the internal signals that a test bench watches.
+    Source: docs/specification.md section 3.
     """
     rows, cols, elem, acc = config.rows, config.cols, config.elem, config.acc
     control = MatrixControl(config)

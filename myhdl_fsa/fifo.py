@@ -8,6 +8,8 @@ from myhdl import always, always_comb, block
 
 from myhdl_fsa.signals import address_width, unsigned
 
+__all__ = ["Stream", "fifo"]
+
 
 class Stream:
     """Words on a valid/ready port: one moves in a cycle in which both are 1."""
@@ -27,7 +29,7 @@ def fifo(clock: Any, reset: Any, enter: Stream, leave: Stream, empty: Any, depth
         leave  out  Stream; from registers
         empty  out  1: nothing inside
 
-    Latency 2 cycles from an empty queue's input to its output. Source: spec section 4 (queue sizes).
+    Latency 2 cycles from an empty queue's input to its output. Source: docs/specification.md section 4 (queue sizes).
     """
     words = [unsigned(len(enter.data)) for _ in range(depth)]
     first, last = unsigned(address_width(depth)), unsigned(address_width(depth))

@@ -1,7 +1,7 @@
 """The instruction words: one table of fields that the assembler, the disassembler and the hardware's decoder all read.
 
 An instruction is a whole number of 32-bit words, the first word first; here it is one integer whose bit 32*w + b is
-bit b of word w. Source: spec section 4.
+bit b of word w. Source: docs/specification.md section 4.
 """
 
 from __future__ import annotations
@@ -11,6 +11,28 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import ClassVar
+
+__all__ = [
+    "Dma",
+    "Fence",
+    "Field",
+    "Instruction",
+    "InstructionError",
+    "KIND",
+    "KINDS",
+    "Kind",
+    "Layout",
+    "MEMORY_ADDRESS_WIDTH",
+    "Matrix",
+    "SEMAPHORES",
+    "SEMAPHORE_VALUES",
+    "Transfer",
+    "WORD_WIDTH",
+    "decode",
+    "decode_all",
+    "encode",
+    "encode_all",
+]
 
 WORD_WIDTH = 32
 SEMAPHORES = 32

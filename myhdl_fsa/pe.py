@@ -11,6 +11,8 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.control import PE_BIT
 from myhdl_fsa.signals import unsigned
 
+__all__ = ["pe"]
+
 
 @block
 def pe(
@@ -39,7 +41,7 @@ def pe(
 
     The register takes ``left`` (load_reg_li), the low bits of ``above`` (load_reg_ui), the elem-rounded result
     (update_reg), or 2**register once the intercept of its own piece passes by (exp2). Reset clears control only.
-    Source: spec section 3.
+    Source: docs/specification.md section 3.
     """
     elem, acc = config.elem, config.acc
     register = unsigned(elem.width)

@@ -1,7 +1,7 @@
 """Execution plans: an instruction as a table of (signal, start cycle, repeat, direction).
 
 A plan is data. The sequencer, its control memory and the collision checks are generated from it; nothing here knows a
-particular dataflow. Cycle 0 is the cycle after the instruction is accepted. Source: spec section 3.
+particular dataflow. Cycle 0 is the cycle after the instruction is accepted. Source: docs/specification.md section 3.
 """
 
 from __future__ import annotations
@@ -11,6 +11,18 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from myhdl_fsa.control import PE_BIT
+
+__all__ = [
+    "Accumulate",
+    "AccumulatorRead",
+    "Compare",
+    "Direction",
+    "Entry",
+    "ExecutionPlan",
+    "Flow",
+    "PlanWord",
+    "ScratchpadRead",
+]
 
 
 class Direction(Enum):

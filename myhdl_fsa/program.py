@@ -8,6 +8,18 @@ from fractions import Fraction
 
 from myhdl_fsa.config import Config
 
+__all__ = [
+    "Counters",
+    "ErrorCode",
+    "Execution",
+    "Program",
+    "Region",
+    "State",
+    "Timing",
+    "error_message",
+    "memory_fault",
+]
+
 
 class State(IntEnum):
     """The state register."""
@@ -44,7 +56,7 @@ class ErrorCode(IntEnum):
 
 @dataclass(frozen=True)
 class Counters:
-    """The published counters (spec section 4), in cycles, words or instructions."""
+    """The published counters (docs/specification.md section 4), in cycles, words or instructions."""
 
     execution_time: int = 0
     matrix_bubble: int = 0

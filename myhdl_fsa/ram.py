@@ -8,6 +8,8 @@ from myhdl import always, block
 
 from myhdl_fsa.signals import unsigned
 
+__all__ = ["ram"]
+
 
 @block
 def ram(
@@ -22,8 +24,7 @@ def ram(
                           in   the word is in the RAM from the next cycle on
 
     A read of the row being written gives the old word. A row number past the last is a fault of the program (checked
-    where programs are decoded); in simulation it raises IndexError. Source: spec section 3, "whose read takes one
-    cycle".
+    where programs are decoded); in simulation it raises IndexError. Source: docs/specification.md section 3.
     """
     words = [unsigned(len(write_data)) for _ in range(rows)]
 

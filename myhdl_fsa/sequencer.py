@@ -1,7 +1,7 @@
 """The matrix controller: two sequencers that step through execution plans and overlap.
 
 The plans become a control memory (two ROMs, a word a cycle); a sequencer is a counter into it. Nothing here knows a
-particular instruction. Source: spec section 3 ("Two such sequencers alternate").
+particular instruction. Source: docs/specification.md section 3.
 """
 
 from __future__ import annotations
@@ -16,6 +16,24 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.control import PE_CONTROL_WIDTH, Accumulator, Comparator, Constant
 from myhdl_fsa.plan import ExecutionPlan, PlanWord
 from myhdl_fsa.signals import address_width, unsigned
+
+__all__ = [
+    "ControlMemory",
+    "EDGE_BIT",
+    "EDGE_FIELDS",
+    "EDGE_WIDTH",
+    "FUNCTION_WIDTH",
+    "MatrixControl",
+    "MatrixInstruction",
+    "SEMAPHORE_VALUE_WIDTH",
+    "SEMAPHORE_WIDTH",
+    "STRIDE_WIDTH",
+    "SemaphoreRelease",
+    "hidden_width",
+    "matrix_controller",
+    "merge",
+    "sequencer",
+]
 
 FUNCTION_WIDTH = 5
 STRIDE_WIDTH = 5
@@ -35,7 +53,7 @@ EDGE_BIT = {name: sum(width for _, width in EDGE_FIELDS[:i]) for i, (name, _) in
 
 
 class MatrixInstruction:
-    """A decoded matrix instruction on a valid/ready port (fields: spec section 4).
+    """A decoded matrix instruction on a valid/ready port (fields: docs/specification.md section 4).
 
     It is accepted in a cycle in which ``valid`` and ``ready`` are both 1. Row numbers and strides are in rows.
     """

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from myhdl import intbv
 from myhdl._Signal import _siglist, _Signal  # the simulator's list of signals to update
 
+__all__ = ["BitSignal", "Lanes", "UnsignedSignal", "address_width", "constant", "unsigned"]
+
 _NO_LISTENERS: dict[Callable[[], None], None] = {}
 
 

@@ -12,6 +12,8 @@ from myhdl import always, always_comb, block
 
 from myhdl_fsa.signals import unsigned
 
+__all__ = ["input_skew", "output_skew"]
+
 
 @block
 def input_skew(
@@ -29,7 +31,7 @@ def input_skew(
         reverse_out   in   1   lane i leaves as lane count-1-i
         out           out  count x width
 
-    Latency i cycles in lane i (0 without ``delay``). Source: spec section 3 (input delayer).
+    Latency i cycles in lane i (0 without ``delay``). Source: docs/specification.md section 3 (input delayer).
     """
     total = count * width
     mask, last = (1 << width) - 1, count - 1
@@ -80,7 +82,7 @@ def output_skew(clock: Any, row: Any, out: Any, count: int, width: int) -> Any:
         row  in   count x width, lane 0 in the low bits
         out  out  count x width; lane count-1 passes in the same cycle
 
-    Source: spec section 3 (output delayer).
+    Source: docs/specification.md section 3 (output delayer).
     """
     total = count * width
     mask, last = (1 << width) - 1, count - 1

@@ -12,6 +12,8 @@ from myhdl_fsa.control import PE_CONTROL_WIDTH, Comparator
 from myhdl_fsa.pe import pe
 from myhdl_fsa.signals import Lanes, constant, unsigned
 
+__all__ = ["pe_row", "systolic"]
+
 
 @block
 def pe_row(
@@ -91,7 +93,7 @@ def systolic(
         bottom                out  cols x acc: what leaves row N-1, column 0 in the low bits
 
     Row r, column c acts on control r + c cycles (down) or N-1-r + c cycles (up) after it enters. ``probe``,
-    when given, receives the internal signals that a test bench watches. Source: spec section 3.
+    when given, receives the internal signals that a test bench watches. Source: docs/specification.md section 3.
     """
     rows, cols, elem, acc = config.rows, config.cols, config.elem, config.acc
     # down_paths[r] enters row r from above; up_paths[r] leaves row r upwards; +0 enters at the bottom

@@ -1,1 +1,3 @@
 """Engines that run the hardware: the MyHDL simulation, and harnesses for the converted Verilog."""
+
+__all__ = []

@@ -19,6 +19,15 @@ from myhdl_fsa.sims.host import Action, Host, outcomes, script
 from myhdl_fsa.sims.memory import Memory, ReadPort, Stalls, WritePort
 from myhdl_fsa.sims.monitors import Intermediates, capture, collisions
 
+__all__ = [
+    "DevicePorts",
+    "DeviceRun",
+    "PROGRESS_INTERVAL",
+    "RESET_CYCLES",
+    "accelerator_bench",
+    "watched_accelerator",
+]
+
 RESET_CYCLES = 2
 PROGRESS_INTERVAL = 64
 """cycles between two calls of ``progress``"""

@@ -29,6 +29,8 @@ from myhdl_fsa.sims.cache_space import BUILDING, LOCKS, MARKER, limit, shrink
 from myhdl_fsa.workbench import tools
 from myhdl_fsa.workbench.temporary import temporary_folder
 
+__all__ = ["BuildCache", "default_root", "digest", "package_digest", "require", "run_tool"]
+
 _in_use: deque[BinaryIO] = deque()
 """the markers of the entries that this process used last, each with a shared lock"""
 _IN_USE_AT_ONCE = 8

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
+__all__ = ["SECONDS", "announcement", "estimate"]
+
 SECONDS: dict[tuple[str, str], dict[int, float]] = {
     ("verilator", "core"): {4: 5, 16: 11, 64: 24, 128: 51},
     ("verilator", "accelerator"): {4: 14, 16: 17, 64: 32, 128: 58},

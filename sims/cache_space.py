@@ -13,6 +13,20 @@ from pathlib import Path
 from myhdl_fsa.engine.request import RunError
 from myhdl_fsa.workbench.temporary import discard_abandoned, size_of, temporary_folder
 
+__all__ = [
+    "BUILDING",
+    "CacheLimitError",
+    "Cleared",
+    "DEFAULT_MIB",
+    "KINDS",
+    "LIMIT_VARIABLE",
+    "LOCKS",
+    "MARKER",
+    "clear",
+    "limit",
+    "shrink",
+]
+
 KINDS = ("verilator", "icarus", "lockstep")
 """the cache's folders"""
 MARKER = "complete.json"

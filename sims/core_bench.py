@@ -30,6 +30,19 @@ from myhdl_fsa.sims.ideal_device import FrontEnd, SemaphoreFile, from_row, to_ro
 from myhdl_fsa.sims.memory import Memory
 from myhdl_fsa.sims.monitors import Intermediates, capture, collisions
 
+__all__ = [
+    "CorePorts",
+    "CoreRun",
+    "MATRIX_FIELDS",
+    "PRIMING_LOADS",
+    "PROGRESS_INTERVAL",
+    "RESET_CYCLES",
+    "UNWATCHED",
+    "attention_run",
+    "core_bench",
+    "watched_core",
+]
+
 UNWATCHED = Watch()
 PRIMING_LOADS = 3
 """loads that are done before the first matrix instruction starts: a tile of Q, of K and of V^T"""

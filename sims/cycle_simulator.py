@@ -19,6 +19,8 @@ from myhdl._Signal import _PosedgeWaiterList, _siglist
 
 from myhdl_fsa.signals import BitSignal, UnsignedSignal
 
+__all__ = ["CycleSimulator", "Process", "processes"]
+
 Process = Callable[[], None]
 
 

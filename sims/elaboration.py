@@ -18,6 +18,8 @@ from unittest.mock import patch
 from myhdl import _always, _always_comb, _block, _instance
 from myhdl._Signal import _isListOfSigs, _Signal
 
+__all__ = ["shared_analysis"]
+
 
 def _caller(frame: FrameType) -> tuple[str, dict[str, Any], bool]:
     """Name, symbols, and whether a block called it, of a function that defines instances."""

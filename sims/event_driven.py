@@ -7,6 +7,8 @@ from typing import Any
 
 from myhdl import always, block, delay
 
+__all__ = ["clocked", "event_driven"]
+
 
 @block
 def clocked(bench: Callable[..., Any], clock: Any, *args: Any) -> Any:

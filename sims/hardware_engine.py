@@ -13,6 +13,8 @@ from myhdl_fsa.sims.accelerator_bench import DeviceRun
 from myhdl_fsa.sims.core_bench import CoreRun, attention_run
 from myhdl_fsa.sims.monitors import Intermediates
 
+__all__ = ["HardwareEngine"]
+
 
 class HardwareEngine(Engine):
     """An engine with a clock. A subclass says how a run of the core and one of the device are simulated."""

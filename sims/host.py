@@ -12,6 +12,17 @@ from myhdl_fsa.axi import AxiLite
 from myhdl_fsa.frontend.registers import WATCHDOG_CYCLES, Register
 from myhdl_fsa.program import Counters, ErrorCode, Program, State, Timing
 
+__all__ = [
+    "Action",
+    "COUNTERS",
+    "Host",
+    "Outcome",
+    "STATUS",
+    "Step",
+    "outcomes",
+    "script",
+]
+
 
 class Action(IntEnum):
     """What a step of the script does."""

@@ -29,6 +29,16 @@ from myhdl_fsa.sims.wave_verilog import MACHINE, wave_sources
 from myhdl_fsa.sims.waveform_file import check_bounds, waveform_file
 from myhdl_fsa.workbench.temporary import temporary_folder
 
+__all__ = [
+    "INSTALL",
+    "IcarusEngine",
+    "co_simulate",
+    "cosimulated",
+    "joint",
+    "recorded",
+    "vpi_source",
+]
+
 INSTALL = "apt-get install iverilog g++ make"
 
 

@@ -19,6 +19,8 @@ from myhdl_fsa.sims.wave_verilog import MACHINE
 from myhdl_fsa.sims.waveform_file import FATAL_SIGNALS, check_fst, last_time
 from myhdl_fsa.workbench import tools
 
+__all__ = ["REPLAY", "replay", "write"]
+
 REPLAY = "replay"
 """the bench's module"""
 _CHUNK = 1 << 16

@@ -2,7 +2,7 @@
 
 The same program runs on it as on the device. Instructions go to three queues without end, of matrix instructions, loads
 and stores; a fence holds the ones after it back until the queues that it names are empty. Semaphores order the queues
-as in the device. Cycle for cycle as ``verilator/harness.cpp`` has it in C++. Source: spec section 4.
+as in the device. Cycle for cycle as ``verilator/harness.cpp`` has it in C++. Source: docs/specification.md section 4.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import numpy as np
 from myhdl_fsa.arithmetic.formats import FloatFormat
 from myhdl_fsa.isa import SEMAPHORES, Dma, Fence, Instruction, Matrix, Transfer
 from myhdl_fsa.kernel.tensor import element_bytes, unpack
+
+__all__ = ["FrontEnd", "SemaphoreFile", "from_row", "pack", "to_row"]
 
 
 class SemaphoreFile:

@@ -33,6 +33,8 @@ from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.icarus_engine import INSTALL
 from myhdl_fsa.workbench.temporary import temporary_folder
 
+__all__ = ["LockstepMismatch", "LockstepReport", "SIMULATORS", "device_lockstep", "lockstep"]
+
 SIMULATORS = ("icarus", "verilator")
 
 

@@ -18,6 +18,16 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.engine.request import RunError
 from myhdl_fsa.program import Region, Timing
 
+__all__ = [
+    "ADDRESSES_WAITING",
+    "BEATS_WAITING",
+    "MAP_NORESERVE",
+    "Memory",
+    "ReadPort",
+    "Stalls",
+    "WritePort",
+]
+
 MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 """Linux's, which Python 3.11 does not name"""
 ADDRESSES_WAITING = 64

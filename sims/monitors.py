@@ -13,6 +13,8 @@ from myhdl_fsa.control import PE_BIT, PE_CONTROL_WIDTH, PE_SIGNALS, Accumulator,
 from myhdl_fsa.sequencer import EDGE_BIT
 from myhdl_fsa.tiling import visits
 
+__all__ = ["CollisionError", "Intermediates", "capture", "collisions"]
+
 
 class CollisionError(AssertionError):
     """Two instructions, or two directions, drove the same control in the same cycle; names cycle, row and signals."""
@@ -36,8 +38,7 @@ def _names(bits: int) -> str:
 def collisions(clock: Any, probe: dict[str, Any], config: Config) -> Any:
     """Raises CollisionError when control bits of two instructions meet in a row, or two use one port.
 
-    Not convertible: it watches a simulation. Source: spec section 3 ("their control bits never collide and that is
-    asserted").
+    Not convertible: it watches a simulation. Source: docs/specification.md section 3.
     """
     first, second = probe["sides"]
     busy_first, busy_second = probe["busies"]

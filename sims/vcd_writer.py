@@ -14,6 +14,8 @@ from vcd.writer import Variable
 from myhdl_fsa.signals import BitSignal
 from myhdl_fsa.sims.wave_scopes import PERIOD, Scope, scope_of
 
+__all__ = ["Read", "Waveform", "waveform"]
+
 Read = Callable[[], int]
 
 

@@ -17,6 +17,8 @@ from myhdl_fsa.sequencer import MatrixInstruction
 from myhdl_fsa.sims.core_bench import MATRIX_FIELDS, PRIMING_LOADS, RESET_CYCLES, CoreRun
 from myhdl_fsa.sims.verilator_engine import NONE, exchange, executable
 
+__all__ = ["read_result", "simulate", "write_run"]
+
 
 class _Kind(IntEnum):
     """What an instruction is to the harness."""

@@ -15,6 +15,16 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.sims.accelerator_bench import RESET_CYCLES, DeviceRun
 from myhdl_fsa.sims.verilator_engine import NONE, exchange, executable, one_file
 
+__all__ = [
+    "HARNESS",
+    "TOP",
+    "device_executable",
+    "harness_text",
+    "read_result",
+    "simulate",
+    "write_run",
+]
+
 TOP = "accelerator"
 HARNESS = Path(__file__).with_name("verilator") / "accelerator.cpp"
 _HEAD_WORDS = 5

@@ -32,6 +32,22 @@ from myhdl_fsa.sims.waveform_file import FATAL_SIGNALS, check_bounds, check_fst,
 from myhdl_fsa.workbench import tools
 from myhdl_fsa.workbench.temporary import temporary_folder
 
+__all__ = [
+    "BENCH",
+    "CANNOT_WRITE",
+    "CHAIN",
+    "HARNESS",
+    "NONE",
+    "OLDEST",
+    "Run",
+    "VERILATOR_FLAGS",
+    "VerilatorEngine",
+    "WAVEFORM_FLAGS",
+    "exchange",
+    "executable",
+    "one_file",
+]
+
 HARNESS = Path(__file__).with_name("verilator") / "harness.cpp"
 BENCH = "bench.cpp"
 """the harness's name where it is built"""

@@ -18,6 +18,8 @@ from __future__ import annotations
 import itertools
 import re
 
+__all__ = ["LONGEST_RESULT", "SHARED", "loop_nets", "prepare"]
+
 SHARED = "shared_functions"
 """the file of the functions that were moved out of the modules"""
 LONGEST_RESULT = 64

@@ -14,6 +14,8 @@ from myhdl_fsa.control import PE_SIGNALS, Accumulator, Comparator
 from myhdl_fsa.convert.hierarchy import arguments
 from myhdl_fsa.sequencer import EDGE_FIELDS, ControlMemory
 
+__all__ = ["Bits", "Equals", "Field", "Within", "fields"]
+
 
 @dataclass(frozen=True)
 class Bits:

@@ -18,6 +18,8 @@ from myhdl._instance import _Instantiator
 from myhdl_fsa.convert.hierarchy import children, ports, twin_of
 from myhdl_fsa.sims.wave_fields import Field, fields
 
+__all__ = ["PERIOD", "Probe", "Scope", "scope_of"]
+
 PERIOD = 10
 """nanoseconds of a cycle in a waveform"""
 _STORES = ("ram", "fifo")

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from myhdl_fsa.convert.hierarchy import Design
 from myhdl_fsa.sims.wave_scopes import Probe, Scope, scope_of
 
+__all__ = ["Loop", "MACHINE", "WAVES", "wave_sources"]
+
 MACHINE = "machine"
 """the design's top module, where the waveform's top scope has its name"""
 WAVES = "waves"

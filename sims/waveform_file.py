@@ -14,6 +14,8 @@ from myhdl_fsa.engine.request import RunError, Watch, WaveformError
 from myhdl_fsa.sims.wave_scopes import PERIOD
 from myhdl_fsa.workbench.temporary import temporary_folder
 
+__all__ = ["FATAL_SIGNALS", "check_bounds", "check_fst", "last_time", "waveform_file"]
+
 _HEADER, _HIERARCHY, _CHANGES, _GEOMETRY = 0, (4, 6, 7), (1, 5, 8), 3
 """types of an FST file's blocks"""
 _NO_SPACE = os.strerror(errno.ENOSPC)

@@ -345,7 +345,7 @@ def test_a_simulator_that_dies_as_it_writes(tmp_path, number, says):
         with pytest.raises(OSError, match=says):
             play()
     with pytest.raises(RunError, match="the Verilator simulation failed: exit status -"):
-        verilator_engine._play(dies, Watch(), None)
+        verilator_engine._play(dies, Watch(), None, tmp_path / "said")
 
 
 def test_fsa_sim_names_the_file(tmp_path):

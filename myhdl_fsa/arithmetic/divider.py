@@ -10,6 +10,8 @@ from myhdl_fsa.arithmetic.formats import FloatFormat
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.signals import unsigned
 
+__all__ = ["divider"]
+
 
 @block
 def divider(clock: Any, reset: Any, active: Any, x: Any, result: Any, done: Any, fmt: FloatFormat) -> Any:
@@ -24,7 +26,7 @@ def divider(clock: Any, reset: Any, active: Any, x: Any, result: Any, done: Any,
         result  out  fmt   1/x in the cycle in which ``done`` is 1; combinational
         done    out  1
 
-    Source: spec section 1 (RECIPROCAL, division).
+    Source: docs/specification.md section 1 (RECIPROCAL, division).
     """
     unit = Reciprocal(fmt, "division")
     iterations, last = unit.iterations, unit.latency - 1

@@ -1,6 +1,6 @@
 """2**x by a chord per piece of (-1, 0], on the processing element's own multiplier and adder.
 
-Source: spec section 1.
+Source: docs/specification.md section 1.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import numpy as np
 
 from myhdl_fsa.arithmetic.formats import Bits, FloatFormat, Values
 from myhdl_fsa.arithmetic.rounding import encode, operands, round_values, sticky_sum
+
+__all__ = ["Exp2"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Exp2:
     def streamed_intercepts(self) -> tuple[int, ...]:
         """The intercepts as they travel to the units: the piece number in exponent bits [E-1:1], whose value is known.
 
-        All intercepts lie in (0.5, 1], so only the lowest exponent bit tells them apart. Source: spec section 3.
+        All intercepts lie in (0.5, 1], so only the lowest exponent bit tells them apart.
+        Source: docs/specification.md section 3.
         """
         known = self.add.mantissa_bits + 1
         kept = (1 << known) - 1

@@ -1,4 +1,7 @@
-"""Fused multiply-add with mixed formats, and the maximum that is built on it. Source: spec section 1."""
+"""Fused multiply-add with mixed formats, and the maximum that is built on it.
+
+Source: docs/specification.md section 1.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import numpy as np
 
 from myhdl_fsa.arithmetic.formats import Bits, FloatFormat, RoundingMode, Values
 from myhdl_fsa.arithmetic.rounding import add_values, check_bits, decode, encode, operands
+
+__all__ = ["MultiplyAdd", "maximum", "select_second"]
 
 
 @dataclass(frozen=True)

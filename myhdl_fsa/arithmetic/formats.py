@@ -1,7 +1,8 @@
 """Binary floating-point formats: widths, special bit patterns, and the five rounding modes.
 
 A format is a pair (exponent bits E, mantissa bits M) with bias ``2**(E-1) - 1``. Exponent field 0 reads as zero
-(subnormals are flushed, the sign is kept); all ones is Inf with mantissa 0 and NaN otherwise. Source: spec section 1.
+(subnormals are flushed, the sign is kept); all ones is Inf with mantissa 0 and NaN otherwise.
+Source: docs/specification.md section 1.
 """
 
 from __future__ import annotations
@@ -12,6 +13,18 @@ from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
+
+__all__ = [
+    "BF16",
+    "Bits",
+    "FORMATS",
+    "FP16",
+    "FP32",
+    "FloatFormat",
+    "RoundingMode",
+    "Values",
+    "as_format",
+]
 
 
 class RoundingMode(IntEnum):

@@ -10,6 +10,8 @@ from myhdl_fsa.arithmetic.formats import FloatFormat
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.signals import unsigned
 
+__all__ = ["newton"]
+
 
 @block
 def newton(
@@ -27,7 +29,7 @@ def newton(
         a, b, c  out  fmt    operands of the multiply-adder, a * b + c; combinational
         done     out  1
 
-    Source: spec section 1 (RECIPROCAL, newton).
+    Source: docs/specification.md section 1 (RECIPROCAL, newton).
     """
     steps = Reciprocal(fmt, "newton").latency
     step = unsigned(steps.bit_length())

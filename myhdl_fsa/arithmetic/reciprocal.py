@@ -1,6 +1,6 @@
 """1/x in the accumulator: Newton steps on its own multiply-add, or a correctly rounded divider.
 
-Source: spec section 1.
+Source: docs/specification.md section 1.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 from myhdl_fsa.arithmetic.fma import MultiplyAdd
 from myhdl_fsa.arithmetic.formats import Bits, FloatFormat, Values
 from myhdl_fsa.arithmetic.rounding import encode, min_normal, operands, round_values
+
+__all__ = ["METHODS", "Reciprocal"]
 
 METHODS = ("newton", "division")
 

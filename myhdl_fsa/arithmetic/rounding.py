@@ -2,7 +2,8 @@
 
 "Values" are float64 arrays whose elements a format can hold; "bits" are unsigned arrays of ``FloatFormat.dtype``.
 Rounding works on the float64 pattern as an integer, so the exponent is unbounded until the last step, where a field
-of 0 or less becomes zero and one of all ones or more becomes Inf, in every mode. Source: spec section 1.
+of 0 or less becomes zero and one of all ones or more becomes Inf, in every mode.
+Source: docs/specification.md section 1.
 """
 
 from __future__ import annotations
@@ -12,6 +13,18 @@ from typing import Any
 import numpy as np
 
 from myhdl_fsa.arithmetic.formats import FP16, FP32, Bits, FloatFormat, RoundingMode, Values
+
+__all__ = [
+    "add_values",
+    "check_bits",
+    "decode",
+    "encode",
+    "max_finite",
+    "min_normal",
+    "operands",
+    "round_values",
+    "sticky_sum",
+]
 
 _DOUBLE_MANTISSA = 52
 _DOUBLE_BIAS = 1023

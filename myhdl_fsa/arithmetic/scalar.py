@@ -2,7 +2,7 @@
 
 Every arithmetic unit of the machine calls these from its own process (they become Verilog functions there), so the
 PEs, comparators and accumulators cannot differ. The vectorised reference they must equal, bit for bit, is
-``arithmetic.fma`` and ``arithmetic.exp2``. Source: spec section 1.
+``arithmetic.fma`` and ``arithmetic.exp2``. Source: docs/specification.md section 1.
 
 An unrounded result travels as one int, a ``raw`` word, from bit 0 up: hit (1), sign (1), special (2: 0 finite,
 1 Inf, 2 NaN), exponent (12, offset 2048, of the add format's bias), magnitude (``fraction_bits + 3``, normalised: its
@@ -14,6 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from myhdl_fsa.arithmetic.formats import FloatFormat, RoundingMode
+
+__all__ = [
+    "LOCAL_WIDTH",
+    "fraction_bits",
+    "local_width",
+    "multiply_adder",
+    "narrower",
+    "piece_finder",
+    "rounder",
+]
 
 LOCAL_WIDTH = "local_width"
 """the attribute of a function that tells the converter how many bits its int locals need, sign included"""

@@ -13,6 +13,8 @@ from myhdl_fsa.arithmetic.exp2 import Exp2
 from myhdl_fsa.arithmetic.formats import FloatFormat, RoundingMode
 from myhdl_fsa.arithmetic.scalar import multiply_adder, narrower, piece_finder, rounder
 
+__all__ = ["convert", "exp2", "fma"]
+
 
 @block
 def fma(
@@ -26,7 +28,7 @@ def fma(
         c       in   add
         result  out  out
 
-    Source: spec section 1 (FMA). The reference is ``easyfloat.fma``.
+    Source: docs/specification.md section 1 (FMA). The reference is ``easyfloat.fma``.
     """
     multiply_add = multiply_adder(mul, add)
     round_result = rounder(mul, add, out, mode)
@@ -47,7 +49,7 @@ def exp2(x: Any, result: Any, unit: Exp2, out: FloatFormat) -> Any:
         x       in   unit.mul
         result  out  out
 
-    Source: spec section 1 (EXP2). The reference is ``easyfloat.exp2``.
+    Source: docs/specification.md section 1 (EXP2). The reference is ``easyfloat.exp2``.
     """
     multiply_add = multiply_adder(unit.mul, unit.add, unit.pieces)
     find_piece = piece_finder(unit.mul, unit.pieces)

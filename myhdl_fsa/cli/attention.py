@@ -22,6 +22,8 @@ from myhdl_fsa.workbench import metrics, report
 from myhdl_fsa.workbench.metrics import Errors
 from myhdl_fsa.workbench.workload import Workload, WorkloadError, default_seq, generate, load
 
+__all__ = ["run_attention"]
+
 if TYPE_CHECKING:
     from myhdl_fsa.kernel.context import Kernel
     from myhdl_fsa.sims.lockstep import LockstepReport

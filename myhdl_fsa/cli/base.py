@@ -13,6 +13,8 @@ import click
 
 from myhdl_fsa.cli.termination import Terminated, Termination
 
+__all__ = ["OneLineCommand"]
+
 
 class OneLineCommand(click.Command):
     """A command whose every error is one line on standard error.

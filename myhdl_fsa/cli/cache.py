@@ -10,6 +10,8 @@ import click
 from myhdl_fsa.cli.sim_options import Options
 from myhdl_fsa.engine import BUILDING_ENGINES
 
+__all__ = ["check_cache_limit", "clear_cache"]
+
 
 def clear_cache(context: click.Context) -> int:
     """Empties the cache of --build-dir and says what that freed. Raises click's errors of one line."""

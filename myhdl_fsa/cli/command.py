@@ -14,6 +14,8 @@ import click
 from myhdl_fsa.cli.base import OneLineCommand
 from myhdl_fsa.cli.constraints import CommandLine, Constraint, Written, first_violation, in_effect, shortened
 
+__all__ = ["GroupedCommand", "Groups", "option", "options_in_effect", "said", "spelled"]
+
 Groups = Mapping[str, Sequence[click.Option]]
 """options by their title in the help"""
 _LINE = f"{__name__}.line"

@@ -18,6 +18,19 @@ from myhdl_fsa.workbench.files import (
     write_standard_output,
 )
 
+__all__ = [
+    "CONTEXT",
+    "DEFAULT_CONFIG",
+    "FILE",
+    "STANDARD_OUTPUT",
+    "check_output",
+    "config_usage",
+    "is_config_file",
+    "is_standard_output",
+    "load_config",
+    "write_output",
+]
+
 FILE = click.Path(path_type=Path)
 STANDARD_OUTPUT = Path("-")
 DEFAULT_CONFIG = "FSA4X4Fp16Config"

@@ -12,6 +12,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
+__all__ = [
+    "Alone",
+    "CommandLine",
+    "Constraint",
+    "Excludes",
+    "Lacks",
+    "Needs",
+    "Together",
+    "Use",
+    "Violation",
+    "Written",
+    "first_violation",
+    "in_effect",
+    "listed",
+    "shortened",
+    "uses",
+]
+
 _LONGEST = 200
 """characters of a value that an error repeats, at most"""
 

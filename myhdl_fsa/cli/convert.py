@@ -26,6 +26,8 @@ from myhdl_fsa.cli.common import (
 from myhdl_fsa.config import PRESETS, RECIPROCALS, Config, ConfigError
 from myhdl_fsa.workbench.files import OutputError
 
+__all__ = ["CHECKED_WHOLE", "Conversion", "Options", "instance_counts", "main"]
+
 if TYPE_CHECKING:
     from myhdl_fsa.convert.hierarchy import Module
 

@@ -11,6 +11,8 @@ from myhdl_fsa.cli.types import Dump, Load
 from myhdl_fsa.config import Config
 from myhdl_fsa.program import Program, Region, memory_fault
 
+__all__ = ["MAX_WORDS", "read_program"]
+
 MAX_WORDS = 1 << 22
 """32-bit words of a program file, at most"""
 _TEXT = bytes([*b"\t\n\r", *range(0x20, 0x7F)])

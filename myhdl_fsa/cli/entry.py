@@ -6,6 +6,8 @@ import sys
 
 from myhdl_fsa.cli.termination import Terminated, exit_at_once
 
+__all__ = ["fsa_convert", "fsa_sim"]
+
 
 def fsa_sim() -> None:
     """The command fsa-sim."""

@@ -18,6 +18,17 @@ from myhdl_fsa.engine import RunError, WaveformError
 from myhdl_fsa.workbench import report
 from myhdl_fsa.workbench.files import atomic_path, is_device
 
+__all__ = [
+    "Recorder",
+    "check_build_dir",
+    "check_outputs",
+    "check_wave_bounds",
+    "messages",
+    "say",
+    "warn",
+    "waveform",
+]
+
 if TYPE_CHECKING:
     from myhdl_fsa.workbench.record import InputFile, RunRecord
 

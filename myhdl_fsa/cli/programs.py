@@ -18,6 +18,8 @@ from myhdl_fsa.engine import RunError, engine
 from myhdl_fsa.program import Execution, Program, State, error_message
 from myhdl_fsa.workbench import report
 
+__all__ = ["MAX_FINDINGS", "run_program"]
+
 if TYPE_CHECKING:
     from myhdl_fsa.sims.lockstep import LockstepReport
     from myhdl_fsa.workbench.stored_memory import MemoryComparison

@@ -13,6 +13,8 @@ from myhdl_fsa.cli.programs import run_program
 from myhdl_fsa.cli.sim_options import CONSTRAINTS, GROUPS, Options
 from myhdl_fsa.config import ConfigError
 
+__all__ = ["main"]
+
 
 @click.command("fsa-sim", cls=GroupedCommand, groups=GROUPS, constraints=CONSTRAINTS, context_settings=CONTEXT)
 @click.version_option(package_name="myhdl-fsa")

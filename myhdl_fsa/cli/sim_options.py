@@ -18,6 +18,8 @@ from myhdl_fsa.engine import BUILDING_ENGINES, ENGINES, FST_ENGINES
 from myhdl_fsa.program import Timing
 from myhdl_fsa.workbench.workload import DISTRIBUTIONS
 
+__all__ = ["CONSTRAINTS", "GROUPS", "Options", "TOPS"]
+
 TOPS = ("accelerator", "core")
 _SEED = Integer(0, 2**32 - 1)
 

@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 
+__all__ = ["SIGNALS", "TYPE_CHECKING", "Terminated", "Termination", "exit_at_once"]
+
 TYPE_CHECKING = False  # typing takes longer to import than all of this
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,6 +15,20 @@ from myhdl_fsa.cli.common import STANDARD_OUTPUT
 from myhdl_fsa.cli.constraints import shortened
 from myhdl_fsa.program import Region
 
+__all__ = [
+    "Bandwidth",
+    "Dump",
+    "DumpType",
+    "Integer",
+    "Latency",
+    "Load",
+    "LoadType",
+    "OneOf",
+    "OutputFile",
+    "ReadWrite",
+    "output_path",
+]
+
 _LONGEST = 1_000_000
 """cycles"""
 _MAX_DIGITS = 4000

@@ -6,6 +6,8 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows import fsa
 from myhdl_fsa.plan import ExecutionPlan
 
+__all__ = ["attention_cycles", "plans"]
+
 _PLANS = {"fsa": fsa.plans}
 _CYCLES = {"fsa": fsa.attention_cycles}
 

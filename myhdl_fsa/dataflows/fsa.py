@@ -1,4 +1,4 @@
-"""The published dataflow as execution plans: a table an instruction. Source: spec section 3."""
+"""The published dataflow as execution plans: a table an instruction. Source: docs/specification.md section 3."""
 
 from __future__ import annotations
 
@@ -10,11 +10,22 @@ from myhdl_fsa.control import Accumulator, Comparator, Constant
 from myhdl_fsa.plan import Accumulate, AccumulatorRead, Compare, Direction, ExecutionPlan, Flow, ScratchpadRead
 from myhdl_fsa.tiling import visits
 
+__all__ = [
+    "Function",
+    "accumulator_reciprocal",
+    "attention_cycles",
+    "attention_lse_norm",
+    "attention_score",
+    "attention_value",
+    "load_stationary",
+    "plans",
+]
+
 PARALLEL, DOWN, UP = Direction.PARALLEL, Direction.DOWN, Direction.UP
 
 
 class Function(IntEnum):
-    """The function field of a matrix instruction (spec section 4)."""
+    """The function field of a matrix instruction (docs/specification.md section 4)."""
 
     LOAD_STATIONARY = 0
     ATTN_SCORE = 1
@@ -109,7 +120,7 @@ def plans(config: Config) -> tuple[ExecutionPlan, ...]:
 
 
 def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bool) -> int:
-    """Cycles from first issue to idle with memory never in the way (spec section 3).
+    """Cycles from first issue to idle with memory never in the way (docs/specification.md section 3).
 
     An inner iteration takes 5N + 13 cycles with the published 8 exp2 pieces, and one fewer or more with each.
     """

@@ -19,6 +19,8 @@ from myhdl_fsa.isa import Dma, Transfer
 from myhdl_fsa.sequencer import SemaphoreRelease
 from myhdl_fsa.signals import unsigned
 
+__all__ = ["DmaStatus", "dma_engine"]
+
 
 class DmaStatus:
     """How the DMA stands."""
@@ -51,7 +53,7 @@ def dma_engine(
         *_fault       out  Fault
         status        out  DmaStatus
 
-    Source: spec section 4.
+    Source: docs/specification.md section 4.
     """
     load_in, load_out, store_in, store_out = (Stream(DMA_WIDTH) for _ in range(4))
     loads_empty, stores_empty, load_active, store_active = (unsigned(1) for _ in range(4))

@@ -12,6 +12,8 @@ from myhdl_fsa.dma.transfer import ROW_WIDTH, Row
 from myhdl_fsa.isa import MEMORY_ADDRESS_WIDTH
 from myhdl_fsa.signals import address_width, unsigned
 
+__all__ = ["load_port"]
+
 
 @block
 def load_port(
@@ -30,7 +32,7 @@ def load_port(
         failed, failed_tag
                      out  1 and tag: a response was not OKAY, until reset
 
-    Beats follow each other without a pause while rows are taken. Source: spec section 4 (DMA words; "one INCR burst").
+    Beats follow each other without a pause while rows are taken. Source: docs/specification.md section 4 (DMA words).
     """
     depth, beats = config.port_inflight, config.scratchpad_row_bytes // config.beat_bytes
     addresses = [unsigned(MEMORY_ADDRESS_WIDTH) for _ in range(depth)]

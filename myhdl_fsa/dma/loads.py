@@ -19,6 +19,8 @@ from myhdl_fsa.program import ErrorCode
 from myhdl_fsa.sequencer import SemaphoreRelease
 from myhdl_fsa.signals import address_width, constant, unsigned
 
+__all__ = ["loads"]
+
 
 @block
 def loads(
@@ -37,7 +39,7 @@ def loads(
         fault             out  Fault
         active            out  1   a request is past its semaphore
 
-    Source: spec section 4.
+    Source: docs/specification.md section 4.
     """
     count, inflight = config.memory_ports, config.load_inflight
     rows = Row(inflight)

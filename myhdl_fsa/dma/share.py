@@ -12,6 +12,8 @@ from myhdl import always, always_comb, block
 from myhdl_fsa.dma.transfer import Row
 from myhdl_fsa.signals import address_width, unsigned
 
+__all__ = ["collect", "hand_out", "port_bits"]
+
 
 def port_bits(count: int) -> Any:
     """A signal of a bit a port, at least 2."""
@@ -28,7 +30,7 @@ def hand_out(clock: Any, reset: Any, rows: Row, free: Any, chosen: Any, hold: An
         chosen  out  a bit a port: the row is for it, and goes now
         hold    in   1   hand out nothing in this cycle
 
-    Source: spec section 4 ("a tile's rows are shared out over the memory ports").
+    Source: docs/specification.md section 4.
     """
     turn = unsigned(address_width(count))
     top = count - 1

@@ -11,6 +11,8 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.isa import MEMORY_ADDRESS_WIDTH
 from myhdl_fsa.signals import address_width, unsigned
 
+__all__ = ["store_port"]
+
 
 @block
 def store_port(
@@ -29,8 +31,8 @@ def store_port(
         failed, failed_tag
                         out  1 and tag: a response was not OKAY, until reset
 
-    A row is one INCR burst, or two where it crosses 4 KB. Beats do not wait for the address to be accepted. Source:
-    spec section 4.
+    A row is one INCR burst, or two where it crosses 4 KB. Beats do not wait for the address to be accepted.
+    Source: docs/specification.md section 4.
     """
     depth, beats = config.port_inflight, config.accumulator_row_bytes // config.beat_bytes
     # rows that wait for their responses: the request, and whether two bursts carry the row

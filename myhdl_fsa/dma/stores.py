@@ -20,6 +20,8 @@ from myhdl_fsa.program import ErrorCode
 from myhdl_fsa.sequencer import SemaphoreRelease
 from myhdl_fsa.signals import address_width, unsigned
 
+__all__ = ["stores"]
+
 
 @block
 def stores(
@@ -38,7 +40,7 @@ def stores(
         fault             out  Fault
         active            out  1   a request is past its semaphore
 
-    Source: spec section 4.
+    Source: docs/specification.md section 4.
     """
     count, inflight = config.memory_ports, config.store_inflight
     rows = Row(inflight)

@@ -17,6 +17,8 @@ from myhdl_fsa.isa import MEMORY_ADDRESS_WIDTH, WORD_WIDTH, Dma
 from myhdl_fsa.sequencer import SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH, SemaphoreRelease
 from myhdl_fsa.signals import address_width, unsigned
 
+__all__ = ["ROW_WIDTH", "Row", "RowDone", "tag_width", "transfer"]
+
 ROW_WIDTH = Dma.LAYOUT["row"].width
 """bits of a row of either RAM"""
 
@@ -65,7 +67,7 @@ def transfer(
         fault     out  Fault: ``error_code``, about the instruction whose row failed
         active    out  1   a request past its semaphore is under way
 
-    The first row comes the cycle after the semaphore was taken. Source: spec section 4.
+    The first row comes the cycle after the semaphore was taken. Source: docs/specification.md section 4.
     """
     layout = Dma.LAYOUT
     remaining = [unsigned(10) for _ in range(inflight)]

@@ -10,6 +10,8 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.engine.request import AttentionRequest, EngineResult, ProgramRequest, Watch
 from myhdl_fsa.program import Execution, Program, Timing
 
+__all__ = ["Engine"]
+
 if TYPE_CHECKING:
     from myhdl_fsa.kernel.context import Kernel
 

@@ -11,6 +11,16 @@ from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.program import Counters, Program, Timing
 
+__all__ = [
+    "AttentionRequest",
+    "EngineResult",
+    "ProgramRequest",
+    "Progress",
+    "RunError",
+    "Watch",
+    "WaveformError",
+]
+
 Progress = Callable[[int, int | None], None]
 """called now and then with (cycle, expected cycles); None where nobody knows how many there will be"""
 

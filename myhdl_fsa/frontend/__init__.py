@@ -1,1 +1,3 @@
 """From instruction words on AXI4-Lite to matrix and DMA instructions past their semaphores."""
+
+__all__ = []

@@ -8,6 +8,8 @@ from myhdl import always, block
 
 from myhdl_fsa.signals import unsigned
 
+__all__ = ["COUNTER_WIDTH", "Events", "PerformanceCounters", "performance_counters"]
+
 COUNTER_WIDTH = 32
 
 
@@ -60,7 +62,8 @@ def performance_counters(
         events    in   Events
         counters  out  PerformanceCounters
 
-    The bubble counts from the first matrix instruction of the run on. Source: spec section 4 (counter meanings).
+    The bubble counts from the first matrix instruction of the run on.
+    Source: docs/specification.md section 4 (counter meanings).
     """
     started = unsigned(1)
     mask = (1 << COUNTER_WIDTH) - 1

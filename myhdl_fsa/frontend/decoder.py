@@ -14,6 +14,17 @@ from myhdl_fsa.program import ErrorCode
 from myhdl_fsa.sequencer import FUNCTION_WIDTH
 from myhdl_fsa.signals import unsigned
 
+__all__ = [
+    "DMA_WIDTH",
+    "ERROR_WIDTH",
+    "Fault",
+    "MATRIX_WIDTH",
+    "NUMBER_WIDTH",
+    "decoder",
+    "dma_check",
+    "matrix_check",
+]
+
 MATRIX_WIDTH = WORD_WIDTH * Matrix.WORDS
 NUMBER_WIDTH = 32
 DMA_WIDTH = WORD_WIDTH * Dma.WORDS + NUMBER_WIDTH
@@ -166,7 +177,8 @@ def decoder(
         number                 out  32   instructions decoded since ``restart``
 
     Latency 1 cycle from an instruction's last word to its output. A matrix instruction that waits for room does not
-    hold back the words of a DMA instruction behind it, nor the other way round. Source: spec section 4.
+    hold back the words of a DMA instruction behind it, nor the other way round.
+    Source: docs/specification.md section 4.
     """
     matrix_bits, dma_bits = unsigned(MATRIX_WIDTH), unsigned(WORD_WIDTH * Dma.WORDS)
     matrix_words, dma_words = unsigned(2), unsigned(3)

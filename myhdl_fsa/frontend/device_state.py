@@ -11,6 +11,8 @@ from myhdl_fsa.frontend.registers import DeviceControl
 from myhdl_fsa.program import ErrorCode, State
 from myhdl_fsa.signals import unsigned
 
+__all__ = ["device_state"]
+
 
 @block
 def device_state(

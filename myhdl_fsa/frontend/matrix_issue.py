@@ -13,6 +13,8 @@ from myhdl_fsa.isa import Matrix
 from myhdl_fsa.sequencer import FUNCTION_WIDTH, SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH, MatrixInstruction
 from myhdl_fsa.signals import unsigned
 
+__all__ = ["matrix_issue"]
+
 
 @block
 def matrix_issue(
@@ -27,7 +29,7 @@ def matrix_issue(
         acquire      out  SemaphoreAcquire
         instruction  out  MatrixInstruction; valid once its semaphore is taken, or when it needs none
 
-    Combinational but for the note that the semaphore has been taken. Source: spec section 4.
+    Combinational but for the note that the semaphore has been taken. Source: docs/specification.md section 4.
     """
     layout = Matrix.LAYOUT
     taken = unsigned(1)

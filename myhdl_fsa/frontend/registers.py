@@ -12,6 +12,8 @@ from myhdl_fsa.fifo import Stream
 from myhdl_fsa.frontend.counters import PerformanceCounters
 from myhdl_fsa.signals import unsigned
 
+__all__ = ["DeviceControl", "Register", "WATCHDOG_CYCLES", "registers"]
+
 WATCHDOG_CYCLES = 1 << 16
 """the watchdog register after a reset"""
 
@@ -75,7 +77,7 @@ def registers(
 
     A write to an unknown or read-only register, with a partial strobe, or of a word into a full queue of a device
     that is not active, is answered SLVERR and does nothing; so is a read of an unknown or write-only register (0).
-    A word for a device in state 3 is dropped. Source: spec section 4 (registers).
+    A word for a device in state 3 is dropped. Source: docs/specification.md section 4 (registers).
     """
     (at_queue, at_active, at_error, at_interrupt, at_watchdog) = (
         int(r) for r in (Register.QUEUE, Register.SET_ACTIVE, Register.ERROR, Register.INTERRUPT, Register.WATCHDOG)

@@ -10,6 +10,8 @@ from myhdl_fsa.isa import SEMAPHORES
 from myhdl_fsa.sequencer import SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
 
+__all__ = ["SemaphoreAcquire", "semaphores"]
+
 
 class SemaphoreAcquire:
     """Asks for a semaphore at a value; taken in the cycle in which ``valid`` and ``ready`` are both 1."""
@@ -34,7 +36,7 @@ def semaphores(
         release_*  in   SemaphoreRelease
 
     Of two that want the same semaphore in the same cycle the first in the order matrix, load, store gets it. Each
-    starts at value 0, not busy. Source: spec section 4.
+    starts at value 0, not busy. Source: docs/specification.md section 4.
     """
     values = unsigned(SEMAPHORES * SEMAPHORE_VALUE_WIDTH)
     busy = unsigned(SEMAPHORES)

@@ -1,7 +1,7 @@
 """The whole device without a clock: runs a program's words on numpy, bit for bit what the machine computes.
 
 Tile by tile with the steps of ``golden``. The array is one register a processing element, the accumulators one factor a
-column; spec sections 2 to 4 say what each instruction makes of them.
+column; docs/specification.md sections 2 to 4 say what each instruction makes of them.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from myhdl_fsa.kernel.legality import (
 from myhdl_fsa.kernel.queues import schedule
 from myhdl_fsa.kernel.tensor import pack, unpack
 from myhdl_fsa.program import ErrorCode, Execution, Program, State
+
+__all__ = ["execute"]
 
 _PAGE = 1 << 16
 """bytes"""

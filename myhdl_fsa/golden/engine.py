@@ -8,6 +8,8 @@ from myhdl_fsa.engine.request import AttentionRequest, EngineResult, ProgramRequ
 from myhdl_fsa.golden import device
 from myhdl_fsa.program import Execution
 
+__all__ = ["GoldenEngine"]
+
 
 class GoldenEngine(Engine):
     """Runs on numpy; gives no cycles, counters, waveform or progress."""

@@ -1,4 +1,6 @@
-"""The software reference: attention on numpy arrays, bit for bit what the machine computes. Source: spec section 2.
+"""The software reference: attention on numpy arrays, bit for bit what the machine computes.
+
+Source: docs/specification.md section 2.
 
 Arrays inside run [key, query]: a query is a column, as in the machine, and every query of a block goes through each
 step at once. Every sum that the machine folds in a fixed order is folded in that order here, one step per numpy call.
@@ -19,6 +21,16 @@ from myhdl_fsa.arithmetic.formats import FP32, Bits, FloatFormat, Values
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.arithmetic.rounding import add_values, check_bits, decode, encode, round_values
 from myhdl_fsa.config import Config
+
+__all__ = [
+    "Floats",
+    "attention",
+    "exp_weights",
+    "fold",
+    "mask_later",
+    "rescale_factor",
+    "running_max",
+]
 
 Floats = np.ndarray
 """float32 on the native route, float64 on the exact one"""

@@ -6,6 +6,8 @@ from bisect import insort
 
 from myhdl_fsa.kernel.errors import KernelError
 
+__all__ = ["Allocator"]
+
 
 class Allocator:
     """Addresses ``base`` .. ``base + size - 1`` of the space ``name``, in ``unit`` (``rows`` or ``bytes``)."""

@@ -25,6 +25,8 @@ from myhdl_fsa.isa import KIND, KINDS, WORD_WIDTH, Dma, Fence, Instruction, Inst
 from myhdl_fsa.isa import encode as encode_instruction
 from myhdl_fsa.kernel.errors import KernelError
 
+__all__ = ["AssembledWords", "Fields", "Reader", "assemble", "disassemble", "format_instruction"]
+
 _FENCE_FLAGS = ("matrix", "dma", "stop")
 _MATRIX_FLAGS = ("reverse_in", "reverse_out", "delay", "zero", "causal", "wait_idle")
 _FUNCTIONS = {function.name.lower(): int(function) for function in Function}

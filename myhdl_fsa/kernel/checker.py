@@ -1,7 +1,8 @@
 """Finds, before a program runs, what would stop it, hang it, or make its result depend on the memory's speed.
 
 Each instruction by itself (``kernel.legality``), then the program as a whole: whether it comes to its end
-(``kernel.queues``) and whether everything that must be ordered is (``kernel.races``). Source: spec section 4.
+(``kernel.queues``) and whether everything that must be ordered is (``kernel.races``).
+Source: docs/specification.md section 4.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from myhdl_fsa.kernel.legality import Illegal, faults, outside_memory, overlap_h
 from myhdl_fsa.kernel.queues import schedule
 from myhdl_fsa.kernel.races import races
 from myhdl_fsa.kernel.remedies import Remedy
+
+__all__ = ["Checkable", "WrittenKernel", "check", "ensure"]
 
 
 @runtime_checkable

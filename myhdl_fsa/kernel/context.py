@@ -1,4 +1,7 @@
-"""The kernel writer's interface: allocates memories and semaphores, and emits instructions. Source: spec section 4."""
+"""The kernel writer's interface: allocates memories and semaphores, and emits instructions.
+
+Source: docs/specification.md section 4.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,8 @@ from myhdl_fsa.kernel.tensor import (
     pack,
 )
 from myhdl_fsa.program import Execution, Program, Region
+
+__all__ = ["Context", "Kernel", "KernelFunction", "RamTile", "kernel"]
 
 RamTile = ScratchpadTile | AccumulatorTile
 

@@ -1,4 +1,4 @@
-"""FlashAttention as a kernel, free of races at any memory speed. Source: spec section 4 (kernel)."""
+"""FlashAttention as a kernel, free of races at any memory speed. Source: docs/specification.md section 4 (kernel)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from myhdl_fsa.kernel.errors import KernelError
 from myhdl_fsa.kernel.tensor import MemoryTensor
 from myhdl_fsa.program import Execution
 from myhdl_fsa.tiling import key_tiles
+
+__all__ = ["attention_kernel", "attention_output", "flash_attention"]
 
 
 @kernel

@@ -1,6 +1,6 @@
 """What one instruction touches and why the decoder would refuse it, in the order in which the hardware looks.
 
-Source: spec section 4; the row counts come from the execution plans.
+Source: docs/specification.md section 4; the row counts come from the execution plans.
 """
 
 from __future__ import annotations
@@ -29,6 +29,22 @@ from myhdl_fsa.isa import (
 )
 from myhdl_fsa.kernel.remedies import Remedy
 from myhdl_fsa.program import ErrorCode
+
+__all__ = [
+    "Hazard",
+    "Illegal",
+    "NO_ROWS",
+    "Refusal",
+    "Rows",
+    "accumulator_rows",
+    "faults",
+    "memory_rows",
+    "outside_memory",
+    "overlap_hazard",
+    "parse",
+    "scratchpad_rows",
+    "skew_fault",
+]
 
 Rows = npt.NDArray[np.int64]
 """row numbers, in the order in which they are used"""
@@ -227,9 +243,9 @@ def skew_fault(instruction: Matrix) -> Hazard | None:
 def overlap_hazard(previous: Matrix | None, instruction: Matrix) -> Hazard | None:
     """Why an instruction, started while the one before it still runs, would disturb it or read too early; or None.
 
-    Of the published plans (spec section 3): only ATTN_VALUE may follow an ATTN_SCORE at once, and the accumulators are
-    still at work for the last of either when a RECIPROCAL or a NORM starts. A row is written in the cycle in which the
-    next one is read.
+    Of the published plans (docs/specification.md section 3): only ATTN_VALUE may follow an ATTN_SCORE at once, and the
+    accumulators are still at work for the last of either when a RECIPROCAL or a NORM starts. A row is written in the
+    cycle in which the next one is read.
     """
     name = Function(instruction.function).name
     accumulates = instruction.function in (Function.ATTN_VALUE, Function.ATTN_LSE_NORM)

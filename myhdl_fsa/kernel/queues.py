@@ -1,4 +1,6 @@
-"""The order in which a program can run, without time: decoder, three queues, semaphores. Source: spec section 4.
+"""The order in which a program can run, without time: decoder, three queues, semaphores.
+
+Source: docs/specification.md section 4.
 
 Matrix, load and store queue each run in order; each head acquires its semaphore, runs, and releases. Where more than
 one could move, one fixed choice is made, so this is one of the orders that the hardware may take.
@@ -15,6 +17,16 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.isa import SEMAPHORES, Dma, Fence, Instruction, Kind, Matrix, Transfer
 from myhdl_fsa.kernel.remedies import Remedy
+
+__all__ = [
+    "Move",
+    "Schedule",
+    "Stuck",
+    "Unit",
+    "capacity",
+    "schedule",
+    "unit_of",
+]
 
 
 class Unit(IntEnum):

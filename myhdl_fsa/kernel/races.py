@@ -2,7 +2,7 @@
 
 A vector clock an instruction says which others are certainly over when it starts: those before it in its queue, those
 before a release that it acquired, and those before a fence. Two that touch the same place, one of them writing, must be
-ordered so. Source: spec section 4.
+ordered so. Source: docs/specification.md section 4.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from myhdl_fsa.kernel.finding import Finding
 from myhdl_fsa.kernel.legality import Rows, accumulator_rows, memory_rows, scratchpad_rows
 from myhdl_fsa.kernel.queues import Schedule, Unit, unit_of
 from myhdl_fsa.kernel.remedies import Remedy
+
+__all__ = ["Clock", "races"]
 
 
 def races(instructions: Sequence[Instruction], order: Schedule, config: Config) -> list[Finding]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+__all__ = ["Remedy"]
+
 
 class Remedy(Enum):
     """One for each kind of finding; braces hold what ``fill`` is given."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from myhdl_fsa.isa import SEMAPHORE_VALUES, SEMAPHORES
 from myhdl_fsa.kernel.errors import KernelError
 
+__all__ = ["Semaphore"]
+
 
 class Semaphore:
     """Counts the hand-overs of one buffer: each release writes the next of ``values`` values, after the last one 0.

@@ -14,6 +14,17 @@ import numpy as np
 from myhdl_fsa.arithmetic.formats import Bits, FloatFormat, as_format
 from myhdl_fsa.kernel.errors import KernelError
 
+__all__ = [
+    "AccumulatorTile",
+    "MemoryTensor",
+    "ScratchpadTile",
+    "check_format",
+    "check_shape",
+    "element_bytes",
+    "pack",
+    "unpack",
+]
+
 
 def element_bytes(fmt: FloatFormat) -> int:
     """Bytes that one value takes in memory: whole bytes, little-endian, the pattern in the low bits."""

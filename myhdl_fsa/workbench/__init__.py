@@ -1,1 +1,3 @@
 """What surrounds a run: its tensors, its errors, what is said of it, and the files it leaves."""
+
+__all__ = []

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+__all__ = ["OutputError", "atomic_path", "check_writable", "is_device", "write_atomic", "write_standard_output"]
+
 
 class OutputError(Exception):
     """An output that cannot be written; the message is one line saying why."""

@@ -11,6 +11,16 @@ from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, Bits, FloatFormat
 from myhdl_fsa.config import Config
 from myhdl_fsa.workbench.workload import Workload
 
+__all__ = [
+    "Errors",
+    "error_metrics",
+    "float64_attention",
+    "tile_pairs",
+    "to_float32",
+    "torch_attention",
+    "utilisation",
+]
+
 Errors = dict[str, np.float32]
 """MAE, MSE, MaxErr and RelErr by name"""
 _BLOCK_SCORES = 1 << 22

@@ -16,6 +16,18 @@ import numpy as np
 
 from myhdl_fsa.program import Timing
 
+__all__ = [
+    "InputFile",
+    "PACKAGES",
+    "RunRecord",
+    "TOOLS",
+    "input_files",
+    "program_dict",
+    "timing_dict",
+    "tool_versions",
+    "versions",
+]
+
 PACKAGES = {"myhdl_fsa": "myhdl-fsa", "numpy": "numpy", "torch": "torch", "myhdl": "myhdl"}
 _VERSION_FLAGS = {"verilator": "--version", "iverilog": "-V"}
 TOOLS = {"verilator": "verilator", "icarus": "iverilog"}

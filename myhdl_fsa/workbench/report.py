@@ -19,6 +19,21 @@ from myhdl_fsa.engine import Progress
 from myhdl_fsa.program import Counters, Execution
 from myhdl_fsa.workbench.metrics import Errors, to_float32
 
+__all__ = [
+    "Comparison",
+    "ELEM_TRACE",
+    "compare",
+    "comparison_line",
+    "counter_lines",
+    "cycle_lines",
+    "error_line",
+    "json_document",
+    "matrix_lines",
+    "program_document",
+    "progress_bar",
+    "say",
+]
+
 if TYPE_CHECKING:
     from myhdl_fsa.workbench.record import RunRecord
     from myhdl_fsa.workbench.stored_memory import MemoryComparison

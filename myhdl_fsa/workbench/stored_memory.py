@@ -12,6 +12,8 @@ from myhdl_fsa.isa import Dma, Fence, Transfer
 from myhdl_fsa.kernel.legality import Illegal, memory_rows, parse
 from myhdl_fsa.program import Execution, Region, State, error_message, memory_fault
 
+__all__ = ["MemoryComparison", "compare_memory", "stored_regions", "union"]
+
 
 @dataclass(frozen=True)
 class MemoryComparison:

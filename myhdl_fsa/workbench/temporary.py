@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+__all__ = ["PREFIX", "discard_abandoned", "size_of", "temporary_folder"]
+
 PREFIX = "myhdl-fsa-"
 _ABANDONED_AFTER = 24 * 3600
 """seconds after which a folder is discarded on a file system that locks no folders"""

@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+__all__ = ["run", "started"]
+
 _WATCH = "read -r end; kill -KILL 0"
 _OUTER_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
 """`make test` is no parent to a tool's own make"""

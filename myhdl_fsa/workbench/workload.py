@@ -13,6 +13,17 @@ from myhdl_fsa.arithmetic.formats import Bits, FloatFormat
 from myhdl_fsa.arithmetic.tensors import to_elem
 from myhdl_fsa.config import Config
 
+__all__ = [
+    "DISTRIBUTIONS",
+    "MAX_SEQ",
+    "NotFinite",
+    "Workload",
+    "WorkloadError",
+    "default_seq",
+    "generate",
+    "load",
+]
+
 DISTRIBUTIONS = ("uniform", "fa3")
 MAX_SEQ = 1 << 20
 """rows of the longest tensor accepted"""
