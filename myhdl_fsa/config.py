@@ -38,8 +38,25 @@ from myhdl_fsa.config_fields import (
     text,
 )
 
-__all__ = ["DATAFLOWS", "MEMORY_PORTS", "PRESETS", "RECIPROCALS", "SIZES", "Config", "ConfigError", "as_config",
-           "parse_format", "preset", "read_config"]
+__all__ = [
+    "ADDRESSES",
+    "Config",
+    "ConfigError",
+    "DATAFLOWS",
+    "Dataflow",
+    "MEMORY_PORTS",
+    "MOST_BYTES",
+    "MOST_ROWS",
+    "MOST_SIDE",
+    "PRESETS",
+    "RECIPROCALS",
+    "ReciprocalMethod",
+    "SIZES",
+    "as_config",
+    "parse_format",
+    "preset",
+    "read_config",
+]
 
 ReciprocalMethod = Literal["newton", "division"]
 Dataflow = Literal["fsa"]
