@@ -17,7 +17,7 @@ from typing import Any
 from myhdl_fsa.arithmetic.formats import BF16, FORMATS, FP16, FP32, FloatFormat
 
 RECIPROCALS = ("newton", "division")
-DATAFLOWS = ("fsa",)
+DATAFLOWS = ("fsa", "stream")
 SIZES = (4, 8, 16, 32, 64, 128)
 MEMORY_PORTS = {4: 4, 8: 4, 16: 8, 32: 8, 64: 8, 128: 16}
 

@@ -15,9 +15,10 @@ from myhdl import StopSimulation, always, block
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.hierarchy import flatten
-from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core
+from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core_block
 from myhdl_fsa.dataflows import attention_cycles
 from myhdl_fsa.dataflows.fsa import Function
+from myhdl_fsa.dataflows.stream.times import Times
 from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.isa import Dma, Matrix, Transfer
 from myhdl_fsa.kernel.context import Kernel
@@ -127,7 +128,14 @@ class CoreRun:
         return attention_output(self.kernel, Execution(State.DONE, ErrorCode.NONE, 0, None, tuple(outputs)))
 
     def inner_iteration_cycles(self) -> float:
-        """Cycles from one LOAD_STATIONARY to where the next could be accepted, averaged over the run."""
+        """Cycles from one LOAD_STATIONARY to where the next could be accepted, averaged over the run.
+
+        In the stream dataflow the median from one ATTN_VALUE to the next; its timetable's period if there is only one.
+        """
+        if self.config.dataflow == "stream":
+            values = [cycle for cycle, step in zip(self.issued, self.steps, strict=True)
+                      if step.function == Function.ATTN_VALUE]
+            return float(np.median(np.diff(values))) if len(values) > 1 else float(Times.of(self.config).period)
         loads = [i for i, step in enumerate(self.steps) if step.function == Function.LOAD_STATIONARY]
         values = [i for i, step in enumerate(self.steps) if step.function == Function.ATTN_VALUE]
         periods = [self.overlap[value] - self.issued[load] for load, value in zip(loads, values, strict=True)]
@@ -174,10 +182,11 @@ def watched_core(clock: Any, ports: CorePorts, run: CoreRun) -> Any:
     probe: dict[str, Any] = {}
     config = run.config
     parts = [
-        core(clock, ports.reset, ports.instruction, ports.release, ports.busy, ports.scratchpad_write,
-             ports.accumulator_read, config, probe),
-        collisions(clock, probe, config),
+        core_block(config)(clock, ports.reset, ports.instruction, ports.release, ports.busy, ports.scratchpad_write,
+                           ports.accumulator_read, config, probe),
     ]
+    if config.dataflow == "fsa":
+        parts.append(collisions(clock, probe, config))
     if run.captured is not None:
         parts.append(capture(clock, probe, run.captured))
     return parts

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows import fsa
+from myhdl_fsa.dataflows.stream import times as stream
 from myhdl_fsa.plan import ExecutionPlan
 
 _PLANS = {"fsa": fsa.plans}
-_CYCLES = {"fsa": fsa.attention_cycles}
+_CYCLES = {"fsa": fsa.attention_cycles, "stream": stream.attention_cycles}
 
 
 def plans(config: Config) -> tuple[ExecutionPlan, ...]:
-    """The execution plans of the configuration's dataflow, one an instruction."""
+    """The execution plans of the configuration's dataflow, one an instruction (stream has ``stream.timetable``)."""
     return _PLANS[config.dataflow](config)
 
 
