@@ -82,7 +82,8 @@ def matrix_controller(
     """
     times = Times.of(config, mac_stages)
     n, lead, sigma, partner, period = times.rows, times.lead, times.sigma, times.lambda_, times.period
-    slots, load_after, latency = times.slots, times.load_after, times.reciprocal
+    # a LOAD_STATIONARY is issued a cycle after its ATTN_SCORE at the earliest, on the same phase two cycles after it
+    slots, load_after, latency = times.slots, times.load_after or 2, times.reciprocal
     wave_rom = wave_memory(times)
     load, score, value = Function.LOAD_STATIONARY, Function.ATTN_SCORE, Function.ATTN_VALUE
     recip, norm = Function.ACC_RECIPROCAL, Function.ATTN_LSE_NORM
@@ -171,9 +172,9 @@ def matrix_controller(
 
     @always_comb
     def accept() -> None:
-        function = int(instruction.function)
+        code = int(instruction.function)
         room = tailed != depth
-        if function != recip and function != norm:
+        if code != recip and code != norm:
             room = queued != depth and not (instruction.wait_idle and working)
         instruction.ready.next = room
 
@@ -189,25 +190,26 @@ def matrix_controller(
         begin_score = 0
         begin_value = 0
         if queued != 0:
-            function = int(queue0) & 7
+            code = int(queue0) & 7
             following = int(queue1) & 7
             held = int(tiles)
             if frees_in_lead:
                 if lead_left == sigma:
                     held = held - 1
-            elif waving and wave == 1:
-                held = held - 1
-            if function == load:
+            else:
+                if waving and wave == 1:
+                    held = held - 1
+            if code == load:
                 # behind the waves of the score before it, on the phase that no ATTN_VALUE will want
                 if stream0 == 0 and stream1 != 2 and latch_wait == 0:
                     if not seen or (age >= load_after and odd == 0):
                         begin_load = 1
-            elif function == score:
+            if code == score:
                 # its Q latched, a place in the edge buffers, and slots before the SUM of an ATTN_VALUE under way
                 if score_left == 0 and latch_wait == 0 and held < slots:
                     if (lead_left == 0 or lead_left >= sigma) and (not waving or (not frees_in_lead and wave == 1)):
                         begin_score = 1
-            elif function == value:
+            if code == value:
                 ready = 0
                 if (full != 0 or filled[fill_top]) and stream0 == 0 and since_value >= period:
                     ready = 1
@@ -237,7 +239,7 @@ def matrix_controller(
     @always(clock.posedge)
     def queues() -> None:
         count = int(queued)
-        function = int(instruction.function)
+        code = int(instruction.function)
         if start_load or start_score or start_value:
             queue0.next = queue1
             queue1.next = queue2
@@ -250,13 +252,13 @@ def matrix_controller(
                 | (int(instruction.release_value) << sem_value_at)
             )
             word = (
-                function | (int(instruction.scratchpad_row) << pad_row_at)
+                code | (int(instruction.scratchpad_row) << pad_row_at)
                 | (int(instruction.scratchpad_stride) << pad_stride_at)
                 | (int(instruction.accumulator_row) << ram_row_at)
                 | (int(instruction.accumulator_stride) << ram_stride_at)
                 | (flags << zero_at) | (releases << release_at)
             )
-            if function <= value:
+            if code <= value:
                 if count == 0:
                     queue0.next = word
                 elif count == 1:
@@ -266,7 +268,7 @@ def matrix_controller(
                 else:
                     queue3.next = word
                 count = count + 1
-                if function == value:
+                if code == value:
                     accepted.next = (int(accepted) + 1) & tag_mask
         queued.next = count
         if reset:
@@ -300,7 +302,7 @@ def matrix_controller(
                 word = max_high
             else:
                 word = score_word
-        elif stream == 2:
+        if stream == 2:
             word = query_word
             control.query_row.next = query
             query_row.next = (query + stride) & pad_mask
@@ -369,7 +371,7 @@ def matrix_controller(
         if accumulates == acc_sum:
             old_zero = int(value_first)
             old_row = int(value_sums)
-        elif accumulates == acc_sa:
+        if accumulates == acc_sa:
             out = (out + int(out_stride)) & ram_mask
         if enters == from_row:
             row = (row + row_stride) & pad_mask
@@ -439,8 +441,9 @@ def matrix_controller(
         if frees_in_lead:
             if lead_left == sigma:
                 held = held - 1
-        elif waving and wave == 1:
-            held = held - 1
+        else:
+            if waving and wave == 1:
+                held = held - 1
         pending = int(waiting)
         complete = int(full)
         if filled[fill_top]:
@@ -491,8 +494,9 @@ def matrix_controller(
                 if newton:
                     if after_rows < tag_half and lead_left == 0 and not start_value:
                         divides = 1
-                elif after_sums < tag_half and divisions == 0:
-                    divides = 1
+                else:
+                    if after_sums < tag_half and divisions == 0:
+                        divides = 1
                 if divides != 0:
                     takes = 1
                     events = events | 16
@@ -521,8 +525,8 @@ def matrix_controller(
             tail1.next = tail2
             tail2.next = tail3
             count = count - 1
-        function = int(instruction.function)
-        if instruction.valid and instruction.ready and (function == recip or function == norm):
+        code = int(instruction.function)
+        if instruction.valid and instruction.ready and (code == recip or code == norm):
             releases = (
                 int(instruction.release) | (int(instruction.semaphore) << sem_at)
                 | (int(instruction.release_value) << sem_value_at)
@@ -531,7 +535,7 @@ def matrix_controller(
                 int(accepted) | (int(instruction.accumulator_row) << norm_row_at)
                 | (int(instruction.accumulator_stride) << norm_stride_at) | (releases << norm_release_at)
             )
-            if function == norm:
+            if code == norm:
                 entry = entry | (1 << is_norm_at)
             if count == 0:
                 tail0.next = entry

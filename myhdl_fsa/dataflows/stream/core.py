@@ -1,8 +1,8 @@
 """The core of the stream dataflow: controller, scratchpads, skews, array, accumulators and accumulator RAM.
 
     instruction -> matrix_controller -> a slot word a cycle for everything below
-    K/V scratchpad -> input_skew -> systolic -> output_skew -> accumulator <-> accumulator RAM
-      Q scratchpad -> input_skew -> the bottom of the return lane
+    K/V scratchpad -> diagonal -> systolic -> output_skew -> accumulator <-> accumulator RAM
+      Q scratchpad -> diagonal -> the bottom of the return lane
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from myhdl_fsa.dataflows.stream.times import Times
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.ram import ram
 from myhdl_fsa.sequencer import hidden_width
-from myhdl_fsa.signals import address_width, constant, unsigned
-from myhdl_fsa.skew import input_skew, output_skew
+from myhdl_fsa.signals import address_width, unsigned
+from myhdl_fsa.skew import output_skew
 
 
 @block
@@ -55,6 +55,34 @@ def delay_line(clock: Any, reset: Any, word: Any, delayed: Any, cycles: int) -> 
 
 
 @block
+def diagonal(clock: Any, row: Any, out: Any, count: int, width: int) -> Any:
+    """Lane i waits i cycles, so that a row of words enters as a diagonal wave.
+
+    Ports
+        row  in   count x width, lane 0 in the low bits
+        out  out  count x width; lane 0 passes in the same cycle
+    """
+    total, mask = count * width, (1 << width) - 1
+    stages = [unsigned(total) for _ in range(count - 1)]
+    last = count - 1
+
+    @always(clock.posedge)
+    def shift() -> None:
+        stages[0].next = row
+        for i in range(1, last):
+            stages[i].next = stages[i - 1]
+
+    @always_comb
+    def leave() -> None:
+        word = int(row) & mask
+        for i in range(1, count):
+            word = word | (int(stages[i - 1]) & (mask << (i * width)))
+        out.next = word
+
+    return shift, leave
+
+
+@block
 def core(
     clock: Any, reset: Any, instruction: Any, release: Any, busy: Any, scratchpad_write: Any, accumulator_read: Any,
     config: Config, probe: dict[str, Any] | None = None, mac_stages: int = 0,
@@ -83,9 +111,7 @@ def core(
     query_row, query_write_row = unsigned(address_width(query_rows)), unsigned(address_width(query_rows))
     key_write, query_write = unsigned(1), unsigned(1)
     left, queries = unsigned(rows * elem.width), unsigned(cols * elem.width)
-    use_constant, entering = unsigned(1), unsigned(elem.width)
-    always_on, always_off, also_off, nothing = constant(1, 1), constant(1), constant(1), constant(elem.width)
-    delayed, reversed_rows, plain_rows = constant(1, 1), constant(1), constant(1)
+    entering = unsigned(rows * elem.width)
     bottom, from_array = unsigned(cols * acc.width), unsigned(cols * acc.width)
 
     hidden_bits = hidden_width(config)
@@ -106,12 +132,8 @@ def core(
     query_scratchpad = ram(
         clock, control.query_read, query_row, query_data, query_write, query_write_row, write_data, query_rows
     )
-    enter = input_skew(
-        clock, row_data, entering, use_constant, always_on, delayed, always_off, left, rows, elem.width
-    )
-    enter_queries = input_skew(
-        clock, query_data, nothing, also_off, reversed_rows, delayed, plain_rows, queries, cols, elem.width
-    )
+    enter = diagonal(clock, entering, left, rows, elem.width)
+    enter_queries = diagonal(clock, query_data, queries, cols, elem.width)
     array = systolic(
         clock, reset, control.pe, top, command, hidden, control.lane, left, queries, bottom, config, mac_stages,
         times.slots, probe,
@@ -127,6 +149,7 @@ def core(
 
     one, scale = elem.one, int(from_float(config.attention_scale, elem))
     left_one, left_scale = Left.ONE, Left.SCALE
+    elem_width, elem_mask, last_row = elem.width, (1 << elem.width) - 1, rows - 1
     max_low, max_high, low, high, show_at = Lane.MAX_LOW, Lane.MAX_HIGH, Capture.LOW, Capture.HIGH, Capture.WIDTH
     hidden_at, compare_mask = Compare.WIDTH, (1 << Compare.WIDTH) - 1
     zero_at, divide_at, row_at = Accumulate.WIDTH, Accumulate.WIDTH + 1, Accumulate.WIDTH + 2
@@ -155,13 +178,18 @@ def core(
                 key_write_row.next = int(scratchpad_write.row) - query_rows
 
     @always_comb
-    def constants() -> None:
-        use_constant.next = control.left == left_one or control.left == left_scale
-        entering.next = 0
+    def reverse() -> None:
+        word = 0
         if control.left == left_one:
-            entering.next = one
+            for r in range(rows):
+                word = word | (one << (r * elem_width))
         elif control.left == left_scale:
-            entering.next = scale
+            for r in range(rows):
+                word = word | (scale << (r * elem_width))
+        else:
+            for r in range(rows):
+                word = word | (((row_data >> (r * elem_width)) & elem_mask) << ((last_row - r) * elem_width))
+        entering.next = word
 
     @always_comb
     def compose() -> None:
@@ -181,7 +209,7 @@ def core(
         bits = 0
         if captured == max_low:
             bits = low
-        elif captured == max_high:
+        if captured == max_high:
             bits = high
         top.next = bits | (int(control.show) << show_at)
 
@@ -218,5 +246,5 @@ def core(
         probe.update(from_array=from_array, accumulate=accumulate, old_row=old_row, new_row=new_row,
                      accumulate_now=accumulate_now, ram_read=ram_read, captured=captured, times=times)
     return (controller, scratchpad, query_scratchpad, enter, enter_queries, array, leave, accumulators, accumulator_ram,
-            to_comparator, to_top, to_accumulator, addresses, write, constants, compose, compare, top_control,
+            to_comparator, to_top, to_accumulator, addresses, write, reverse, compose, compare, top_control,
             share_read_port, write_back, old_value)

@@ -40,7 +40,7 @@ def column_top(
             capture = bits & capture_mask
             if capture == low:
                 half.next = lane
-            elif capture == high:
+            if capture == high:
                 maximum.next = ((int(lane) << elem_width) | int(half)) & acc_mask
 
     @always_comb

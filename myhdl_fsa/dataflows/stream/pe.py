@@ -63,9 +63,9 @@ def pe(
                 exp2 = 0
                 if op == qk:
                     factor = int(query)
-                elif op == scale:
+                if op == scale:
                     addend = 0
-                elif op == exp:
+                if op == exp:
                     exp2 = 1
                     piece = find_piece(factor)
                     other = slopes[piece]
@@ -105,7 +105,7 @@ def pe(
                 factors[0].next = weight
                 if op == qk:
                     factors[0].next = query
-                elif op == exp:
+                if op == exp:
                     piece = find_piece(int(weight))
                     others[0].next = slopes[piece]
             op = (bits >> addend_at) & operation_mask
@@ -115,7 +115,7 @@ def pe(
                 exp2 = 0
                 if op == scale:
                     addend = 0
-                elif op == exp:
+                if op == exp:
                     exp2 = 1
                     piece = find_piece(factor)
                     addend = intercepts[piece]
