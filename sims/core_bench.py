@@ -49,6 +49,8 @@ class CoreRun:
     """cycles, for ``watch.progress``"""
     captured: Intermediates | None = None
     """where an engine that sees inside puts intermediates"""
+    mac_stages: int = 0
+    """of the stream dataflow's multiply-adders"""
     serial: bool = False
     """wait for idle before every instruction, so that none overlap"""
 
@@ -143,7 +145,7 @@ class CoreRun:
 
 
 def attention_run(
-    q: Bits, k: Bits, v: Bits, config: Config, causal: bool = False, watch: Watch = UNWATCHED
+    q: Bits, k: Bits, v: Bits, config: Config, causal: bool = False, watch: Watch = UNWATCHED, mac_stages: int = 0
 ) -> CoreRun:
     """The run of FlashAttention on q [seq_q, d] and k, v [seq_kv, d], elem bit patterns, whole tiles.
 
@@ -151,8 +153,8 @@ def attention_run(
     """
     tiles = len(q) // config.cols, len(k) // config.rows
     return CoreRun(
-        attention_kernel(q, k, v, config, causal), watch, attention_cycles(config, *tiles, causal),
-        Intermediates(config, *tiles, causal) if watch.trace else None,
+        attention_kernel(q, k, v, config, causal, mac_stages), watch, attention_cycles(config, *tiles, causal),
+        Intermediates(config, *tiles, causal) if watch.trace else None, mac_stages,
     )
 
 
@@ -181,9 +183,10 @@ def watched_core(clock: Any, ports: CorePorts, run: CoreRun) -> Any:
     """The MyHDL core with its collision assertions; intermediates go to ``run.captured``."""
     probe: dict[str, Any] = {}
     config = run.config
+    stages = {"mac_stages": run.mac_stages} if config.dataflow == "stream" else {}
     parts = [
         core_block(config)(clock, ports.reset, ports.instruction, ports.release, ports.busy, ports.scratchpad_write,
-                           ports.accumulator_read, config, probe),
+                           ports.accumulator_read, config, probe, **stages),
     ]
     if config.dataflow == "fsa":
         parts.append(collisions(clock, probe, config))

@@ -159,7 +159,7 @@ def matrix_controller(
 
     operation_mask, left_mask = (1 << Operation.WIDTH) - 1, (1 << Left.WIDTH) - 1
     compare_mask, accumulate_mask = (1 << Compare.WIDTH) - 1, (1 << Accumulate.WIDTH) - 1
-    latch_at, left_at, compare_at = WAVE_BIT["latch_p"], WAVE_BIT["left"], WAVE_BIT["compare"]
+    left_at, compare_at = WAVE_BIT["left"], WAVE_BIT["compare"]
     accumulate_at, summed_at, valued_at = WAVE_BIT["accumulate"], WAVE_BIT["summed"], WAVE_BIT["valued"]
     value_release_at, last_at = WAVE_BIT["release"], WAVE_BIT["last"]
     qk, sub, from_row = Operation.QK, Operation.SUB, Left.ROW
@@ -197,7 +197,7 @@ def matrix_controller(
                 if lead_left == sigma:
                     held = held - 1
             else:
-                if waving and wave == 1:
+                if waving and wave == 0:
                     held = held - 1
             if code == load:
                 # behind the waves of the score before it, on the phase that no ATTN_VALUE will want
@@ -207,7 +207,7 @@ def matrix_controller(
             if code == score:
                 # its Q latched, a place in the edge buffers, and slots before the SUM of an ATTN_VALUE under way
                 if score_left == 0 and latch_wait == 0 and held < slots:
-                    if (lead_left == 0 or lead_left >= sigma) and (not waving or (not frees_in_lead and wave == 1)):
+                    if (lead_left == 0 or lead_left >= sigma) and (not waving or (not frees_in_lead and wave == 0)):
                         begin_score = 1
             if code == value:
                 ready = 0
@@ -325,21 +325,7 @@ def matrix_controller(
         playing = int(waving)
         index = int(wave)
         row = int(value_row)
-        row_stride = int(value_stride)
         out = int(out_row)
-        if remaining == 1:
-            playing = 1
-            index = 0
-            later = int(lead_word)
-            row = (later >> pad_row_at) & pad_mask
-            row_stride = (later >> pad_stride_at) & pad_mask
-            out = (later >> ram_row_at) & ram_mask
-            value_stride.next = row_stride
-            out_stride.next = (later >> ram_stride_at) & ram_mask
-            value_zero.next = (later >> zero_at) & 1
-            value_release.next = (later >> release_at) & release_mask
-            value_first.next = lead_first
-            value_sums.next = lead_sums
         slot = 0
         if playing != 0:
             slot = wave_rom[index]
@@ -353,11 +339,9 @@ def matrix_controller(
             if ((slot >> value_release_at) & 1) != 0:
                 events = events | 2
                 due_value.next = value_release
-        waving.next = playing != 0
-        wave.next = index
         operation = slot & operation_mask
         latches = 0
-        if ((slot >> latch_at) & 1) != 0:
+        if remaining == 1:
             latches = latch_p
         enters = (slot >> left_at) & left_mask
         compare = (slot >> compare_at) & compare_mask
@@ -374,9 +358,24 @@ def matrix_controller(
         if accumulates == acc_sa:
             out = (out + int(out_stride)) & ram_mask
         if enters == from_row:
-            row = (row + row_stride) & pad_mask
+            row = (row + int(value_stride)) & pad_mask
+        if remaining == 1:
+            # the last wave of the one before may be in this very slot
+            playing = 1
+            index = 0
+            later = int(lead_word)
+            row = (later >> pad_row_at) & pad_mask
+            value_stride.next = (later >> pad_stride_at) & pad_mask
+            out = (later >> ram_row_at) & ram_mask
+            out_stride.next = (later >> ram_stride_at) & ram_mask
+            value_zero.next = (later >> zero_at) & 1
+            value_release.next = (later >> release_at) & release_mask
+            value_first.next = lead_first
+            value_sums.next = lead_sums
         value_row.next = row
         out_row.next = out
+        waving.next = playing != 0
+        wave.next = index
         since = int(since_value)
         if since != period:
             since = since + 1
@@ -442,7 +441,7 @@ def matrix_controller(
             if lead_left == sigma:
                 held = held - 1
         else:
-            if waving and wave == 1:
+            if waving and wave == 0:
                 held = held - 1
         pending = int(waiting)
         complete = int(full)

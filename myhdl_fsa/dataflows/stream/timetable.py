@@ -138,7 +138,7 @@ def timetables(times: Times) -> tuple[Timetable, ...]:
 
 
 _WORD = (
-    ("operation", Operation.WIDTH), ("latch_p", 1), ("left", Left.WIDTH), ("compare", Compare.WIDTH),
+    ("operation", Operation.WIDTH), ("left", Left.WIDTH), ("compare", Compare.WIDTH),
     ("accumulate", Accumulate.WIDTH), ("summed", 1), ("valued", 1), ("release", 1), ("last", 1),
 )
 WAVE_BIT = {name: sum(width for _, width in _WORD[:i]) for i, (name, _) in enumerate(_WORD)}
@@ -147,15 +147,18 @@ WAVE_WIDTH = sum(width for _, width in _WORD)
 
 
 def wave_memory(times: Times) -> tuple[int, ...]:
-    """ATTN_VALUE's slots as a control memory: the first word is the slot of latch_p, before SUB."""
+    """ATTN_VALUE's slots from SUB to the last row of V^T as a control memory.
+
+    P is latched one slot earlier, which may be that of the last wave of the ATTN_VALUE before.
+    """
     table = attention_value(times)
-    first, last = times.lead - 1, times.lead - 1 + times.waves
+    first, last = times.lead, times.lead + times.waves - 1
     marks = {name: table.mark(name) for name in ("summed", "valued", "release")}
     words = []
     for slot in range(first, last + 1):
         wave = table.wave_at(slot)
         word = sum(getattr(wave, name) << WAVE_BIT[name]
-                   for name in ("operation", "latch_p", "left", "compare", "accumulate"))
+                   for name in ("operation", "left", "compare", "accumulate"))
         word |= sum(1 << WAVE_BIT[name] for name, when in marks.items() if when == slot)
         words.append(word | int(slot == last) << WAVE_BIT["last"])
     return tuple(words)
