@@ -16,6 +16,13 @@ def plans(config: Config) -> tuple[ExecutionPlan, ...]:
     return _PLANS[config.dataflow](config)
 
 
+def rows_read(config: Config) -> dict[int, tuple[int, int]]:
+    """By matrix function, the rows of the scratchpad and of the accumulator RAM that an instruction goes through."""
+    if config.dataflow == "stream":
+        return stream.rows_read(config)
+    return {plan.function: (plan.scratchpad_rows, plan.accumulator_rows) for plan in plans(config)}
+
+
 def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bool = False) -> int:
     """Cycles of attention on the bare core, from the first issue to idle, with memory never in the way."""
     return _CYCLES[config.dataflow](config, query_tiles, kv_tiles, causal)

@@ -17,10 +17,11 @@ def stream_attention(ctx: Context, q_t: MemoryTensor, k: MemoryTensor, v_t: Memo
     """softmax(q k^T / sqrt(d)) v: ``q_t`` [d, seq_q], ``k`` [seq_kv, d], ``v_t`` [d, seq_kv]; ``o_t`` [d, seq_q].
 
     The ATTN_VALUE of a tile pair stands directly before the ATTN_SCORE that starts beside it, ``Times.slots`` pairs
-    later, and a new Q before that ATTN_VALUE, so that it rises while the last scores of the old one are multiplied.
+    later, and a new Q directly behind the last ATTN_SCORE of the old one, while whose waves fall it rises.
     K and V stay in the scratchpad where all their tiles fit; else two of each are loaded in turn. An O^T tile is used
-    again ``count`` query tiles later: with a semaphore fewer than tiles, normalising one tile waits until the tile that
-    comes into use next has been stored.
+    again some query tiles later. Where V stays, the first ATTN_VALUE of a query tile needs no semaphore for it, and
+    waits itself until the O^T tile is stored; else there is a semaphore fewer than O^T tiles, and normalising one tile
+    waits until the one that comes into use next is stored.
     """
     rows, cols, config = ctx.config.rows, ctx.config.cols, ctx.config
     slots = Times.of(config, mac_stages).slots
@@ -36,65 +37,72 @@ def stream_attention(ctx: Context, q_t: MemoryTensor, k: MemoryTensor, v_t: Memo
     l_tile = ctx.alloc_accumulator(1, "L")
     o_count = min(len(o_parts), (config.accumulator_rows - 1) // rows, 4)
     o_tiles = [ctx.alloc_accumulator(rows, "O^T") for _ in range(o_count)]
-    o_semaphores = [ctx.semaphore() for _ in range(max(1, o_count - 1))]
+    o_semaphores = [ctx.semaphore() for _ in range(o_count if resident else max(1, o_count - 1))]
 
     pairs = visits(len(q_parts), len(k_parts), causal)
     first = [j == 0 for _, j in pairs]
     last = [step + 1 == len(pairs) or first[step + 1] for step in range(len(pairs))]
     # the first visit of a K/V tile, and any visit of one that does not stay
     loads = [not resident or (0 if not causal else j) == i for i, j in pairs]
-    # where only one tile of K and V fits, the score that starts beside an ATTN_VALUE waits for nothing of its own
-    early_v = 1 if buffers > 1 else slots
+
+    def place(step: int) -> int:
+        return pairs[step][1] if resident else step % buffers
 
     def load_q(i: int) -> None:
         if i < len(q_parts):
             tile, semaphore = q_tiles[i % 2]
             ctx.load_tile(q_parts[i], tile, semaphore)
 
+    def load_stationary(i: int) -> None:
+        tile, semaphore = q_tiles[i % 2]
+        ctx.load_stationary(tile.reverse(dim=0), semaphore)
+
     def load_v(step: int) -> None:
         if 0 <= step < len(pairs) and loads[step]:
-            tile, semaphore = v_tiles[pairs[step][1] % buffers]
+            tile, semaphore = v_tiles[place(step)]
             ctx.load_tile(v_parts[pairs[step][1]], tile, semaphore)
 
     def score(step: int) -> None:
         i, j = pairs[step]
-        tile, semaphore = k_tiles[j % buffers]
+        tile, semaphore = k_tiles[place(step)]
         ctx.attn_score(tile.reverse(dim=0), l_tile, not first[step], semaphore, causal=causal and i == j,
                        acquire=loads[step], release=not resident)
 
     def value(step: int, paired: bool) -> None:
-        i, j = pairs[step]
-        tile, semaphore = v_tiles[j % buffers]
-        if o_count == 1 and i > 0 and first[step]:
-            ctx.fence(dma=True)  # the only O^T tile is still being stored
-        ctx.attn_value(tile, o_tiles[i % o_count], not first[step], semaphore, acquire=loads[step],
+        i = pairs[step][0]
+        tile, semaphore = v_tiles[place(step)]
+        acquire = loads[step]
+        if first[step] and i > 0:
+            if resident:
+                semaphore, acquire = o_semaphores[i % o_count], True
+            elif o_count == 1:
+                ctx.fence(dma=True)  # the only O^T tile is still being stored
+        ctx.attn_value(tile, o_tiles[i % o_count], not first[step], semaphore, acquire=acquire,
                        release=not resident, paired=paired)
 
     load_q(0)
     for step in range(len(pairs) + slots):
         behind, more = step - slots, step < len(pairs)
-        if more:
-            i, j = pairs[step]
-            if loads[step]:
-                tile, semaphore = k_tiles[j % buffers]
-                ctx.load_tile(k_parts[j], tile, semaphore)
-        if step == early_v:
+        if more and loads[step]:
+            tile, semaphore = k_tiles[place(step)]
+            ctx.load_tile(k_parts[pairs[step][1]], tile, semaphore)
+        if step == 0:
             load_v(0)
-        if behind > 0 or (behind == 0 and early_v == slots != 1):
+            load_stationary(0)
+        elif behind > 0:
             load_v(behind)
-        if more and first[step]:
-            tile, semaphore = q_tiles[i % 2]
-            ctx.load_stationary(tile.reverse(dim=0), semaphore)
         if behind >= 0:
             value(behind, paired=more)
         if more:
             score(step)
+            if first[step]:
+                load_q(pairs[step][0] + 1)
+            if last[step] and step + 1 < len(pairs):
+                load_stationary(pairs[step + 1][0])
         if behind >= 0 and last[behind]:
             i = pairs[behind][0]
             semaphore = o_semaphores[i % len(o_semaphores)]
             ctx.reciprocal(l_tile)
-            ctx.attn_lse_norm(o_tiles[i % o_count], semaphore)
+            ctx.attn_lse_norm(o_tiles[i % o_count], semaphore, acquire=not resident or i == 0)
             ctx.store_tile(o_tiles[i % o_count], o_parts[i], semaphore)
-        if more and first[step]:
-            load_q(pairs[step][0] + 1)
     ctx.fence(matrix=True, dma=True, stop=True)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.config import Config, ConfigError
+from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.tiling import visits
 
 QUEUE_CYCLES = 2
@@ -139,6 +140,13 @@ def check(config: Config, mac_stages: int = 0) -> None:
     if mac_stages and config.reciprocal == "newton":
         raise ConfigError("configuration: reciprocal = newton: must be division with mac_stages above 0: "
                           "a Newton step takes one cycle")
+
+
+def rows_read(config: Config) -> dict[int, tuple[int, int]]:
+    """By matrix function, the rows of the scratchpad and of the accumulator RAM that an instruction goes through."""
+    n = config.rows
+    return {Function.LOAD_STATIONARY: (n, 0), Function.ATTN_SCORE: (n, 1), Function.ATTN_VALUE: (n, n),
+            Function.ACC_RECIPROCAL: (0, 1), Function.ATTN_LSE_NORM: (0, n)}
 
 
 def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bool) -> int:
