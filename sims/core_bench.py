@@ -15,9 +15,10 @@ from myhdl import StopSimulation, always, block
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.hierarchy import flatten
-from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core_block
+from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core
 from myhdl_fsa.dataflows import attention_cycles
 from myhdl_fsa.dataflows.fsa import Function
+from myhdl_fsa.dataflows.stream.core import core as stream_core
 from myhdl_fsa.dataflows.stream.times import Times
 from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.isa import Dma, Matrix, Transfer
@@ -27,6 +28,7 @@ from myhdl_fsa.kernel.legality import accumulator_rows, memory_rows, scratchpad_
 from myhdl_fsa.program import ErrorCode, Execution, Region, State
 from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
+from myhdl_fsa.sims import stream_monitors
 from myhdl_fsa.sims.ideal_device import FrontEnd, SemaphoreFile, from_row, to_row
 from myhdl_fsa.sims.memory import Memory
 from myhdl_fsa.sims.monitors import Intermediates, capture, collisions
@@ -183,13 +185,16 @@ def watched_core(clock: Any, ports: CorePorts, run: CoreRun) -> Any:
     """The MyHDL core with its collision assertions; intermediates go to ``run.captured``."""
     probe: dict[str, Any] = {}
     config = run.config
-    stages = {"mac_stages": run.mac_stages} if config.dataflow == "stream" else {}
-    parts = [
-        core_block(config)(clock, ports.reset, ports.instruction, ports.release, ports.busy, ports.scratchpad_write,
-                           ports.accumulator_read, config, probe, **stages),
-    ]
-    if config.dataflow == "fsa":
-        parts.append(collisions(clock, probe, config))
+    signals = ports.reset, ports.instruction, ports.release, ports.busy, ports.scratchpad_write, ports.accumulator_read
+    if config.dataflow == "stream":
+        parts = [
+            stream_core(clock, *signals, config, probe, run.mac_stages),
+            stream_monitors.rules(clock, probe, config, run.mac_stages),
+        ]
+        if run.captured is not None:
+            parts.append(stream_monitors.capture(clock, probe, run.captured, run.mac_stages))
+        return parts
+    parts = [core(clock, *signals, config, probe), collisions(clock, probe, config)]
     if run.captured is not None:
         parts.append(capture(clock, probe, run.captured))
     return parts

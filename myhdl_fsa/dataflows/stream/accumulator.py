@@ -107,7 +107,6 @@ def accumulator_unit(
 
     if probe is not None:
         probe.setdefault("reciprocal", []).append(reciprocal)
-        probe.setdefault("row_sum", []).append(row_sum)
     return invert, compute, registers
 
 
@@ -144,4 +143,6 @@ def accumulator(
             word = word | (int(results[c]) << (c * width))
         result_row.next = word
 
+    if probe is not None:
+        probe.update(accumulator_results=results)
     return units, enter, leave

@@ -194,6 +194,6 @@ def comparator(
     if probe is not None:
         probe.setdefault("running_max", []).append(running)
         probe.setdefault("difference", []).append(difference)
+        probe.setdefault("edge_buffer", []).append(scores)
         probe.setdefault("write_at", []).append(write_at)
-        probe.setdefault("read_at", []).append(read_at)
     return registers, leave

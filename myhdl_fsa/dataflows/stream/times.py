@@ -116,10 +116,19 @@ class Times:
         """G: score tiles between QK and softmax, which is also how many the edge buffers hold."""
         return max(1, -(-(self.lambda_ + self.span + self.to_comparator) // self.period))
 
-    def total(self, iterations: int) -> int:
-        """From the first row that is read to the last result, for so many tile pairs, with memory never in the way."""
+    def total(self, iterations: int, query_tiles: int = 1, borrows: bool = False) -> int:
+        """From the first row that is read to the last result, for so many tile pairs, with memory never in the way.
+
+        A change of Q tile costs nothing where the reciprocal has time enough. One that ``borrows`` the accumulators'
+        multiply-adder starts only behind the last row of O^T; the next ATTN_VALUE starts after that, and reaches the
+        accumulators when it is over.
+        """
         ends = (2 * self.hop + 6) * self.rows + 6 * self.latency + 3
-        return (iterations - 1) * self.period + ends + max(0, self.reciprocal + self.latency - self.rows)
+        cycles = (iterations - 1) * self.period + ends
+        if borrows:
+            change = self.rows + 3 * self.latency + 1 + max(self.reciprocal, self.lead + 1)
+            return cycles + self.reciprocal + self.latency + (query_tiles - 1) * max(0, change - self.period)
+        return cycles + max(0, self.reciprocal + self.latency - self.rows)
 
 
 def check(config: Config, mac_stages: int = 0) -> None:
@@ -150,8 +159,10 @@ def rows_read(config: Config) -> dict[int, tuple[int, int]]:
 
 
 def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bool) -> int:
-    """Cycles from first issue to idle on the bare core, with memory never in the way and no cost at a change of Q tile.
+    """Cycles from first issue to idle on the bare core, with memory never in the way.
 
-    The change is free for ``division`` where ``reciprocal`` leaves time for it; else this is a lower bound.
+    A lower bound where a query tile has so few K/V tiles that the reciprocal has no time to finish beside them, or the
+    accumulator RAM so few O^T tiles that a store is waited for.
     """
-    return Times.of(config).total(len(visits(query_tiles, kv_tiles, causal))) + QUEUE_CYCLES
+    iterations = len(visits(query_tiles, kv_tiles, causal))
+    return Times.of(config).total(iterations, query_tiles, config.reciprocal == "newton") + QUEUE_CYCLES
