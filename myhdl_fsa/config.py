@@ -59,7 +59,7 @@ __all__ = [
 ]
 
 ReciprocalMethod = Literal["newton", "division"]
-Dataflow = Literal["fsa"]
+Dataflow = Literal["fsa", "stream"]
 RECIPROCALS: tuple[str, ...] = get_args(ReciprocalMethod)
 DATAFLOWS: tuple[str, ...] = get_args(Dataflow)
 SIZES = (4, 8, 16, 32, 64, 128)
@@ -127,7 +127,8 @@ class Config:
     exp2_pieces: int = integer(8, 2, 128, "linear pieces of 2^x over (-1, 0], a power of two")
     reciprocal: ReciprocalMethod = choice(
         "newton", "1/x: newton on the accumulator's multiply-adder, or a correctly rounded division unit")
-    dataflow: Dataflow = choice("fsa", "the schedule of the array")
+    dataflow: Dataflow = choice(
+        "fsa", "the schedule of the array: fsa, the published one, or stream, of which there is the bare core so far")
     instruction_queue: int = integer(256, 1, 1 << 16, "instruction queue", unit="words", published="inst_queue_size")
     matrix_queue: int = integer(8, 1, 4096, "queue of the matrix unit", unit="instructions")
     load_inflight: int = integer(16, 1, 1024, "DMA loads under way at once")
@@ -203,6 +204,7 @@ class Config:
 
     def _accelerator_misfits(self, names: Names) -> Iterator[tuple[str, bool, str]]:
         """What the accelerator needs beside."""
+        yield "dataflow", self.dataflow == "fsa", "the dataflow fsa"
         for field in ("elem", "acc"):
             yield field, getattr(self, field).width % 8 == 0, "a format of whole bytes"
         yield "memory_ports", self.memory_ports & (self.memory_ports - 1) == 0, "a power of two, at most 32"

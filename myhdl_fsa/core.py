@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from myhdl import always, always_comb, block
@@ -15,6 +16,7 @@ from myhdl_fsa.arithmetic.exp2 import Exp2
 from myhdl_fsa.config import Config
 from myhdl_fsa.control import Accumulator, Comparator, Constant
 from myhdl_fsa.dataflows import plans
+from myhdl_fsa.dataflows.stream import core as stream
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.ram import ram
 from myhdl_fsa.sequencer import EDGE_BIT, MatrixControl, matrix_controller
@@ -22,7 +24,13 @@ from myhdl_fsa.signals import address_width, unsigned
 from myhdl_fsa.skew import input_skew, output_skew
 from myhdl_fsa.systolic import systolic
 
-__all__ = ["AccumulatorReadPort", "ScratchpadWrite", "core", "left_edge"]
+__all__ = [
+    "AccumulatorReadPort",
+    "ScratchpadWrite",
+    "core",
+    "core_block",
+    "left_edge",
+]
 
 
 class ScratchpadWrite:
@@ -207,3 +215,9 @@ def core(
         probe.update(from_array=from_array, accumulate=accumulate, old_row=old_row, new_row=new_row)
     return (controller, scratchpad, edge_registers, enter, array, leave, accumulators, accumulator_ram,
             decode, share_read_port, write_back, old_value)
+
+
+def core_block(config: Config) -> Callable[..., Any]:
+    """The block of the configuration's dataflow; all have the ports of ``core``."""
+    blocks: dict[str, Callable[..., Any]] = {"fsa": core, "stream": stream.core}
+    return blocks[config.dataflow]

@@ -18,6 +18,8 @@ from myhdl_fsa.convert.hierarchy import flatten
 from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core
 from myhdl_fsa.dataflows import attention_cycles
 from myhdl_fsa.dataflows.fsa import Function
+from myhdl_fsa.dataflows.stream.core import core as stream_core
+from myhdl_fsa.dataflows.stream.times import Times
 from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.isa import Dma, Matrix, Transfer
 from myhdl_fsa.kernel.context import Kernel
@@ -26,6 +28,7 @@ from myhdl_fsa.kernel.legality import accumulator_rows, memory_rows, scratchpad_
 from myhdl_fsa.program import ErrorCode, Execution, Region, State
 from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
+from myhdl_fsa.sims import stream_monitors
 from myhdl_fsa.sims.ideal_device import FrontEnd, SemaphoreFile, from_row, to_row
 from myhdl_fsa.sims.memory import Memory
 from myhdl_fsa.sims.monitors import Intermediates, capture, collisions
@@ -61,6 +64,8 @@ class CoreRun:
     """cycles, for ``watch.progress``"""
     captured: Intermediates | None = None
     """where an engine that sees inside puts intermediates"""
+    mac_stages: int = 0
+    """of the stream dataflow's multiply-adders"""
     serial: bool = False
     """wait for idle before every instruction, so that none overlap"""
 
@@ -140,7 +145,14 @@ class CoreRun:
         return attention_output(self.kernel, Execution(State.DONE, ErrorCode.NONE, 0, None, tuple(outputs)))
 
     def inner_iteration_cycles(self) -> float:
-        """Cycles from one LOAD_STATIONARY to where the next could be accepted, averaged over the run."""
+        """Cycles from one LOAD_STATIONARY to where the next could be accepted, averaged over the run.
+
+        In the stream dataflow the median from one ATTN_VALUE to the next; its timetable's period if there is only one.
+        """
+        if self.config.dataflow == "stream":
+            values = [cycle for cycle, step in zip(self.issued, self.steps, strict=True)
+                      if step.function == Function.ATTN_VALUE]
+            return float(np.median(np.diff(values))) if len(values) > 1 else float(Times.of(self.config).period)
         loads = [i for i, step in enumerate(self.steps) if step.function == Function.LOAD_STATIONARY]
         values = [i for i, step in enumerate(self.steps) if step.function == Function.ATTN_VALUE]
         periods = [self.overlap[value] - self.issued[load] for load, value in zip(loads, values, strict=True)]
@@ -148,7 +160,7 @@ class CoreRun:
 
 
 def attention_run(
-    q: Bits, k: Bits, v: Bits, config: Config, causal: bool = False, watch: Watch = UNWATCHED
+    q: Bits, k: Bits, v: Bits, config: Config, causal: bool = False, watch: Watch = UNWATCHED, mac_stages: int = 0
 ) -> CoreRun:
     """The run of FlashAttention on q [seq_q, d] and k, v [seq_kv, d], elem bit patterns, whole tiles.
 
@@ -156,8 +168,8 @@ def attention_run(
     """
     tiles = len(q) // config.cols, len(k) // config.rows
     return CoreRun(
-        attention_kernel(q, k, v, config, causal), watch, attention_cycles(config, *tiles, causal),
-        Intermediates(config, *tiles, causal) if watch.trace else None,
+        attention_kernel(q, k, v, config, causal, mac_stages), watch, attention_cycles(config, *tiles, causal),
+        Intermediates(config, *tiles, causal) if watch.trace else None, mac_stages,
     )
 
 
@@ -186,11 +198,16 @@ def watched_core(clock: Any, ports: CorePorts, run: CoreRun) -> Any:
     """The MyHDL core with its collision assertions; intermediates go to ``run.captured``."""
     probe: dict[str, Any] = {}
     config = run.config
-    parts = [
-        core(clock, ports.reset, ports.instruction, ports.release, ports.busy, ports.scratchpad_write,
-             ports.accumulator_read, config, probe),
-        collisions(clock, probe, config),
-    ]
+    signals = ports.reset, ports.instruction, ports.release, ports.busy, ports.scratchpad_write, ports.accumulator_read
+    if config.dataflow == "stream":
+        parts = [
+            stream_core(clock, *signals, config, probe, run.mac_stages),
+            stream_monitors.rules(clock, probe, config, run.mac_stages),
+        ]
+        if run.captured is not None:
+            parts.append(stream_monitors.capture(clock, probe, run.captured, run.mac_stages))
+        return parts
+    parts = [core(clock, *signals, config, probe), collisions(clock, probe, config)]
     if run.captured is not None:
         parts.append(capture(clock, probe, run.captured))
     return parts

@@ -12,6 +12,7 @@ from typing import Any
 
 from myhdl_fsa.control import PE_SIGNALS, Accumulator, Comparator
 from myhdl_fsa.convert.hierarchy import arguments
+from myhdl_fsa.dataflows.stream import control as stream
 from myhdl_fsa.sequencer import EDGE_FIELDS, ControlMemory
 
 __all__ = ["Bits", "Equals", "Field", "Within", "fields"]
@@ -93,11 +94,19 @@ Field = Bits | Equals | Within
 
 def fields(block: Any) -> Iterator[Field]:
     """The named fields of a block."""
-    return _FIELDS.get(block.func.__name__, lambda _: iter(()))(block)
+    place = block.func.__module__
+    table = _STREAM if place.startswith("myhdl_fsa.dataflows.stream.") else _FIELDS
+    return table.get(block.func.__name__, lambda _: iter(()))(block)
 
 
 def _pe(_: Any) -> Iterator[Field]:
     return (Bits(name, "control", bit) for bit, name in enumerate(PE_SIGNALS))
+
+
+def _stream_pe(_: Any) -> Iterator[Field]:
+    yield Bits("operation", "control", 0, stream.Operation.WIDTH)
+    yield Bits("latch_p", "control", stream.LATCH_P.bit_length() - 1)
+    yield Bits("latch_q", "control", stream.LATCH_Q.bit_length() - 1)
 
 
 def _commands(commands: type) -> Callable[[Any], Iterator[Field]]:
@@ -131,3 +140,11 @@ _FIELDS: dict[str, Callable[[Any], Iterator[Field]]] = {
     "sequencer": _sequencer,
 }
 """by the block's function"""
+
+_STREAM: dict[str, Callable[[Any], Iterator[Field]]] = {
+    "pe": _stream_pe,
+    "comparator": _commands(stream.Compare),
+    "accumulator": _commands(stream.Accumulate),
+    "accumulator_unit": _commands(stream.Accumulate),
+}
+"""of the stream dataflow's blocks"""

@@ -7,7 +7,7 @@ from typing import Any
 from myhdl import always, always_comb, block
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.dataflows import plans
+from myhdl_fsa.dataflows import rows_read
 from myhdl_fsa.fifo import Stream
 from myhdl_fsa.isa import KIND, WORD_WIDTH, Dma, Fence, Kind, Matrix, Transfer
 from myhdl_fsa.program import ErrorCode
@@ -56,11 +56,11 @@ def matrix_check(bits: Any, valid: Any, bad: Any, code: Any, config: Config) -> 
     stride_mask, stride_sign, stride_size = (1 << stride_bits) - 1, 1 << (stride_bits - 1), 1 << stride_bits
     scratchpad_low, scratchpad_stride_low = layout["scratchpad_row"].low, layout["scratchpad_stride"].low
     accumulator_low, accumulator_stride_low = layout["accumulator_row"].low, layout["accumulator_stride"].low
-    by_function = {plan.function: plan for plan in plans(config)}
+    by_function = rows_read(config)
     functions = range(1 << FUNCTION_WIDTH)
     known = tuple(int(f in by_function) for f in functions)
-    reads = tuple(by_function[f].scratchpad_rows if f in by_function else 0 for f in functions)
-    accumulates = tuple(by_function[f].accumulator_rows if f in by_function else 0 for f in functions)
+    reads = tuple(by_function[f][0] if f in by_function else 0 for f in functions)
+    accumulates = tuple(by_function[f][1] if f in by_function else 0 for f in functions)
     scratchpad_rows, accumulator_rows = config.scratchpad_rows, config.accumulator_rows
     illegal, outside_scratchpad = int(ErrorCode.ILLEGAL_FUNCTION), int(ErrorCode.SCRATCHPAD_ROW)
     outside_accumulator = int(ErrorCode.ACCUMULATOR_ROW)

@@ -200,19 +200,23 @@ class Context:
         """
         self._check_tile("attn_score", k, ScratchpadTile, self.config.rows)
         self._check_tile("attn_score", l, AccumulatorTile, 1)
-        self._matrix(Function.ATTN_SCORE, k, l, semaphore, acquire, release, reverse_in=1, reverse_out=1, delay=1,
+        # the published array multiplies upwards here, and downwards in attn_value; stream downwards in both
+        up = int(self.config.dataflow == "fsa")
+        self._matrix(Function.ATTN_SCORE, k, l, semaphore, acquire, release, reverse_in=1, reverse_out=up, delay=1,
                      zero=int(not accumulate), causal=int(causal))
 
     def attn_value(self, v_t: ScratchpadTile, o_t: AccumulatorTile, accumulate: bool,
-                   semaphore: Semaphore | None = None, acquire: bool = True, release: bool = True) -> None:
+                   semaphore: Semaphore | None = None, acquire: bool = True, release: bool = True,
+                   paired: bool = False) -> None:
         """Adds the weighted values: ``v_t`` is V^T and ``o_t`` is O^T, [config.rows, config.rows or cols].
 
-        Without ``accumulate`` the old ``o_t`` counts as zero.
+        Without ``accumulate`` the old ``o_t`` counts as zero. ``paired``, of the stream dataflow: an attn_score follows
+        that starts together with this instruction, which waits for it.
         """
         self._check_tile("attn_value", v_t, ScratchpadTile, self.config.rows)
         self._check_tile("attn_value", o_t, AccumulatorTile, self.config.rows)
         self._matrix(Function.ATTN_VALUE, v_t, o_t, semaphore, acquire, release, reverse_in=1, delay=1,
-                     zero=int(not accumulate))
+                     zero=int(not accumulate), causal=int(paired))
 
     def reciprocal(self, l: AccumulatorTile, semaphore: Semaphore | None = None,
                    acquire: bool = True, release: bool = True) -> None:

@@ -10,6 +10,7 @@ from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.kernel.context import Context, Kernel, kernel
 from myhdl_fsa.kernel.errors import KernelError
+from myhdl_fsa.kernel.stream_attention import stream_attention
 from myhdl_fsa.kernel.tensor import MemoryTensor
 from myhdl_fsa.program import Execution
 from myhdl_fsa.tiling import key_tiles
@@ -18,9 +19,11 @@ __all__ = ["attention_kernel", "attention_output", "flash_attention"]
 
 
 @kernel
-def flash_attention(ctx: Context, q: MemoryTensor, k: MemoryTensor, v_t: MemoryTensor, causal: bool) -> MemoryTensor:
+def flash_attention(ctx: Context, q: MemoryTensor, k: MemoryTensor, v_t: MemoryTensor, causal: bool,
+                    mac_stages: int = 0) -> MemoryTensor:
     """softmax(q k^T / sqrt(d)) v: ``q`` [seq_q, d], ``k`` [seq_kv, d], ``v_t`` [d, seq_kv] (V^T); gives O^T [d, seq_q].
 
+    The stream dataflow takes Q^T [d, seq_q] for ``q``, and has an order of its own (``stream_attention``).
     Two tiles each of Q, K and V^T, if they fit, let loads run ahead. O^T has two too where there is room for them: the
     normalisation of one query tile waits until the one before is stored, so the tile after it finds its O^T stored.
     Raises KernelError for shapes that are no whole tiles or differ.
@@ -28,7 +31,11 @@ def flash_attention(ctx: Context, q: MemoryTensor, k: MemoryTensor, v_t: MemoryT
     rows, cols = ctx.config.rows, ctx.config.cols
     if v_t.shape != k.shape[::-1]:
         raise KernelError(f"v_t has shape {list(v_t.shape)}: must be that of k reversed, {list(k.shape[::-1])}")
-    o_t = ctx.alloc_memory((rows, q.shape[0]), ctx.config.acc, "O^T")
+    stream = ctx.config.dataflow == "stream"
+    o_t = ctx.alloc_memory((rows, q.shape[1 if stream else 0]), ctx.config.acc, "O^T")
+    if stream:
+        stream_attention(ctx, q, k, v_t, o_t, causal, mac_stages)
+        return o_t
     buffers = 2 if ctx.config.scratchpad_rows >= 2 * cols + 4 * rows else 1
     q_tiles = [(ctx.alloc_scratchpad(cols, "Q"), ctx.semaphore()) for _ in range(buffers)]
     k_tiles = [(ctx.alloc_scratchpad(rows, "K"), ctx.semaphore()) for _ in range(buffers)]
@@ -60,7 +67,9 @@ def flash_attention(ctx: Context, q: MemoryTensor, k: MemoryTensor, v_t: MemoryT
     return o_t
 
 
-def attention_kernel(q: Any, k: Any, v: Any, config: Config, causal: bool = False) -> Kernel:
+def attention_kernel(
+    q: Any, k: Any, v: Any, config: Config, causal: bool = False, mac_stages: int = 0
+) -> Kernel:
     """``flash_attention`` of arrays as ``golden.attention`` takes them: ``q`` [seq_q, d], ``k`` and ``v`` [seq_kv, d].
 
     Floating arrays, rounded to elem, or unsigned arrays of elem patterns. Raises KernelError for a shape that does not
@@ -73,7 +82,8 @@ def attention_kernel(q: Any, k: Any, v: Any, config: Config, causal: bool = Fals
                               f"must be [a positive multiple of {tile}, {config.rows}]")
     if k.shape != v.shape:
         raise KernelError(f"k has shape {list(k.shape)} and v {list(v.shape)}: must be equal")
-    return flash_attention(config, q=q, k=k, v_t=v.T, causal=causal)
+    return flash_attention(config, q=q.T if config.dataflow == "stream" else q, k=k, v_t=v.T, causal=causal,
+                           mac_stages=mac_stages)
 
 
 def attention_output(kernel: Kernel, execution: Execution) -> Bits:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.dataflows import plans
+from myhdl_fsa.dataflows import rows_read
 from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.isa import (
     KIND,
@@ -88,7 +88,7 @@ class _RowCounts:
 @lru_cache(maxsize=64)
 def _row_counts(config: Config) -> dict[int, _RowCounts]:
     """By function; a function that is not there has no plan."""
-    return {plan.function: _RowCounts(plan.scratchpad_rows, plan.accumulator_rows) for plan in plans(config)}
+    return {function: _RowCounts(*rows) for function, rows in rows_read(config).items()}
 
 
 def parse(words: Sequence[int]) -> Iterator[Instruction | Illegal]:

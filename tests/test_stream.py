@@ -1,0 +1,228 @@
+"""The stream dataflow on the bare core: golden's bits, the design's cycles, and its rules as assertions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_core import operands
+
+from myhdl_fsa import golden
+from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat
+from myhdl_fsa.config import Config, ConfigError
+from myhdl_fsa.dataflows import attention_cycles
+from myhdl_fsa.dataflows.fsa import Function
+from myhdl_fsa.dataflows.stream import controller, timetable
+from myhdl_fsa.dataflows.stream.control import Left, Operation
+from myhdl_fsa.dataflows.stream.times import QUEUE_CYCLES, Times
+from myhdl_fsa.dataflows.stream.timetable import Timetable, Wave, wave_memory
+from myhdl_fsa.engine.request import Watch
+from myhdl_fsa.isa import Matrix
+from myhdl_fsa.sims.core_bench import CoreRun, attention_run
+from myhdl_fsa.sims.core_engine import simulate
+from myhdl_fsa.sims.monitors import CollisionError
+from myhdl_fsa.tiling import visits
+
+
+def machine(n: int, kv_tiles: int = 2, o_tiles: int = 3, **fields) -> Config:
+    """A stream machine whose scratchpad holds so many tiles of K and V, and whose accumulator RAM so many of O."""
+    fields.setdefault("reciprocal", "division")
+    return Config(rows=n, cols=n, dataflow="stream", scratchpad_rows=2 * n + 2 * n * kv_tiles,
+                  accumulator_rows=o_tiles * n + 1, **fields)
+
+
+def attend(config: Config, tiles_q: int, tiles_kv: int, kind: str = "fa3", causal: bool = False, mac_stages: int = 0,
+           trace: bool = False) -> CoreRun:
+    """A run, every bit of whose output equals golden's; and with ``trace`` every intermediate."""
+    q, k, v = operands(config, tiles_q, tiles_kv, kind)
+    watch = Watch(max_cycles=20_000, trace=trace)
+    run = attention_run(q, k, v, config, causal, watch, mac_stages)
+    simulate(run)
+    expected, intermediates = golden.attention(q, k, v, config, causal=causal, trace=True)
+    np.testing.assert_array_equal(run.result(), expected)
+    if run.captured is not None:
+        for name, bits in run.captured.trace.items():
+            # keys come in descending order here: what the maximum is beside a NaN differs, and all that follows from it
+            if kind != "special" or name in ("S", "S_elem"):
+                np.testing.assert_array_equal(bits, intermediates[name], err_msg=name)
+    return run
+
+
+@pytest.mark.parametrize("kind", ["uniform", "fa3", "large", "special"])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("reciprocal", ["newton", "division"])
+@pytest.mark.parametrize("elem", [FP16, BF16], ids=str)
+@pytest.mark.parametrize("n", [2, 3, 4, 5])
+def test_equals_golden(n, elem, reciprocal, causal, kind):
+    attend(machine(n, elem=elem, reciprocal=reciprocal), 2, 2, kind, causal, trace=n == 4)
+
+
+@pytest.mark.parametrize(("elem", "reciprocal", "causal", "kind"), [
+    (FP16, "newton", True, "fa3"), (BF16, "division", False, "special"), (FP16, "division", True, "large"),
+], ids=str)
+def test_equals_golden_8(elem, reciprocal, causal, kind):
+    attend(machine(8, elem=elem, reciprocal=reciprocal), 2, 3, kind, causal, trace=True)
+
+
+def test_equals_golden_16():
+    attend(machine(16), 2, 2, "fa3", causal=True)
+
+
+@pytest.mark.parametrize(("elem", "acc"), [(FP32, FP32), (FP16, FP16), (FloatFormat(4, 3), FloatFormat(6, 9))], ids=str)
+def test_equals_golden_in_other_formats(elem, acc):
+    attend(machine(4, elem=elem, acc=acc), 2, 2, trace=True)
+
+
+@pytest.mark.parametrize("pieces", [2, 4, 16])
+def test_equals_golden_with_other_exp2_pieces(pieces):
+    attend(machine(4, exp2_pieces=pieces), 1, 2)
+
+
+def test_the_published_sizes_of_the_memories_suffice():
+    config = Config(rows=4, cols=4, dataflow="stream", reciprocal="division")
+    attend(config, 3, 3)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(("kv_tiles", "o_tiles"), [(1, 1), (1, 3), (2, 1), (3, 1), (3, 2)])
+def test_small_memories_cost_cycles_and_no_bits(kv_tiles, o_tiles, causal):
+    attend(machine(4, kv_tiles, o_tiles), 3, 3, causal=causal)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 8, 16, 32, 64, 128, 256])
+def test_an_iteration_is_2n_plus_4(n):
+    for mac_stages in (0, 1, 2):
+        times = Times(n, mac_stages)
+        # P is held longer than that in the smallest arrays with multiplier stages
+        assert times.period == max(2 * n + 4, n + 3 * times.latency + 1)
+        assert times.slots == (1 if mac_stages == 0 else 2)
+
+
+def test_times_of_slower_rows():
+    # the design's table of T - 2N, and of the least delay of a new Q
+    table = {(0, 2): ([6, 5, 6, 5, 6], [5, 8, 23, 56, 119]), (1, 2): ([6, 5, 6, 5, 6], [5, 5, 20, 53, 116]),
+             (0, 3): ([5, 6, 6, 6, 6], [5, 3, 3, 3, 3]), (2, 2): ([6, 5, 6, 5, 6], [3, 5, 17, 50, 113]),
+             (0, 4): ([6, 5, 5, 5, 5], [3, 7, 13, 45, 109])}
+    for (mac_stages, hop), (periods, delays) in table.items():
+        times = [Times(n, mac_stages, hop) for n in (8, 16, 32, 64, 128)]
+        assert [t.period - 2 * t.rows for t in times] == periods
+        assert [t.load_after for t in times] == delays
+
+
+@pytest.mark.parametrize(("n", "tiles_q", "tiles_kv"), [
+    (2, 1, 3), (3, 1, 4), (4, 1, 1), (4, 2, 3), (5, 2, 3), (8, 1, 5), (8, 2, 3), (16, 1, 3),
+])
+def test_total_cycles(n, tiles_q, tiles_kv):
+    run = attend(machine(n, tiles_kv), tiles_q, tiles_kv)
+    assert run.cycles == tiles_q * tiles_kv * (2 * n + 4) + 6 * n + 5 + max(0, 16 - n) + QUEUE_CYCLES
+    assert run.cycles == attention_cycles(run.config, tiles_q, tiles_kv)
+
+
+@pytest.mark.parametrize(("n", "tiles_q", "tiles_kv"), [(4, 1, 2), (8, 2, 3), (8, 3, 2), (16, 2, 2)])
+def test_total_cycles_with_newton(n, tiles_q, tiles_kv):
+    # it borrows the accumulators: the next query tile starts behind it, and reaches them when its 19 steps are over
+    run = attend(machine(n, tiles_kv, reciprocal="newton"), tiles_q, tiles_kv)
+    change = n + 4 + max(19, n + 6) - (2 * n + 4)
+    assert run.cycles == (
+        tiles_q * tiles_kv * (2 * n + 4) + 6 * n + 5 + 20 + (tiles_q - 1) * change + QUEUE_CYCLES
+    )
+    assert run.cycles == attention_cycles(run.config, tiles_q, tiles_kv)
+
+
+@pytest.mark.parametrize(("tiles_q", "tiles_kv", "o_tiles"), [(5, 1, 3), (3, 2, 2)])
+def test_a_change_of_query_tile_is_free_at_16(tiles_q, tiles_kv, o_tiles):
+    run = attend(machine(16, tiles_kv, o_tiles), tiles_q, tiles_kv)
+    assert run.cycles == tiles_q * tiles_kv * 36 + 6 * 16 + 5 + QUEUE_CYCLES
+
+
+@pytest.mark.parametrize(("n", "tiles_q", "tiles_kv"), [(8, 2, 9), (16, 1, 8)])
+def test_two_tiles_of_k_and_v_loaded_in_turn_keep_up(n, tiles_q, tiles_kv):
+    run = attend(machine(n), tiles_q, tiles_kv)
+    assert run.cycles == attention_cycles(run.config, tiles_q, tiles_kv)
+    assert run.inner_iteration_cycles() == 2 * n + 4
+
+
+@pytest.mark.parametrize(("mac_stages", "n", "tiles_q", "tiles_kv", "causal"), [
+    (1, 4, 2, 3, False), (1, 5, 3, 3, True), (1, 8, 1, 4, False), (2, 4, 2, 3, True), (2, 5, 1, 5, False),
+    (2, 8, 2, 3, False), (1, 8, 4, 1, False), (2, 8, 4, 1, False),
+])
+def test_multiplier_stages(mac_stages, n, tiles_q, tiles_kv, causal):
+    attend(machine(n, tiles_kv), tiles_q, tiles_kv, "special" if causal else "fa3", causal, mac_stages, trace=n == 5)
+
+
+@pytest.mark.parametrize("mac_stages", [1, 2])
+def test_multiplier_stages_keep_the_iteration(mac_stages):
+    n, tiles_kv = 16, 4
+    config = machine(n, tiles_kv)
+    run = attend(config, 1, tiles_kv, mac_stages=mac_stages)
+    # the accumulators' own multiply-adders have no stages yet
+    assert run.cycles == Times(n, mac_stages).total(tiles_kv) + QUEUE_CYCLES - mac_stages
+
+
+def test_one_instruction_at_a_time():
+    config = machine(4)
+    q, k, v = operands(config, 2, 2, "fa3")
+    run = replace(attention_run(q, k, v, config), serial=True)
+    # an ATTN_VALUE that waits for its partner waits for ever where the partner waits for idle
+    run.__dict__["kernel"] = replace(run.kernel, instructions=tuple(
+        replace(item, causal=0) if isinstance(item, Matrix) and item.function == Function.ATTN_VALUE else item
+        for item in run.kernel.instructions))
+    simulate(run)
+    np.testing.assert_array_equal(run.result(), golden.attention(q, k, v, config))
+
+
+# the assertions see what they are for
+
+
+def test_two_waves_in_a_slot_are_seen(monkeypatch):
+    table = timetable.attention_value(Times(4))
+    with pytest.raises(ValueError, match="ATTN_VALUE: two waves in slot 9"):
+        Timetable("ATTN_VALUE", 2, (*table.entries, Wave(9, Operation.QK, left=Left.ROW)))
+
+
+def broken(monkeypatch, **changes):
+    """Runs a machine whose controller has other times than its monitors."""
+    class Hasty(Times):
+        pass
+
+    for name, value in changes.items():
+        setattr(Hasty, name, value)
+    monkeypatch.setattr(controller, "Times", Hasty)
+    with pytest.raises(CollisionError, match=r"^cycle \d+: ") as error:
+        attend(machine(4, 3), 2, 3)
+    return str(error.value)
+
+
+def test_an_early_value_is_seen(monkeypatch):
+    # its scores return before the buffer that they leave is wanted by the next, or its waves meet those before
+    assert "overflows" in broken(monkeypatch, period=Times(4).waves - 1)
+
+
+def test_waves_in_another_order_are_seen(monkeypatch):
+    def hasty(times):
+        words = list(wave_memory(times))
+        words[2], words[3] = words[3], words[2]
+        return tuple(words)
+
+    monkeypatch.setattr(controller, "wave_memory", hasty)
+    with pytest.raises(CollisionError, match="accumulator command 3 in a slot of command 2"):
+        attend(machine(4), 1, 1)
+
+
+def test_what_cannot_be_built_is_said():
+    with pytest.raises(ConfigError, match=r"^configuration: scratchpad_rows = 12: the stream .* needs at least 16"):
+        Times.of(Config(rows=4, cols=4, dataflow="stream", scratchpad_rows=12))
+    with pytest.raises(ConfigError, match=r"^configuration: acc = fp32: the stream dataflow needs at most 16 bits"):
+        Times.of(Config(rows=4, cols=4, dataflow="stream", elem=FloatFormat(4, 3)))
+    with pytest.raises(ConfigError, match="mac_stages = 3: must be from 0 to 2"):
+        Times.of(machine(4), 3)
+    with pytest.raises(ConfigError, match="rows = 2: must be at least 3 with mac_stages = 1"):
+        Times.of(machine(2), 1)
+    with pytest.raises(ConfigError, match="reciprocal = newton: must be division with mac_stages"):
+        Times.of(machine(4, reciprocal="newton"), 1)
+
+
+def test_iterations_are_the_visits():
+    config = machine(4)
+    assert attention_cycles(config, 3, 3, causal=True) == Times.of(config).total(len(visits(3, 3, True))) + QUEUE_CYCLES
