@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -17,10 +18,12 @@ from myhdl_fsa.dataflows.stream import controller, timetable
 from myhdl_fsa.dataflows.stream.control import Left, Operation
 from myhdl_fsa.dataflows.stream.times import QUEUE_CYCLES, Times
 from myhdl_fsa.dataflows.stream.timetable import Timetable, Wave, wave_memory
+from myhdl_fsa.engine import engine
 from myhdl_fsa.engine.request import Watch
 from myhdl_fsa.isa import Matrix
 from myhdl_fsa.sims.core_bench import CoreRun, attention_run
 from myhdl_fsa.sims.core_engine import simulate
+from myhdl_fsa.sims.lockstep import lockstep
 from myhdl_fsa.sims.monitors import CollisionError
 from myhdl_fsa.tiling import visits
 
@@ -226,3 +229,35 @@ def test_what_cannot_be_built_is_said():
 def test_iterations_are_the_visits():
     config = machine(4)
     assert attention_cycles(config, 3, 3, causal=True) == Times.of(config).total(len(visits(3, 3, True))) + QUEUE_CYCLES
+
+
+@pytest.mark.parametrize("name", ["icarus", "verilator"])
+def test_the_converted_core_is_the_same_bit_for_bit_and_cycle_for_cycle(name, tmp_path):
+    config = machine(4)
+    q, k, v = operands(config, 2, 3, "fa3")
+    for causal in (False, True):
+        ours = engine("myhdl").attention(q, k, v, config, causal=causal)
+        theirs = engine(name, tmp_path).attention(q, k, v, config, causal=causal)
+        np.testing.assert_array_equal(theirs.output, ours.output)
+        np.testing.assert_array_equal(ours.output, golden.attention(q, k, v, config, causal=causal))
+        assert (theirs.cycles, theirs.inner_iteration_cycles) == (ours.cycles, ours.inner_iteration_cycles)
+
+
+def test_every_register_is_the_same_in_icarus_in_every_cycle(tmp_path):
+    config = machine(4)
+    report = lockstep("icarus", *operands(config, 1, 2, "uniform"), config, build_dir=tmp_path)
+    assert report.cycles > 60
+    assert report.signals > 200
+
+
+def test_the_waveform_has_its_control_by_name(tmp_path):
+    config = machine(4)
+    engine("myhdl").attention(*operands(config, 1, 1, "uniform"), config, vcd=tmp_path / "w.vcd")
+    names = set(re.findall(r"^\$var \S+ \d+ \S+ (\S+)", (tmp_path / "w.vcd").read_text(), re.M))
+    assert {"operation", "latch_p", "latch_q", "command_diff", "command_norm"} <= names
+
+
+def test_the_device_does_not_take_it_yet():
+    q, k, v = operands(machine(4), 1, 1, "uniform")
+    with pytest.raises(ConfigError, match="^configuration: dataflow = 'stream': the accelerator needs the dataflow fsa"):
+        engine("myhdl").device_attention(q, k, v, machine(4))

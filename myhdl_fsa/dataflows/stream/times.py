@@ -134,15 +134,7 @@ class Times:
 
 
 def check(config: Config, mac_stages: int = 0) -> None:
-    """Raises ConfigError for a configuration that the dataflow does not have."""
-    words = 2 * config.elem.width
-    if config.acc.width > words:
-        raise ConfigError(f"configuration: acc = {config.acc}: the stream dataflow needs at most {words} bits: "
-                          f"a maximum travels as two words of elem ({config.elem})")
-    least = 2 * config.cols + 2 * config.rows
-    if config.scratchpad_rows < least:
-        raise ConfigError(f"configuration: scratchpad_rows = {config.scratchpad_rows}: the stream dataflow needs at "
-                          f"least {least}: two Q tiles, one K and one V tile")
+    """Raises ConfigError for multiplier stages that a machine of the dataflow cannot have."""
     if not 0 <= mac_stages <= 2:
         raise ConfigError(f"configuration: mac_stages = {mac_stages}: must be from 0 to 2")
     if mac_stages and config.rows < mac_stages + 2:
