@@ -23,6 +23,9 @@ WAIVED = {
 _BENCH_WAIVED = ("BLKSEQ",)
 """and in a testbench, which is no hardware: it counts in a clocked process"""
 
+_UNROLL = ("--unroll-count", "256")
+"""a loop over the lanes of a large array is unrolled, for a delayed assignment in it"""
+
 
 class CheckError(Exception):
     """What was converted does not pass; the message is one line with the tool's first complaint."""
@@ -61,7 +64,7 @@ def _lint(folder: Path, top: str, files: Sequence[str], bench: bool = False) -> 
     waivers = [f"-Wno-{name}" for name in (*WAIVED, *(_BENCH_WAIVED if bench else ()))]
     timing = ["--timing"] if bench else []
     with temporary_folder() as scratch:
-        _silent([verilator, "--lint-only", *timing, "-Wall", *waivers, "--top-module", top, *files], folder, scratch)
+        _silent([verilator, "--lint-only", *_UNROLL, *timing, "-Wall", *waivers, "--top-module", top, *files], folder, scratch)
         _silent([icarus, "-g2005", "-Wall", "-o", f"{scratch}/out.vvp", "-s", top, *files], folder, scratch)
 
 

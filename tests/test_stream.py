@@ -259,5 +259,5 @@ def test_the_waveform_has_its_control_by_name(tmp_path):
 
 def test_the_device_does_not_take_it_yet():
     q, k, v = operands(machine(4), 1, 1, "uniform")
-    with pytest.raises(ConfigError, match="^configuration: dataflow = 'stream': the accelerator needs the dataflow fsa"):
+    with pytest.raises(ConfigError, match="^configuration: dataflow = 'stream': the accelerator needs the dataflow"):
         engine("myhdl").device_attention(q, k, v, machine(4))
