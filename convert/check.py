@@ -64,7 +64,8 @@ def _lint(folder: Path, top: str, files: Sequence[str], bench: bool = False) -> 
     waivers = [f"-Wno-{name}" for name in (*WAIVED, *(_BENCH_WAIVED if bench else ()))]
     timing = ["--timing"] if bench else []
     with temporary_folder() as scratch:
-        _silent([verilator, "--lint-only", *_UNROLL, *timing, "-Wall", *waivers, "--top-module", top, *files], folder, scratch)
+        _silent([verilator, "--lint-only", *_UNROLL, *timing, "-Wall", *waivers, "--top-module", top, *files],
+                folder, scratch)
         _silent([icarus, "-g2005", "-Wall", "-o", f"{scratch}/out.vvp", "-s", top, *files], folder, scratch)
 
 
