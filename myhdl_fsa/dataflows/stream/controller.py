@@ -3,7 +3,7 @@
 Two queues, each in order: the array's (LOAD_STATIONARY, ATTN_SCORE, ATTN_VALUE) and the accumulators' (ACC_RECIPROCAL,
 ATTN_LSE_NORM; each remembers which ATTN_VALUE it follows). The machine waits only before an instruction starts; one
 that has started never waits. An ATTN_VALUE with an ATTN_SCORE behind it starts only when both can, the score
-``Times.lambda_`` cycles later. Source: the dataflow's design, "May start" and "Waiting".
+``Times.lambda_`` cycles later. Source: docs/stream.md.
 """
 
 from __future__ import annotations

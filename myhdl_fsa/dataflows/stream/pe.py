@@ -32,7 +32,7 @@ def pe(
 
     Two registers: Q, and P, which holds S until it has become P. Both are taken off the lane; a wave that reads a
     register in that cycle sees the old value. Exponential pieces come from a table in the PE. Reset clears control
-    only. Source: the dataflow's design, registers and PE rules.
+    only. Source: docs/stream.md.
     """
     elem, acc = config.elem, config.acc
     query, weight = unsigned(elem.width), unsigned(elem.width)
