@@ -75,7 +75,8 @@ def comparator(
                                    combinational
 
     The buffer is a queue of ``slots`` tiles of scores, and so is that of finished maxima (for one tile the running
-    maximum itself). A maximum that is finished in a cycle can leave in the same one. Source: spec section 1 (MAX), and
+    maximum itself). A maximum that is finished in a cycle can leave in the same one.
+    Source: docs/specification.md section 1 (MAX), and
     the dataflow's design.
     """
     elem, acc = config.elem, config.acc
