@@ -234,3 +234,12 @@ def test_comparator_keeps_a_negative_maximum():
     assert (intermediates["running_max"] >> 31).all()
     np.testing.assert_array_equal(result.output, expected)
     np.testing.assert_array_equal(result.trace["delta"], intermediates["delta"])
+
+
+def test_a_result_needs_no_instruction_words():
+    # rows of 1024 bytes, which no DMA word can say: the bare core stores them all the same
+    config = Config(rows=256)
+    q, k, v = operands(config, 1, 1, "uniform")
+    run = attention_run(q, k, v, config)
+    run.stored = [0] * 256
+    np.testing.assert_array_equal(run.result(), np.zeros((256, 256), np.uint32))

@@ -8,7 +8,7 @@ from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.config import Config
 from myhdl_fsa.control import Accumulator, Comparator, Constant
 from myhdl_fsa.plan import Accumulate, AccumulatorRead, Compare, Direction, ExecutionPlan, Flow, ScratchpadRead
-from myhdl_fsa.tiling import visits
+from myhdl_fsa.tiling import tile_pairs
 
 __all__ = [
     "Function",
@@ -126,4 +126,4 @@ def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bo
     """
     iteration = 5 * config.rows + 5 + config.exp2_pieces
     query_tile = 2 * config.rows + 4 + Reciprocal(config.acc, config.reciprocal).latency
-    return len(visits(query_tiles, kv_tiles, causal)) * iteration + query_tiles * query_tile + 1
+    return tile_pairs(query_tiles, kv_tiles, causal) * iteration + query_tiles * query_tile + 1

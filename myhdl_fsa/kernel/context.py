@@ -61,6 +61,11 @@ class Kernel:
         """The instruction words."""
         return tuple(encode_all(self.instructions))
 
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """Where the outputs lie in memory."""
+        return tuple(Region(low, high - low) for low, high in (tensor.extent for tensor in self.outputs))
+
     def program(self, watchdog: int | None = None, *, checked: bool = True) -> Program:
         """What an engine executes; ``watchdog`` is ``Program.watchdog``.
 
@@ -71,7 +76,7 @@ class Kernel:
         return Program(
             words=self.words,
             memory=tuple((tensor.address, data) for tensor, data in self.inputs),
-            outputs=tuple(Region(low, high - low) for low, high in (tensor.extent for tensor in self.outputs)),
+            outputs=self.regions,
             watchdog=watchdog,
         )
 

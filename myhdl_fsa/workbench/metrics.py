@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from myhdl_fsa import tiling
 from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, Bits, FloatFormat
 from myhdl_fsa.config import Config
 from myhdl_fsa.workbench.workload import Workload
@@ -98,8 +99,7 @@ def error_metrics(result: npt.NDArray[np.float32], reference: npt.NDArray[np.flo
 
 def tile_pairs(seq_q: int, seq_kv: int, tile: int, causal: bool = False) -> int:
     """Pairs of a Q tile and a K/V tile that are computed; causal skips those wholly after the diagonal."""
-    rows, cols = seq_q // tile, seq_kv // tile
-    return sum(min(row + 1, cols) for row in range(rows)) if causal else rows * cols
+    return tiling.tile_pairs(seq_q // tile, seq_kv // tile, causal)
 
 
 def utilisation(config: Config, seq_q: int, seq_kv: int, cycles: int, causal: bool = False) -> float:

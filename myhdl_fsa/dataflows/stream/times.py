@@ -8,7 +8,7 @@ from functools import cached_property
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.config import Config, ConfigError
 from myhdl_fsa.dataflows.fsa import Function
-from myhdl_fsa.tiling import visits
+from myhdl_fsa.tiling import tile_pairs
 
 __all__ = ["QUEUE_CYCLES", "Times", "attention_cycles", "check", "rows_read"]
 
@@ -158,5 +158,5 @@ def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bo
     A lower bound where a query tile has so few K/V tiles that the reciprocal has no time to finish beside them, or the
     accumulator RAM so few O^T tiles that a store is waited for.
     """
-    iterations = len(visits(query_tiles, kv_tiles, causal))
+    iterations = tile_pairs(query_tiles, kv_tiles, causal)
     return Times.of(config).total(iterations, query_tiles, config.reciprocal == "newton") + QUEUE_CYCLES
