@@ -18,17 +18,17 @@ from myhdl_fsa import accelerator as accelerators
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.axi import BOUNDARY, AxiRead, AxiWrite, Channels, MemoryPorts
 from myhdl_fsa.config import Config
-from myhdl_fsa.control import Accumulator
 from myhdl_fsa.convert.hierarchy import Design, arguments, find, flatten, ports, twin_of
 from myhdl_fsa.convert.regression import Case, Dut, Port, case_bench, simulate, vectors
 from myhdl_fsa.convert.testbench_data import SEED, TestbenchError, attention_data
 from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite
+from myhdl_fsa.dataflows.fsa.control import Accumulator
 from myhdl_fsa.easyfloat import from_float
+from myhdl_fsa.instruction import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.isa import Dma, encode_all
 from myhdl_fsa.kernel.errors import KernelError
 from myhdl_fsa.kernel.flash_attention import attention_kernel
 from myhdl_fsa.program import Program, Timing
-from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator_bench
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator

@@ -10,9 +10,9 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.convert.testbench_data import KEY_TILES, TestbenchError, attention_data, hex_text
 from myhdl_fsa.dataflows import attention_cycles
 from myhdl_fsa.golden import attention
+from myhdl_fsa.instruction import MatrixInstruction
 from myhdl_fsa.isa import Dma, Transfer
 from myhdl_fsa.kernel.legality import scratchpad_rows
-from myhdl_fsa.sequencer import MatrixInstruction
 from myhdl_fsa.sims.core_bench import attention_run
 from myhdl_fsa.sims.ideal_device import pack
 

@@ -12,7 +12,7 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.convert.distinct import distinct_blocks
 from myhdl_fsa.convert.hierarchy import Design, Module, find
 from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core_block
-from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
+from myhdl_fsa.instruction import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.elaboration import shared_analysis
 

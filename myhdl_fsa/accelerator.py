@@ -13,7 +13,8 @@ from myhdl import always_comb, block
 
 from myhdl_fsa.axi import AxiLite, MemoryPorts
 from myhdl_fsa.config import Config
-from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core
+from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite
+from myhdl_fsa.dataflows.fsa.core import core
 from myhdl_fsa.dma.engine import DmaStatus, dma_engine
 from myhdl_fsa.fifo import Stream, fifo
 from myhdl_fsa.frontend.counters import Events, PerformanceCounters, performance_counters
@@ -22,8 +23,8 @@ from myhdl_fsa.frontend.device_state import device_state
 from myhdl_fsa.frontend.matrix_issue import matrix_issue
 from myhdl_fsa.frontend.registers import DeviceControl, registers
 from myhdl_fsa.frontend.semaphores import SemaphoreAcquire, semaphores
+from myhdl_fsa.instruction import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.isa import WORD_WIDTH
-from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["accelerator"]

@@ -16,6 +16,7 @@ __all__ = [
     "Dma",
     "Fence",
     "Field",
+    "Function",
     "Instruction",
     "InstructionError",
     "KIND",
@@ -51,6 +52,16 @@ class Kind(IntEnum):
     FENCE = 0
     MATRIX = 1
     DMA = 2
+
+
+class Function(IntEnum):
+    """The function field of a matrix instruction (docs/specification.md section 4)."""
+
+    LOAD_STATIONARY = 0
+    ATTN_SCORE = 1
+    ATTN_VALUE = 2
+    ACC_RECIPROCAL = 3
+    ATTN_LSE_NORM = 4
 
 
 class Transfer(IntEnum):

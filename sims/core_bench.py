@@ -15,18 +15,18 @@ from myhdl import StopSimulation, always, block
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.hierarchy import flatten
-from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core
+from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite
 from myhdl_fsa.dataflows import attention_cycles
-from myhdl_fsa.dataflows.fsa import Function
+from myhdl_fsa.dataflows.fsa.core import core
 from myhdl_fsa.dataflows.stream.core import core as stream_core
 from myhdl_fsa.dataflows.stream.times import Times
 from myhdl_fsa.engine.request import RunError, Watch
-from myhdl_fsa.isa import Dma, Matrix, Transfer
+from myhdl_fsa.instruction import MatrixInstruction, SemaphoreRelease
+from myhdl_fsa.isa import Dma, Function, Matrix, Transfer
 from myhdl_fsa.kernel.context import Kernel
 from myhdl_fsa.kernel.flash_attention import attention_kernel, attention_output
 from myhdl_fsa.kernel.legality import accumulator_rows, memory_rows, scratchpad_rows
 from myhdl_fsa.program import ErrorCode, Execution, Region, State
-from myhdl_fsa.sequencer import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims import stream_monitors
 from myhdl_fsa.sims.ideal_device import FrontEnd, SemaphoreFile, from_row, to_row

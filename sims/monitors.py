@@ -9,8 +9,8 @@ from myhdl import always, block
 
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
-from myhdl_fsa.control import PE_BIT, PE_CONTROL_WIDTH, PE_SIGNALS, Accumulator, Comparator
-from myhdl_fsa.sequencer import EDGE_BIT
+from myhdl_fsa.dataflows.fsa.control import PE_BIT, PE_CONTROL_WIDTH, PE_SIGNALS, Accumulator, Comparator
+from myhdl_fsa.dataflows.fsa.sequencer import EDGE_BIT
 from myhdl_fsa.tiling import visits
 
 __all__ = ["CollisionError", "Intermediates", "capture", "collisions"]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from myhdl_fsa.instruction import MatrixInstruction
 from myhdl_fsa.isa import Dma, Fence, Matrix, Transfer
-from myhdl_fsa.sequencer import MatrixInstruction
 from myhdl_fsa.sims.core_bench import MATRIX_FIELDS, PRIMING_LOADS, RESET_CYCLES, CoreRun
 from myhdl_fsa.sims.verilator_engine import NONE, exchange, executable
 

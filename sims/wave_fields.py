@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from myhdl_fsa.control import PE_SIGNALS, Accumulator, Comparator
 from myhdl_fsa.convert.hierarchy import arguments
+from myhdl_fsa.dataflows.fsa.control import PE_SIGNALS, Accumulator, Comparator
+from myhdl_fsa.dataflows.fsa.sequencer import EDGE_FIELDS, ControlMemory
 from myhdl_fsa.dataflows.stream import control as stream
-from myhdl_fsa.sequencer import EDGE_FIELDS, ControlMemory
 
 __all__ = ["Bits", "Equals", "Field", "Within", "fields"]
 

@@ -9,15 +9,9 @@ from typing import Any
 import numpy as np
 from myhdl import always, block
 
-from myhdl_fsa import accumulator as accumulators
-from myhdl_fsa import comparator as comparators
-from myhdl_fsa import core as cores
 from myhdl_fsa import fifo as fifos
-from myhdl_fsa import pe as pes
 from myhdl_fsa import ram as rams
-from myhdl_fsa import sequencer as sequencers
 from myhdl_fsa import skew as skews
-from myhdl_fsa import systolic as arrays
 from myhdl_fsa.arithmetic import divider as dividers
 from myhdl_fsa.arithmetic import newton as newtons
 from myhdl_fsa.arithmetic import units
@@ -26,10 +20,17 @@ from myhdl_fsa.arithmetic.formats import FloatFormat, RoundingMode
 from myhdl_fsa.arithmetic.scalar import local_width
 from myhdl_fsa.axi import AxiLite, AxiRead, AxiWrite, Channels, MemoryPorts
 from myhdl_fsa.config import Config
-from myhdl_fsa.control import PE_CONTROL_WIDTH, Accumulator, Comparator
 from myhdl_fsa.convert import hierarchy
 from myhdl_fsa.convert.regression import Dut, Stimuli, flatten
-from myhdl_fsa.dataflows import plans
+from myhdl_fsa.dataflows.fsa import accumulator as accumulators
+from myhdl_fsa.dataflows.fsa import comparator as comparators
+from myhdl_fsa.dataflows.fsa import core as cores
+from myhdl_fsa.dataflows.fsa import pe as pes
+from myhdl_fsa.dataflows.fsa import sequencer as sequencers
+from myhdl_fsa.dataflows.fsa import systolic as arrays
+from myhdl_fsa.dataflows.fsa.control import PE_CONTROL_WIDTH, Accumulator, Comparator
+from myhdl_fsa.dataflows.fsa.plans import plans
+from myhdl_fsa.dataflows.fsa.sequencer import EDGE_WIDTH, MatrixControl
 from myhdl_fsa.dma import engine as engines
 from myhdl_fsa.dma import load_port as load_ports
 from myhdl_fsa.dma import loads as load_sides
@@ -48,8 +49,8 @@ from myhdl_fsa.frontend import semaphores as semaphore_files
 from myhdl_fsa.frontend.counters import Events, PerformanceCounters
 from myhdl_fsa.frontend.decoder import Fault
 from myhdl_fsa.frontend.semaphores import SemaphoreAcquire
+from myhdl_fsa.instruction import MatrixInstruction, SemaphoreRelease, hidden_width
 from myhdl_fsa.isa import MEMORY_ADDRESS_WIDTH
-from myhdl_fsa.sequencer import EDGE_WIDTH, MatrixControl, MatrixInstruction, SemaphoreRelease, hidden_width
 from myhdl_fsa.signals import Lanes, address_width, unsigned
 from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, attention_run, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator

@@ -22,12 +22,13 @@ from myhdl_fsa import easyfloat
 from myhdl_fsa.arithmetic.exp2 import Exp2
 from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat, RoundingMode
 from myhdl_fsa.config import Config
-from myhdl_fsa.control import PE_BIT, Accumulator, Comparator, Constant
 from myhdl_fsa.convert.regression import Stimuli, check_all
-from myhdl_fsa.dataflows import plans
-from myhdl_fsa.dataflows.fsa import Function
-from myhdl_fsa.plan import ExecutionPlan
-from myhdl_fsa.sequencer import EDGE_BIT, hidden_width
+from myhdl_fsa.dataflows.fsa.control import PE_BIT, Accumulator, Comparator, Constant
+from myhdl_fsa.dataflows.fsa.plan import ExecutionPlan
+from myhdl_fsa.dataflows.fsa.plans import plans
+from myhdl_fsa.dataflows.fsa.sequencer import EDGE_BIT
+from myhdl_fsa.instruction import hidden_width
+from myhdl_fsa.isa import Function
 from myhdl_fsa.signals import address_width
 from myhdl_fsa.workbench.workload import generate
 

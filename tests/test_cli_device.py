@@ -13,11 +13,10 @@ from programs import Attention
 
 from myhdl_fsa.cli.sim import main
 from myhdl_fsa.config import preset
-from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.engine import ENGINES
 from myhdl_fsa.engine.base import Engine
 from myhdl_fsa.golden import device
-from myhdl_fsa.isa import Dma, Fence, Matrix, encode_all
+from myhdl_fsa.isa import Dma, Fence, Function, Matrix, encode_all
 from myhdl_fsa.kernel import assemble, disassemble
 from myhdl_fsa.program import Counters, ErrorCode, Region, State
 from myhdl_fsa.sims.build_time import announcement

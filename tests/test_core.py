@@ -11,13 +11,12 @@ from myhdl_fsa import golden
 from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows import attention_cycles
-from myhdl_fsa.dataflows.fsa import Function
+from myhdl_fsa.dataflows.fsa.plan import Direction, Flow
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.engine import RunError
-from myhdl_fsa.isa import Matrix
+from myhdl_fsa.isa import Function, Matrix
 from myhdl_fsa.kernel.flash_attention import attention_kernel
 from myhdl_fsa.kernel.tensor import pack
-from myhdl_fsa.plan import Direction, Flow
 from myhdl_fsa.sims.core_bench import attention_run
 from myhdl_fsa.sims.core_engine import MyHDLEngine, simulate
 from myhdl_fsa.sims.ideal_device import from_row, to_row
@@ -176,11 +175,11 @@ def test_steady_state_is_5n_plus_13(n):
 
 def test_instructions_that_wait_for_nothing_collide_and_it_is_seen(monkeypatch):
     # a score plan that lets its successor start too early: the value plan's control meets the score's
-    from myhdl_fsa import core
-    from myhdl_fsa.dataflows import fsa
+    from myhdl_fsa.dataflows.fsa import core
+    from myhdl_fsa.dataflows.fsa import plans as published
 
     def hasty(config):
-        plans = list(fsa.plans(config))
+        plans = list(published.plans(config))
         score = plans[Function.ATTN_SCORE]
         plans[Function.ATTN_SCORE] = type(score)(
             score.name, score.function, score.rows, score.entries, next_may_start=2, release=score.release
@@ -195,11 +194,11 @@ def test_instructions_that_wait_for_nothing_collide_and_it_is_seen(monkeypatch):
 
 
 def test_a_row_that_is_sent_the_same_bit_twice_is_seen(monkeypatch):
-    from myhdl_fsa import core
-    from myhdl_fsa.dataflows import fsa
+    from myhdl_fsa.dataflows.fsa import core
+    from myhdl_fsa.dataflows.fsa import plans as published
 
     def crossing(config):
-        plans = list(fsa.plans(config))
+        plans = list(published.plans(config))
         score = plans[Function.ATTN_SCORE]
         # flow_lr also runs down while it still runs up
         extra = Flow("flow_lr", Direction.DOWN, 2)

@@ -9,9 +9,10 @@ import pytest
 from myhdl_fsa import golden
 from myhdl_fsa.arithmetic.rounding import max_finite, min_normal
 from myhdl_fsa.config import PRESETS, Config, parse_format, preset
-from myhdl_fsa.control import PE_SIGNALS, Accumulator, Comparator, Constant
 from myhdl_fsa.dataflows import attention_cycles
-from myhdl_fsa.dataflows.fsa import attention_score, plans
+from myhdl_fsa.dataflows.fsa.control import PE_SIGNALS, Accumulator, Comparator, Constant
+from myhdl_fsa.dataflows.fsa.plan import Accumulate, AccumulatorRead, Compare, Direction, Flow, ScratchpadRead
+from myhdl_fsa.dataflows.fsa.plans import attention_score, plans
 from myhdl_fsa.easyfloat import (
     FP16,
     FP32,
@@ -29,7 +30,6 @@ from myhdl_fsa.easyfloat import (
 from myhdl_fsa.frontend.registers import WATCHDOG_CYCLES, Register
 from myhdl_fsa.isa import KIND, SEMAPHORE_VALUES, SEMAPHORES, WORD_WIDTH, Dma, Fence, Matrix, decode
 from myhdl_fsa.kernel import assemble, attention_kernel, disassemble
-from myhdl_fsa.plan import Accumulate, AccumulatorRead, Compare, Direction, Flow, ScratchpadRead
 from myhdl_fsa.program import Counters, ErrorCode
 from myhdl_fsa.workbench.metrics import error_metrics, to_float32, torch_attention
 from myhdl_fsa.workbench.workload import generate

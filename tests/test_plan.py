@@ -7,10 +7,8 @@ from collections import defaultdict
 import pytest
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.control import PE_BIT, PE_CONTROL_WIDTH, Accumulator, Comparator, Constant
-from myhdl_fsa.dataflows import plans
-from myhdl_fsa.dataflows.fsa import Function
-from myhdl_fsa.plan import (
+from myhdl_fsa.dataflows.fsa.control import PE_BIT, PE_CONTROL_WIDTH, Accumulator, Comparator, Constant
+from myhdl_fsa.dataflows.fsa.plan import (
     Accumulate,
     AccumulatorRead,
     Compare,
@@ -20,7 +18,9 @@ from myhdl_fsa.plan import (
     PlanWord,
     ScratchpadRead,
 )
-from myhdl_fsa.sequencer import EDGE_BIT, EDGE_WIDTH, ControlMemory
+from myhdl_fsa.dataflows.fsa.plans import plans
+from myhdl_fsa.dataflows.fsa.sequencer import EDGE_BIT, EDGE_WIDTH, ControlMemory
+from myhdl_fsa.isa import Function
 
 CONFIGS = [Config(rows=n, cols=n, exp2_pieces=pieces, reciprocal=way)
            for n, pieces, way in ((4, 8, "newton"), (4, 4, "division"), (16, 8, "newton"), (128, 8, "newton"))]

@@ -13,14 +13,13 @@ from myhdl_fsa import golden
 from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat
 from myhdl_fsa.config import Config, ConfigError
 from myhdl_fsa.dataflows import attention_cycles
-from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.dataflows.stream import controller, timetable
 from myhdl_fsa.dataflows.stream.control import Left, Operation
 from myhdl_fsa.dataflows.stream.times import QUEUE_CYCLES, Times
 from myhdl_fsa.dataflows.stream.timetable import Timetable, Wave, wave_memory
 from myhdl_fsa.engine import engine
 from myhdl_fsa.engine.request import Watch
-from myhdl_fsa.isa import Matrix
+from myhdl_fsa.isa import Function, Matrix
 from myhdl_fsa.sims.core_bench import CoreRun, attention_run
 from myhdl_fsa.sims.core_engine import simulate
 from myhdl_fsa.sims.lockstep import lockstep

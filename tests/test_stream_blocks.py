@@ -16,7 +16,7 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.convert.regression import check_all
 from myhdl_fsa.dataflows.stream import accumulator, edge, pe
 from myhdl_fsa.dataflows.stream.control import LATCH_P, LATCH_Q, Accumulate, Compare, Lane, Operation, pe_control_width
-from myhdl_fsa.sequencer import hidden_width
+from myhdl_fsa.instruction import hidden_width
 
 COUNT = 3_000
 

@@ -18,11 +18,11 @@ from myhdl import block
 from myhdl_fsa import engine as engines
 from myhdl_fsa.cli.sim import main
 from myhdl_fsa.config import Config
-from myhdl_fsa.control import PE_SIGNALS, Accumulator, Comparator
-from myhdl_fsa.core import core
-from myhdl_fsa.dataflows.fsa import Function
+from myhdl_fsa.dataflows.fsa.control import PE_SIGNALS, Accumulator, Comparator
+from myhdl_fsa.dataflows.fsa.core import core
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.engine import RunError, Watch, WaveformError
+from myhdl_fsa.isa import Function
 from myhdl_fsa.program import Timing
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims import icarus_waveform, verilator_engine

@@ -1,34 +1,39 @@
-"""The dataflows an array can run, by the name the configuration gives."""
+"""The dataflows that an array can run, a folder each, chosen by ``Config.dataflow``.
+
+A folder has these modules, which the rest of the machine finds by their names; all else in it is its own:
+
+    times  ``rows_read``, ``iteration_cycles``, ``attention_cycles``
+    core   ``core``: controller, array, accumulators and their memories, as a block
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 from myhdl_fsa.config import Config
-from myhdl_fsa.dataflows import fsa
-from myhdl_fsa.dataflows.stream import times as stream
-from myhdl_fsa.plan import ExecutionPlan
 
-__all__ = [
-    "attention_cycles",
-    "plans",
-    "rows_read",
-]
-
-_PLANS = {"fsa": fsa.plans}
-_CYCLES = {"fsa": fsa.attention_cycles, "stream": stream.attention_cycles}
+__all__ = ["attention_cycles", "iteration_cycles", "part", "rows_read"]
 
 
-def plans(config: Config) -> tuple[ExecutionPlan, ...]:
-    """The execution plans of the configuration's dataflow, one an instruction (stream has ``stream.timetable``)."""
-    return _PLANS[config.dataflow](config)
+def part(config: Config, name: str) -> Any:
+    """A module of the folder of the configuration's dataflow."""
+    return import_module(f"{__name__}.{config.dataflow}.{name}")
 
 
 def rows_read(config: Config) -> dict[int, tuple[int, int]]:
     """By matrix function, the rows of the scratchpad and of the accumulator RAM that an instruction goes through."""
-    if config.dataflow == "stream":
-        return stream.rows_read(config)
-    return {plan.function: (plan.scratchpad_rows, plan.accumulator_rows) for plan in plans(config)}
+    rows: dict[int, tuple[int, int]] = part(config, "times").rows_read(config)
+    return rows
+
+
+def iteration_cycles(config: Config) -> int:
+    """Cycles of one more K/V tile in the steady state."""
+    cycles: int = part(config, "times").iteration_cycles(config)
+    return cycles
 
 
 def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bool = False) -> int:
     """Cycles of attention on the bare core, from the first issue to idle, with memory never in the way."""
-    return _CYCLES[config.dataflow](config, query_tiles, kv_tiles, causal)
+    cycles: int = part(config, "times").attention_cycles(config, query_tiles, kv_tiles, causal)
+    return cycles

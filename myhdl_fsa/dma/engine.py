@@ -15,8 +15,8 @@ from myhdl_fsa.dma.transfer import RowDone
 from myhdl_fsa.fifo import Stream, fifo
 from myhdl_fsa.frontend.decoder import DMA_WIDTH, Fault
 from myhdl_fsa.frontend.semaphores import SemaphoreAcquire
+from myhdl_fsa.instruction import SemaphoreRelease
 from myhdl_fsa.isa import Dma, Transfer
-from myhdl_fsa.sequencer import SemaphoreRelease
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["DmaStatus", "dma_engine"]

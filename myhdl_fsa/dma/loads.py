@@ -15,8 +15,8 @@ from myhdl_fsa.dma.transfer import ROW_WIDTH, Row, RowDone, tag_width, transfer
 from myhdl_fsa.fifo import Stream
 from myhdl_fsa.frontend.decoder import Fault
 from myhdl_fsa.frontend.semaphores import SemaphoreAcquire
+from myhdl_fsa.instruction import SemaphoreRelease
 from myhdl_fsa.program import ErrorCode
-from myhdl_fsa.sequencer import SemaphoreRelease
 from myhdl_fsa.signals import address_width, constant, unsigned
 
 __all__ = ["loads"]

@@ -13,8 +13,8 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.fifo import Stream
 from myhdl_fsa.frontend.decoder import NUMBER_WIDTH, Fault
 from myhdl_fsa.frontend.semaphores import SemaphoreAcquire
+from myhdl_fsa.instruction import SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH, SemaphoreRelease
 from myhdl_fsa.isa import MEMORY_ADDRESS_WIDTH, WORD_WIDTH, Dma
-from myhdl_fsa.sequencer import SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH, SemaphoreRelease
 from myhdl_fsa.signals import address_width, unsigned
 
 __all__ = ["ROW_WIDTH", "Row", "RowDone", "tag_width", "transfer"]

@@ -9,9 +9,9 @@ from myhdl import always, always_comb, block
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows import rows_read
 from myhdl_fsa.fifo import Stream
+from myhdl_fsa.instruction import FUNCTION_WIDTH
 from myhdl_fsa.isa import KIND, WORD_WIDTH, Dma, Fence, Kind, Matrix, Transfer
 from myhdl_fsa.program import ErrorCode
-from myhdl_fsa.sequencer import FUNCTION_WIDTH
 from myhdl_fsa.signals import unsigned
 
 __all__ = [

@@ -9,8 +9,8 @@ from myhdl import always, always_comb, block
 from myhdl_fsa.config import Config
 from myhdl_fsa.fifo import Stream
 from myhdl_fsa.frontend.semaphores import SemaphoreAcquire
+from myhdl_fsa.instruction import FUNCTION_WIDTH, SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH, MatrixInstruction
 from myhdl_fsa.isa import Matrix
-from myhdl_fsa.sequencer import FUNCTION_WIDTH, SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH, MatrixInstruction
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["matrix_issue"]

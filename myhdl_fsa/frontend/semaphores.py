@@ -6,8 +6,8 @@ from typing import Any
 
 from myhdl import always, always_comb, block
 
+from myhdl_fsa.instruction import SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH, SemaphoreRelease
 from myhdl_fsa.isa import SEMAPHORES
-from myhdl_fsa.sequencer import SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["SemaphoreAcquire", "semaphores"]

@@ -15,9 +15,8 @@ from myhdl_fsa.arithmetic.formats import Bits, Values
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.arithmetic.rounding import add_values, decode, encode
 from myhdl_fsa.config import Config
-from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.engine.request import RunError
-from myhdl_fsa.isa import Dma, Fence, Instruction, Matrix, Transfer
+from myhdl_fsa.isa import Dma, Fence, Function, Instruction, Matrix, Transfer
 from myhdl_fsa.kernel.legality import (
     Illegal,
     accumulator_rows,

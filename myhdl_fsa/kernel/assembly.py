@@ -20,8 +20,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from myhdl_fsa.dataflows.fsa import Function
-from myhdl_fsa.isa import KIND, KINDS, WORD_WIDTH, Dma, Fence, Instruction, InstructionError, Matrix, Transfer, decode
+from myhdl_fsa.isa import (
+    KIND,
+    KINDS,
+    WORD_WIDTH,
+    Dma,
+    Fence,
+    Function,
+    Instruction,
+    InstructionError,
+    Matrix,
+    Transfer,
+    decode,
+)
 from myhdl_fsa.isa import encode as encode_instruction
 from myhdl_fsa.kernel.errors import KernelError
 

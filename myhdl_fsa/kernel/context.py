@@ -19,8 +19,18 @@ from myhdl_fsa.arithmetic.formats import Bits, FloatFormat
 from myhdl_fsa.arithmetic.rounding import check_bits
 from myhdl_fsa.arithmetic.tensors import to_elem
 from myhdl_fsa.config import Config
-from myhdl_fsa.dataflows.fsa import Function
-from myhdl_fsa.isa import SEMAPHORES, Dma, Fence, Instruction, InstructionError, Matrix, Transfer, encode, encode_all
+from myhdl_fsa.isa import (
+    SEMAPHORES,
+    Dma,
+    Fence,
+    Function,
+    Instruction,
+    InstructionError,
+    Matrix,
+    Transfer,
+    encode,
+    encode_all,
+)
 from myhdl_fsa.kernel.allocator import Allocator
 from myhdl_fsa.kernel.checker import ensure
 from myhdl_fsa.kernel.errors import KernelError

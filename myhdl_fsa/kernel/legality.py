@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows import rows_read
-from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.isa import (
     KIND,
     KINDS,
     MEMORY_ADDRESS_WIDTH,
     Dma,
+    Function,
     Instruction,
     InstructionError,
     Matrix,

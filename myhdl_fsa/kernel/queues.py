@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.dataflows.fsa import Function
-from myhdl_fsa.isa import SEMAPHORES, Dma, Fence, Instruction, Kind, Matrix, Transfer
+from myhdl_fsa.isa import SEMAPHORES, Dma, Fence, Function, Instruction, Kind, Matrix, Transfer
 from myhdl_fsa.kernel.remedies import Remedy
 
 __all__ = [

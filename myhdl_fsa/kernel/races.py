@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.dataflows.fsa import Function
-from myhdl_fsa.isa import Dma, Fence, Instruction, Matrix, Transfer
+from myhdl_fsa.isa import Dma, Fence, Function, Instruction, Matrix, Transfer
 from myhdl_fsa.kernel.finding import Finding
 from myhdl_fsa.kernel.legality import Rows, accumulator_rows, memory_rows, scratchpad_rows
 from myhdl_fsa.kernel.queues import Schedule, Unit, unit_of

@@ -10,7 +10,7 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.control import Capture, Compare, Lane, pe_control_width
 from myhdl_fsa.dataflows.stream.edge import column_top, comparator
 from myhdl_fsa.dataflows.stream.pe import pe_row
-from myhdl_fsa.sequencer import hidden_width
+from myhdl_fsa.instruction import hidden_width
 from myhdl_fsa.signals import Lanes, unsigned
 
 __all__ = ["TOP_WIDTH", "systolic"]

@@ -13,7 +13,6 @@ from typing import Any
 from myhdl import always, always_comb, block, concat
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.dataflows.stream.control import (
     LATCH_P,
     LATCH_Q,
@@ -26,7 +25,8 @@ from myhdl_fsa.dataflows.stream.control import (
 )
 from myhdl_fsa.dataflows.stream.times import Times
 from myhdl_fsa.dataflows.stream.timetable import WAVE_BIT, wave_memory
-from myhdl_fsa.sequencer import SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH, hidden_width
+from myhdl_fsa.instruction import SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH, hidden_width
+from myhdl_fsa.isa import Function
 from myhdl_fsa.signals import address_width, unsigned
 
 __all__ = ["QUEUE_DEPTH", "SlotControl", "TAG_WIDTH", "matrix_controller"]

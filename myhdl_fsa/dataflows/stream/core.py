@@ -18,8 +18,8 @@ from myhdl_fsa.dataflows.stream.control import Accumulate, Capture, Compare, Lan
 from myhdl_fsa.dataflows.stream.controller import SlotControl, matrix_controller
 from myhdl_fsa.dataflows.stream.times import Times
 from myhdl_fsa.easyfloat import from_float
+from myhdl_fsa.instruction import hidden_width
 from myhdl_fsa.ram import ram
-from myhdl_fsa.sequencer import hidden_width
 from myhdl_fsa.signals import address_width, unsigned
 from myhdl_fsa.skew import output_skew
 
@@ -89,7 +89,7 @@ def core(
     clock: Any, reset: Any, instruction: Any, release: Any, busy: Any, scratchpad_write: Any, accumulator_read: Any,
     config: Config, probe: dict[str, Any] | None = None, mac_stages: int = 0,
 ) -> Any:
-    """The machine without its front end and DMA; the ports are those of ``myhdl_fsa.core.core``.
+    """The machine without its front end and DMA; the ports are those of ``dataflows.fsa.core.core``.
 
     Ports
         instruction       in   ``MatrixInstruction``, valid/ready

@@ -7,10 +7,10 @@ from functools import cached_property
 
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.config import Config, ConfigError
-from myhdl_fsa.dataflows.fsa import Function
+from myhdl_fsa.isa import Function
 from myhdl_fsa.tiling import tile_pairs
 
-__all__ = ["QUEUE_CYCLES", "Times", "attention_cycles", "check", "rows_read"]
+__all__ = ["QUEUE_CYCLES", "Times", "attention_cycles", "check", "iteration_cycles", "rows_read"]
 
 QUEUE_CYCLES = 2
 """from the acceptance of an instruction to the scratchpad read that it starts: one in the queue, one in the register"""
@@ -150,6 +150,11 @@ def rows_read(config: Config) -> dict[int, tuple[int, int]]:
     n = config.rows
     return {Function.LOAD_STATIONARY: (n, 0), Function.ATTN_SCORE: (n, 1), Function.ATTN_VALUE: (n, n),
             Function.ACC_RECIPROCAL: (0, 1), Function.ATTN_LSE_NORM: (0, n)}
+
+
+def iteration_cycles(config: Config) -> int:
+    """Of one K/V tile in the steady state."""
+    return Times.of(config).period
 
 
 def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bool) -> int:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from myhdl_fsa.dataflows.fsa import Function
 from myhdl_fsa.dataflows.stream.control import Accumulate, Compare, Lane, Left, Operation
 from myhdl_fsa.dataflows.stream.times import Times
+from myhdl_fsa.isa import Function
 
 __all__ = [
     "Entry",

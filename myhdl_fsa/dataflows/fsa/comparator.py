@@ -9,7 +9,7 @@ from myhdl import always, block
 from myhdl_fsa.arithmetic.exp2 import Exp2
 from myhdl_fsa.arithmetic.scalar import multiply_adder, narrower, rounder
 from myhdl_fsa.config import Config
-from myhdl_fsa.control import Comparator
+from myhdl_fsa.dataflows.fsa.control import Comparator
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["comparator"]

@@ -11,7 +11,7 @@ from myhdl_fsa.arithmetic.exp2 import Exp2
 from myhdl_fsa.arithmetic.newton import newton
 from myhdl_fsa.arithmetic.scalar import multiply_adder, piece_finder, rounder
 from myhdl_fsa.config import Config
-from myhdl_fsa.control import Accumulator
+from myhdl_fsa.dataflows.fsa.control import Accumulator
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.signals import unsigned
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from myhdl_fsa.control import PE_BIT
+from myhdl_fsa.dataflows.fsa.control import PE_BIT
 
 __all__ = [
     "Accumulate",

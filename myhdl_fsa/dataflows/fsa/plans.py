@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.config import Config
-from myhdl_fsa.control import Accumulator, Comparator, Constant
-from myhdl_fsa.plan import Accumulate, AccumulatorRead, Compare, Direction, ExecutionPlan, Flow, ScratchpadRead
-from myhdl_fsa.tiling import tile_pairs
+from myhdl_fsa.dataflows.fsa.control import Accumulator, Comparator, Constant
+from myhdl_fsa.dataflows.fsa.plan import (
+    Accumulate,
+    AccumulatorRead,
+    Compare,
+    Direction,
+    ExecutionPlan,
+    Flow,
+    ScratchpadRead,
+)
+from myhdl_fsa.isa import Function
 
 __all__ = [
-    "Function",
     "accumulator_reciprocal",
-    "attention_cycles",
     "attention_lse_norm",
     "attention_score",
     "attention_value",
@@ -22,16 +26,6 @@ __all__ = [
 ]
 
 PARALLEL, DOWN, UP = Direction.PARALLEL, Direction.DOWN, Direction.UP
-
-
-class Function(IntEnum):
-    """The function field of a matrix instruction (docs/specification.md section 4)."""
-
-    LOAD_STATIONARY = 0
-    ATTN_SCORE = 1
-    ATTN_VALUE = 2
-    ACC_RECIPROCAL = 3
-    ATTN_LSE_NORM = 4
 
 
 def load_stationary(rows: int, cols: int) -> ExecutionPlan:
@@ -117,13 +111,3 @@ def plans(config: Config) -> tuple[ExecutionPlan, ...]:
         accumulator_reciprocal(rows, Reciprocal(config.acc, config.reciprocal).latency),
         attention_lse_norm(rows),
     )
-
-
-def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bool) -> int:
-    """Cycles from first issue to idle with memory never in the way (docs/specification.md section 3).
-
-    An inner iteration takes 5N + 13 cycles with the published 8 exp2 pieces, and one fewer or more with each.
-    """
-    iteration = 5 * config.rows + 5 + config.exp2_pieces
-    query_tile = 2 * config.rows + 4 + Reciprocal(config.acc, config.reciprocal).latency
-    return tile_pairs(query_tiles, kv_tiles, causal) * iteration + query_tiles * query_tile + 1
