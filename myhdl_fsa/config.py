@@ -1,6 +1,7 @@
 """The configuration of one machine: a frozen dataclass, validated once and passed down.
 
-The published names (``FSA4X4Fp16Config`` ... ``AXI4FSA128X128Bf16Config``) are presets; JSON carries the published
+The published names (``FSA4X4Fp16Config`` ... ``AXI4FSA128X128Bf16Config``) are presets, and so are those of our own
+dataflow (``STREAM4X4Fp16Config`` ... ``STREAM128X128Bf16Config``); JSON carries the published
 field names (sa_rows, sa_cols, ...) and, beside them, the choices the published file does not record. A field's
 declaration in ``Config`` is where its name in the file, its bounds, unit and description come from, here, in JSON, in
 the schema and in the documentation. Source: docs/specification.md sections 4 (sizes) and 5 (names).
@@ -100,11 +101,13 @@ def _beat_bytes(machine: Machine) -> int:
 
 
 def _scratchpad_rows(machine: Machine) -> int:
-    return 2 * machine["cols"] + 4 * machine["rows"]
+    pairs = 3 if machine["dataflow"] == "stream" else 2
+    return 2 * machine["cols"] + 2 * pairs * machine["rows"]
 
 
 def _accumulator_rows(machine: Machine) -> int:
-    return 2 * machine["rows"] + 1
+    tiles = 3 if machine["dataflow"] == "stream" else 2
+    return tiles * machine["rows"] + 1
 
 
 @one_line_errors
@@ -128,7 +131,7 @@ class Config:
     reciprocal: ReciprocalMethod = choice(
         "newton", "1/x: newton on the accumulator's multiply-adder, or a correctly rounded division unit")
     dataflow: Dataflow = choice(
-        "fsa", "the schedule of the array: fsa, the published one, or stream, of which there is the bare core so far")
+        "fsa", "the schedule of the array: fsa, the published one, or stream, of 2N+4 cycles an iteration")
     instruction_queue: int = integer(256, 1, 1 << 16, "instruction queue", unit="words", published="inst_queue_size")
     matrix_queue: int = integer(8, 1, 4096, "queue of the matrix unit", unit="instructions")
     load_inflight: int = integer(16, 1, 1024, "DMA loads under way at once")
@@ -153,16 +156,16 @@ class Config:
                                    unit="bytes", published="spad_base")
     scratchpad_rows: Annotated[int, InBytes(_scratchpad_row_bytes)] = integer(
         _scratchpad_rows, 0, MOST_ROWS,
-        "scratchpad, whole rows of sa_rows values of e_type; left out: two Q, two K and two V tiles", unit="bytes",
-        published="spad_size", schema=_RAM_BYTES)
+        "scratchpad, whole rows of sa_rows values of e_type; left out: two Q, two K and two V tiles, with stream three "
+        "of K and V", unit="bytes", published="spad_size", schema=_RAM_BYTES)
     accumulator_base: int = integer(
         0, 0, ADDRESSES - 1, "published address of the accumulator RAM; changes nothing here", unit="bytes",
         published="acc_base")
     accumulator_rows: Annotated[int, InBytes(_accumulator_row_bytes)] = integer(
         _accumulator_rows, 0, MOST_ROWS,
-        "accumulator RAM, whole rows of sa_cols values of a_type; left out: two O tiles and the L row "
-        "(the published one has one O tile: the next query tile overwrites it while it is stored)", unit="bytes",
-        published="acc_size", schema=_RAM_BYTES)
+        "accumulator RAM, whole rows of sa_cols values of a_type; left out: two O tiles and the L row, "
+        "with stream three (the published one has one O tile: the next query tile overwrites it while it is stored)",
+        unit="bytes", published="acc_size", schema=_RAM_BYTES)
     name: str = text("", 200, "what the machine is called; changes nothing")
 
     _from_file: ClassVar[bool] = False
@@ -339,11 +342,14 @@ def parse_format(name: str) -> FloatFormat:
 
 def _presets() -> dict[str, Config]:
     presets = {}
-    for prefix in ("FSA", "AXI4FSA"):
+    # with newton a new query tile of stream would wait for the accumulators
+    machines: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("FSA", {}), ("AXI4FSA", {}), ("STREAM", {"dataflow": "stream", "reciprocal": "division"}))
+    for prefix, fields in machines:
         for size in SIZES:
             for label, elem in (("Fp16", FP16), ("Bf16", BF16)):
                 name = f"{prefix}{size}X{size}{label}Config"
-                presets[name] = Config(rows=size, elem=elem, name=name)
+                presets[name] = Config(rows=size, elem=elem, name=name, **fields)
     return presets
 
 
@@ -351,7 +357,7 @@ PRESETS: dict[str, Config] = _presets()
 
 
 def preset(name: str) -> Config:
-    """The published configuration of that name. Raises ConfigError that suggests the nearest and lists all."""
+    """The configuration of that name. Raises ConfigError that suggests the nearest and lists all."""
     if name not in PRESETS:
         near = suggestion(name, PRESETS, near=0.5)
         raise ConfigError(f"configuration {Names.PYTHON.show(name)} is unknown: "
@@ -378,7 +384,7 @@ def read_config(path: str | os.PathLike[str]) -> Config:
 
 
 def as_config(value: Config | str | os.PathLike[str]) -> Config:
-    """A Config itself, the published one of a name, or the one in the file of a path that ends in ``.json``.
+    """A Config itself, the preset of a name, or the one in the file of a path that ends in ``.json``.
 
     Raises ConfigError for anything else, and for what is wrong with the file.
     """
@@ -392,4 +398,4 @@ def as_config(value: Config | str | os.PathLike[str]) -> Config:
             return preset(value)
         raise ConfigError(f"configuration file {path!r}: must be named .json")
     raise ConfigError(f"configuration of type {type(value).__name__}: "
-                      "must be a Config, the name of a published one, or the path of a .json file")
+                      "must be a Config, the name of a preset, or the path of a .json file")

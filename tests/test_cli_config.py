@@ -51,7 +51,7 @@ def test_a_file_that_is_not_named_json(tmp_path, monkeypatch):
     (tmp_path / "machine").write_text("{}")
     monkeypatch.chdir(tmp_path)
     assert refused("fsa-sim", "--config", "machine") == (
-        "--config machine: is no published configuration; a file must be named .json, or have its folder before it "
+        "--config machine: is no configuration known by name; a file must be named .json, or have its folder before it "
         "(./machine)")
 
 

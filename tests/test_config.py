@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,10 @@ PUBLISHED_FIELDS = (
 )  # fmt: skip
 
 
-def test_presets_are_the_published_names():
+def test_presets_are_the_published_names_and_those_of_stream():
     names = {
-        f"{prefix}FSA{n}X{n}{elem}Config"
-        for prefix in ("", "AXI4")
+        f"{prefix}{n}X{n}{elem}Config"
+        for prefix in ("FSA", "AXI4FSA", "STREAM")
         for n in (4, 8, 16, 32, 64, 128)
         for elem in ("Fp16", "Bf16")
     }
@@ -34,12 +35,14 @@ def test_presets_are_the_published_names():
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_fields_follow_the_name(name):
     config = preset(name)
-    n = int(name.split("FSA")[1].split("X")[0])
+    stream = name.startswith("STREAM")
+    n = int(re.findall(r"\d+", name.removeprefix("AXI4"))[0])
     assert (config.rows, config.cols, config.acc, config.name) == (n, n, FP32, name)
     assert config.elem == (BF16 if "Bf16" in name else FP16)
     assert config.memory_ports == MEMORY_PORTS[n]
-    assert (config.scratchpad_rows, config.accumulator_rows) == (6 * n, 2 * n + 1)
-    assert (config.reciprocal, config.exp2_pieces, config.dataflow) == ("newton", 8, "fsa")
+    assert (config.scratchpad_rows, config.accumulator_rows) == ((8 * n, 3 * n + 1) if stream else (6 * n, 2 * n + 1))
+    assert (config.reciprocal, config.exp2_pieces, config.dataflow) == (
+        ("division", 8, "stream") if stream else ("newton", 8, "fsa"))
 
 
 def test_unknown_preset_lists_the_known_ones():
@@ -340,7 +343,7 @@ def test_a_configuration_by_whatever_names_it(tmp_path):
 
 
 @pytest.mark.parametrize(("value", "says"), [
-    (None, "type NoneType: must be a Config, the name of a published one, or the path of a .json file"),
+    (None, "type NoneType: must be a Config, the name of a preset, or the path of a .json file"),
     (4, "configuration of type int: must be"),
     ({"rows": 4}, "configuration of type dict: must be"),
     (b"x.json", "configuration of type bytes: must be"),

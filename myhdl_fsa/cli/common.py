@@ -62,7 +62,7 @@ def config_usage(name: str, error: ConfigError) -> click.UsageError:
                   f"configuration {name!r} "):
         said = said.removeprefix(begin)
     if name not in PRESETS and not is_config_file(name) and Path(name).is_file():
-        said = f"is no published configuration; a file must be named .json, or have its folder before it (./{name})"
+        said = f"is no configuration known by name; a file must be named .json, or have its folder before it (./{name})"
     return click.UsageError(f"--config {name}: {said}")
 
 

@@ -100,7 +100,7 @@ def _schema(context: click.Context, parameter: click.Parameter, wanted: bool) ->
 
 @click.command("fsa-convert", cls=OneLineCommand, context_settings=CONTEXT)
 @click.option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json",
-              help="A published configuration, or a file of its fields.")
+              help="A known configuration, or a file of its fields.")
 @click.option("--reciprocal", type=click.Choice(RECIPROCALS), help="Instead of the configuration's own.")
 @click.option("--top", default="accelerator", metavar="NAME",
               help="What to convert, with all it instantiates; see --list.")
@@ -110,7 +110,7 @@ def _schema(context: click.Context, parameter: click.Parameter, wanted: bool) ->
 @click.option("--testbench", is_flag=True, help="Write a self-checking testbench for plain Icarus and Verilator too.")
 @click.option("--check", is_flag=True, help="Lint what was written in Verilator, and elaborate it in Icarus.")
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list,
-              help="Print what can be converted, and the published configurations.")
+              help="Print what can be converted, and the known configurations.")
 @click.option("--schema", is_flag=True, is_eager=True, expose_value=False, callback=_schema,
               help="Print the JSON schema of configuration files, for editors.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")

@@ -51,7 +51,7 @@ GROUPS: Groups = {
     ),
     "Machine": (
         option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json", shell_complete=_presets,
-               help="A published configuration, or a file of its fields."),
+               help="A known configuration, or a file of its fields."),
         option("--reciprocal", type=OneOf(RECIPROCALS), help="Instead of the configuration's own."),
         option("--top", type=OneOf(TOPS), default="accelerator",
                help="Simulate the whole device: instructions, DMA and AXI4 memory; or the bare core, fed directly."),
