@@ -13,7 +13,7 @@ from myhdl_fsa.golden import attention
 from myhdl_fsa.instruction import MatrixInstruction
 from myhdl_fsa.isa import Dma, Transfer
 from myhdl_fsa.kernel.legality import scratchpad_rows
-from myhdl_fsa.sims.core_bench import attention_run
+from myhdl_fsa.sims.core_bench import MATRIX_FIELDS, attention_run
 from myhdl_fsa.sims.ideal_device import pack
 
 __all__ = ["core_testbench"]
@@ -29,7 +29,7 @@ def core_testbench(config: Config) -> dict[str, str]:
     n, steps = config.rows, run.steps
 
     fields = MatrixInstruction(config)
-    widths = {name: len(signal) or 1 for name, signal in vars(fields).items() if name not in ("valid", "ready")}
+    widths = {name: len(signal) or 1 for name, signal in vars(fields).items() if name in MATRIX_FIELDS}
     instructions = [
         _join((getattr(step, name) % (1 << width), width) for name, width in widths.items()) for step in steps
     ]

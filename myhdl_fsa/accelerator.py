@@ -13,8 +13,7 @@ from myhdl import always_comb, block
 
 from myhdl_fsa.axi import AxiLite, MemoryPorts
 from myhdl_fsa.config import Config
-from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite
-from myhdl_fsa.dataflows.fsa.core import core
+from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core_block
 from myhdl_fsa.dma.engine import DmaStatus, dma_engine
 from myhdl_fsa.fifo import Stream, fifo
 from myhdl_fsa.frontend.counters import Events, PerformanceCounters, performance_counters
@@ -72,7 +71,7 @@ def accelerator(
                                 release_load, release_store)
     dma = dma_engine(clock, clean, stopped, decoded_dma, acquire_load, acquire_store, release_load, release_store,
                      memory, write, read, load_fault, store_fault, status, config)
-    machine = core(clock, clean, instruction, release_matrix, busy, write, read, config, probe)
+    machine = core_block(config)(clock, clean, instruction, release_matrix, busy, write, read, config, probe)
 
     @always_comb
     def resets() -> None:
@@ -82,10 +81,14 @@ def accelerator(
     def idle() -> None:
         matrix_idle.next = bool(matrix_empty) and not busy
 
+    # a controller that queues instructions takes them long before it could start them
+    stream = config.dataflow == "stream"
+    free, moving = (instruction.starved, instruction.moving) if stream else (instruction.ready, busy)
+
     @always_comb
     def observe() -> None:
-        events.matrix_free.next = bool(instruction.ready) and not instruction.valid
-        events.matrix_busy.next = busy
+        events.matrix_free.next = bool(free) and not instruction.valid
+        events.matrix_busy.next = moving
         events.dma_busy.next = status.active
         events.matrix.next = bool(instruction.ready) and bool(instruction.valid)
         events.dma.next = bool(decoded_dma.ready) and bool(decoded_dma.valid)
@@ -93,7 +96,7 @@ def accelerator(
         events.enqueue.next = bool(pushed.ready) and bool(pushed.valid)
         events.dequeue.next = bool(words.ready) and bool(words.valid)
         progress.next = (
-            bool(busy) or bool(status.moved) or (bool(words.ready) and bool(words.valid))
+            bool(moving) or bool(status.moved) or (bool(words.ready) and bool(words.valid))
             or (bool(instruction.ready) and bool(instruction.valid))
         )
 

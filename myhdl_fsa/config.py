@@ -214,7 +214,6 @@ class Config:
 
     def _accelerator_misfits(self, names: Names) -> Iterator[tuple[str, bool, str]]:
         """What the accelerator needs beside."""
-        yield "dataflow", self.dataflow == "fsa", "the dataflow fsa"
         for field in ("elem", "acc"):
             yield field, getattr(self, field).width % 8 == 0, "a format of whole bytes"
         yield "memory_ports", self.memory_ports & (self.memory_ports - 1) == 0, "a power of two, at most 32"

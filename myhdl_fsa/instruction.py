@@ -50,6 +50,12 @@ class MatrixInstruction:
         self.zero = unsigned(1)
         """the old value is +0, whatever the RAM holds"""
         self.causal = unsigned(1)
+        if config.dataflow == "stream":
+            # a controller that queues what it has accepted also says what comes of it
+            self.starved = unsigned(1)
+            """out: it could start an instruction and has none"""
+            self.moving = unsigned(1)
+            """out: something is under way, beside instructions that wait to start"""
 
 
 class SemaphoreRelease:

@@ -52,6 +52,8 @@ class ErrorCode(IntEnum):
     """an AXI write was not answered OKAY"""
     TIMEOUT = 9
     """nothing moved for as long as the watchdog allows: a semaphore that never comes, or no fence with stop"""
+    ORDER = 10
+    """a matrix instruction, or a fence, that must not come after those before it (of the stream dataflow)"""
 
 
 @dataclass(frozen=True)

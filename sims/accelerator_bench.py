@@ -17,7 +17,7 @@ from myhdl_fsa.program import Execution, Program, Region, Timing, memory_fault
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.host import Action, Host, outcomes, script
 from myhdl_fsa.sims.memory import Memory, ReadPort, Stalls, WritePort
-from myhdl_fsa.sims.monitors import Intermediates, capture, collisions
+from myhdl_fsa.sims.monitors import Intermediates, watchers
 
 __all__ = [
     "DevicePorts",
@@ -111,12 +111,8 @@ def watched_accelerator(clock: Any, ports: DevicePorts, run: DeviceRun) -> Any:
     """The MyHDL accelerator; with the core's collision assertions and intermediates where ``run`` wants them."""
     probe: dict[str, Any] = {}
     config = run.config
-    parts = [accelerator(clock, ports.reset, ports.control, ports.memory, ports.interrupt, config, probe)]
-    if run.careful:
-        parts.append(collisions(clock, probe, config))
-    if run.captured is not None:
-        parts.append(capture(clock, probe, run.captured))
-    return parts
+    device = accelerator(clock, ports.reset, ports.control, ports.memory, ports.interrupt, config, probe)
+    return device, watchers(clock, probe, config, run.careful, run.captured)
 
 
 @block

@@ -9,17 +9,13 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-import numpy as np
 from myhdl import StopSimulation, always, block
 
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.hierarchy import flatten
-from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite
-from myhdl_fsa.dataflows import attention_cycles
-from myhdl_fsa.dataflows.fsa.core import core
-from myhdl_fsa.dataflows.stream.core import core as stream_core
-from myhdl_fsa.dataflows.stream.times import Times
+from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core_block
+from myhdl_fsa.dataflows import attention_cycles, measured_iteration
 from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.instruction import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.isa import Dma, Function, Matrix, Transfer
@@ -28,10 +24,9 @@ from myhdl_fsa.kernel.flash_attention import attention_kernel, attention_output
 from myhdl_fsa.kernel.legality import accumulator_rows, memory_rows, scratchpad_rows
 from myhdl_fsa.program import ErrorCode, Execution, Region, State
 from myhdl_fsa.signals import unsigned
-from myhdl_fsa.sims import stream_monitors
 from myhdl_fsa.sims.ideal_device import FrontEnd, SemaphoreFile, from_row, to_row
 from myhdl_fsa.sims.memory import Memory
-from myhdl_fsa.sims.monitors import Intermediates, capture, collisions
+from myhdl_fsa.sims.monitors import Intermediates, watchers
 
 __all__ = [
     "CorePorts",
@@ -145,18 +140,9 @@ class CoreRun:
         return attention_output(self.kernel, Execution(State.DONE, ErrorCode.NONE, 0, None, tuple(outputs)))
 
     def inner_iteration_cycles(self) -> float:
-        """Cycles from one LOAD_STATIONARY to where the next could be accepted, averaged over the run.
-
-        In the stream dataflow the median from one ATTN_VALUE to the next; its timetable's period if there is only one.
-        """
-        if self.config.dataflow == "stream":
-            values = [cycle for cycle, step in zip(self.issued, self.steps, strict=True)
-                      if step.function == Function.ATTN_VALUE]
-            return float(np.median(np.diff(values))) if len(values) > 1 else float(Times.of(self.config).period)
-        loads = [i for i, step in enumerate(self.steps) if step.function == Function.LOAD_STATIONARY]
-        values = [i for i, step in enumerate(self.steps) if step.function == Function.ATTN_VALUE]
-        periods = [self.overlap[value] - self.issued[load] for load, value in zip(loads, values, strict=True)]
-        return float(np.mean(periods))
+        """Cycles of one more K/V tile, as this run took them."""
+        functions = [Function(step.function) for step in self.steps]
+        return measured_iteration(self.config, functions, self.issued, self.overlap)
 
 
 def attention_run(
@@ -186,7 +172,8 @@ class CorePorts:
 
     def split(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The core's inputs (without the clock) and outputs, by their Verilog names."""
-        answers = ("instruction_ready", "accumulator_read_ready", "accumulator_read_data")
+        answers = ("instruction_ready", "instruction_starved", "instruction_moving", "accumulator_read_ready",
+                   "accumulator_read_data")
         driven = ("reset", "instruction", "scratchpad_write", "accumulator_read")
         every = {n: s for name, port in vars(self).items() for n, s in flatten(name, port).items()}
         inputs = {name: signal for name, signal in every.items() if name.startswith(driven) and name not in answers}
@@ -199,18 +186,7 @@ def watched_core(clock: Any, ports: CorePorts, run: CoreRun) -> Any:
     probe: dict[str, Any] = {}
     config = run.config
     signals = ports.reset, ports.instruction, ports.release, ports.busy, ports.scratchpad_write, ports.accumulator_read
-    if config.dataflow == "stream":
-        parts = [
-            stream_core(clock, *signals, config, probe, run.mac_stages),
-            stream_monitors.rules(clock, probe, config, run.mac_stages),
-        ]
-        if run.captured is not None:
-            parts.append(stream_monitors.capture(clock, probe, run.captured, run.mac_stages))
-        return parts
-    parts = [core(clock, *signals, config, probe), collisions(clock, probe, config)]
-    if run.captured is not None:
-        parts.append(capture(clock, probe, run.captured))
-    return parts
+    return core_block(config)(clock, *signals, config, probe), watchers(clock, probe, config, True, run.captured)
 
 
 @block

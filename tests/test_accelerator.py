@@ -30,7 +30,7 @@ from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.host import Action, Step
-from myhdl_fsa.sims.monitors import collisions
+from myhdl_fsa.sims.monitors.fsa import rules
 
 CONFIG = Config()
 STOP = Fence(matrix=1, dma=1, stop=1)
@@ -41,7 +41,7 @@ def watched(clock: Any, ports: DevicePorts, config: Config) -> Any:
     """The device with the core's collision assertions."""
     probe: dict[str, Any] = {}
     device = accelerator(clock, ports.reset, ports.control, ports.memory, ports.interrupt, config, probe)
-    return device, collisions(clock, probe, config)
+    return device, rules(clock, probe, config)
 
 
 def simulate(run: DeviceRun) -> DeviceRun:

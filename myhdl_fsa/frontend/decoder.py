@@ -7,12 +7,12 @@ from typing import Any
 from myhdl import always, always_comb, block
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.dataflows import rows_read
+from myhdl_fsa.dataflows import part, rows_read
 from myhdl_fsa.fifo import Stream
 from myhdl_fsa.instruction import FUNCTION_WIDTH
 from myhdl_fsa.isa import KIND, WORD_WIDTH, Dma, Fence, Kind, Matrix, Transfer
 from myhdl_fsa.program import ErrorCode
-from myhdl_fsa.signals import unsigned
+from myhdl_fsa.signals import constant, unsigned
 
 __all__ = [
     "DMA_WIDTH",
@@ -191,13 +191,30 @@ def decoder(
     kind_low, is_fence, is_matrix, is_dma = KIND.low, int(Kind.FENCE), int(Kind.MATRIX), int(Kind.DMA)
     wait_matrix, wait_dma = Fence.LAYOUT["matrix"].low, Fence.LAYOUT["dma"].low
     stop_bit, number_low = Fence.LAYOUT["stop"].low, WORD_WIDTH * Dma.WORDS
-    illegal_type = int(ErrorCode.ILLEGAL_TYPE)
+    illegal_type, misplaced = int(ErrorCode.ILLEGAL_TYPE), int(ErrorCode.ORDER)
     number_mask = (1 << NUMBER_WIDTH) - 1
 
-    checks = (
-        matrix_check(matrix_bits, matrix_full, matrix_bad, matrix_code, config),
-        dma_check(dma_bits, dma_full, dma_bad, dma_code, config),
-    )
+    # a dataflow whose instructions may come in any order has no check of it, and no announcement
+    order = part(config, "rules").ORDER_CHECK
+    announced = constant(1) if order is None else unsigned(1)
+    field_bad, order_bad, taken = (unsigned(1) for _ in range(3))
+    field_code, order_code = unsigned(ERROR_WIDTH), unsigned(ERROR_WIDTH)
+    checks = [dma_check(dma_bits, dma_full, dma_bad, dma_code, config)]
+    if order is None:
+        checks.append(matrix_check(matrix_bits, matrix_full, matrix_bad, matrix_code, config))
+    else:
+        checks += [
+            matrix_check(matrix_bits, matrix_full, field_bad, field_code, config),
+            order(clock, reset, matrix_bits, matrix_full, taken, order_bad, order_code, announced, config),
+        ]
+
+    @always_comb
+    def judge_order() -> None:
+        taken.next = bool(matrix.valid) and bool(matrix.ready)
+        matrix_bad.next = field_bad or order_bad
+        matrix_code.next = order_code
+        if field_bad:
+            matrix_code.next = field_code
 
     @always_comb
     def complete() -> None:
@@ -228,12 +245,12 @@ def decoder(
         )
         takes_matrix = (going_on and in_matrix) or (first and kind == is_matrix and matrix_free)
         takes_dma = (going_on and in_dma) or (first and kind == is_dma and dma_free)
-        takes_fence = first and kind == is_fence and passes
+        takes_fence = first and kind == is_fence and passes and not announced
         take_matrix.next = takes_matrix
         take_dma.next = takes_dma
         take_fence.next = takes_fence
         words.ready.next = takes_matrix or takes_dma or takes_fence
-        illegal.next = first and kind != is_fence and kind != is_matrix and kind != is_dma
+        illegal.next = first and kind != is_matrix and kind != is_dma and (kind != is_fence or bool(announced))
 
     @always_comb
     def report() -> None:
@@ -249,6 +266,8 @@ def decoder(
             fault.number.next = dma_number
         else:
             fault.code.next = illegal_type
+            if ((int(words.data) >> kind_low) & kind_mask) == is_fence:
+                fault.code.next = misplaced
             fault.number.next = number
 
     @always_comb
@@ -301,4 +320,5 @@ def decoder(
             matrix_words.next = held_matrix
             dma_words.next = held_dma
 
-    return checks, complete, hand_on, choose, report, first_words, collect_matrix, collect_dma, count
+    parts = (checks, complete, hand_on, choose, report, first_words, collect_matrix, collect_dma, count)
+    return parts if order is None else (parts, judge_order)

@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import Literal, Protocol, runtime_checkable
 
 from myhdl_fsa.config import Config
+from myhdl_fsa.dataflows import part
 from myhdl_fsa.isa import Dma, Fence, Instruction, Matrix
 from myhdl_fsa.kernel.assembly import AssembledWords
 from myhdl_fsa.kernel.errors import KernelError
 from myhdl_fsa.kernel.finding import Finding, Origin
-from myhdl_fsa.kernel.legality import Illegal, faults, outside_memory, overlap_hazard, parse, skew_fault
+from myhdl_fsa.kernel.legality import Illegal, outside_memory, parse, refusals
 from myhdl_fsa.kernel.queues import schedule
 from myhdl_fsa.kernel.races import races
 from myhdl_fsa.kernel.remedies import Remedy
@@ -87,11 +88,7 @@ def _check(parsed: list[Instruction | Illegal], config: Config, origins: Sequenc
     findings = list(_ends(parsed, whole))
     stop = _stop(parsed)
     parsed = parsed if stop is None else parsed[: stop + 1]
-    refused = [
-        Finding("error", index, refusal.message, refusal.remedy)
-        for index, instruction in enumerate(parsed)
-        for refusal in faults(instruction, config)
-    ]
+    refused = [Finding("error", index, refusal.message, refusal.remedy) for index, refusal in refusals(parsed, config)]
     instructions = [instruction for instruction in parsed if not isinstance(instruction, Illegal)]
     if not refused and len(instructions) == len(parsed):
         findings += _each(instructions, config)
@@ -155,17 +152,15 @@ def _stop(parsed: Sequence[Instruction | Illegal]) -> int | None:
 
 
 def _each(instructions: Sequence[Instruction], config: Config) -> Iterator[Finding]:
-    """What one instruction, or a matrix instruction and the one before it, tell."""
-    previous: Matrix | None = None
+    """What one instruction, or a matrix instruction and those before it, tell."""
+    rules = part(config, "rules").Rules(config)
     for index, instruction in enumerate(instructions):
         match instruction:
             case Fence(matrix=1):
-                previous = None
+                rules.idle()
             case Matrix():
-                for hazard in (skew_fault(instruction), overlap_hazard(previous, instruction)):
-                    if hazard is not None:
-                        yield Finding("error", index, *hazard)
-                previous = instruction
+                for hazard in rules.hazards(instruction):
+                    yield Finding("error", index, *hazard)
             case Dma():
                 outside = outside_memory(instruction, config)
                 if outside.size:

@@ -5,7 +5,7 @@ Source: docs/specification.md section 4; the row counts come from the execution 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.dataflows import rows_read
+from myhdl_fsa.dataflows import operand_rows, part, rows_read
 from myhdl_fsa.isa import (
     KIND,
     KINDS,
     MEMORY_ADDRESS_WIDTH,
     Dma,
+    Fence,
     Function,
     Instruction,
     InstructionError,
@@ -31,7 +32,6 @@ from myhdl_fsa.kernel.remedies import Remedy
 from myhdl_fsa.program import ErrorCode
 
 __all__ = [
-    "Hazard",
     "Illegal",
     "NO_ROWS",
     "Refusal",
@@ -40,10 +40,9 @@ __all__ = [
     "faults",
     "memory_rows",
     "outside_memory",
-    "overlap_hazard",
     "parse",
+    "refusals",
     "scratchpad_rows",
-    "skew_fault",
 ]
 
 Rows = npt.NDArray[np.int64]
@@ -70,25 +69,21 @@ class Refusal(NamedTuple):
     remedy: str
 
 
-class Hazard(NamedTuple):
-    """Why an instruction that the decoder takes would go wrong, and what would mend it."""
-
-    message: str
-    remedy: str
-
-
 @dataclass(frozen=True)
 class _RowCounts:
     """Rows that a matrix function reads, worked out once."""
 
     scratchpad: int
     accumulator: int
+    operands: range
+    """where those of the scratchpad may lie"""
 
 
 @lru_cache(maxsize=64)
 def _row_counts(config: Config) -> dict[int, _RowCounts]:
     """By function; a function that is not there has no plan."""
-    return {function: _RowCounts(*rows) for function, rows in rows_read(config).items()}
+    operands = operand_rows(config)
+    return {function: _RowCounts(*rows, operands[function]) for function, rows in rows_read(config).items()}
 
 
 def parse(words: Sequence[int]) -> Iterator[Instruction | Illegal]:
@@ -162,6 +157,29 @@ def faults(instruction: Instruction | Illegal, config: Config) -> Iterator[Refus
             yield from _dma_faults(instruction, config)
 
 
+def refusals(program: Iterable[Instruction | Illegal], config: Config) -> Iterator[tuple[int, Refusal]]:
+    """``faults`` of each instruction of a program, and what must not come where it stands, with its number."""
+    make = part(config, "rules").ORDER
+    order = None if make is None else make(config)
+    for index, item in enumerate(program):
+        refused = False
+        for refusal in faults(item, config):
+            yield index, refusal
+            refused = True
+        if order is None or refused or isinstance(item, Illegal):
+            continue
+        message = None
+        if isinstance(item, Matrix):
+            message = order.fault(item)
+            if message is None:
+                order.take(item)
+        elif isinstance(item, Fence) and order.announced:
+            message = ("fence after an ATTN_VALUE that announces an ATTN_SCORE (causal 1): "
+                       "must come after that ATTN_SCORE")
+        if message is not None:
+            yield index, Refusal(ErrorCode.ORDER, message, Remedy.ORDER.fill())
+
+
 def _matrix_faults(instruction: Matrix, config: Config) -> Iterator[Refusal]:
     known = _row_counts(config)
     if instruction.function not in known:
@@ -169,8 +187,12 @@ def _matrix_faults(instruction: Matrix, config: Config) -> Iterator[Refusal]:
         yield Refusal(ErrorCode.ILLEGAL_FUNCTION, f"matrix function {instruction.function}: must be one of {names}",
                       Remedy.FUNCTION.fill())
         return
-    yield from _row_fault(scratchpad_rows(instruction, config), config.scratchpad_rows, False)
-    yield from _row_fault(accumulator_rows(instruction, config), config.accumulator_rows, True)
+    rows, everywhere = scratchpad_rows(instruction, config), range(config.scratchpad_rows)
+    outside = list(_row_fault(rows, everywhere, False))
+    yield from outside
+    yield from _row_fault(accumulator_rows(instruction, config), range(config.accumulator_rows), True)
+    if not outside:
+        yield from _row_fault(rows, known[instruction.function].operands, False)
 
 
 def _dma_faults(instruction: Dma, config: Config) -> Iterator[Refusal]:
@@ -204,65 +226,16 @@ def _dma_faults(instruction: Dma, config: Config) -> Iterator[Refusal]:
                           remedy.fill(beat=beat))
     limit = config.accumulator_rows if accumulator else config.scratchpad_rows
     rows = _rows(instruction.row, instruction.stride, instruction.rows)
-    yield from _row_fault(rows, limit, accumulator)
+    yield from _row_fault(rows, range(limit), accumulator)
 
 
-def _row_fault(rows: Rows, limit: int, accumulator: bool) -> Iterator[Refusal]:
-    if rows.size and not (0 <= min(rows[0], rows[-1]) and max(rows[0], rows[-1]) < limit):
+def _row_fault(rows: Rows, allowed: range, accumulator: bool) -> Iterator[Refusal]:
+    if rows.size and not (allowed.start <= min(rows[0], rows[-1]) and max(rows[0], rows[-1]) < allowed.stop):
         code = ErrorCode.ACCUMULATOR_ROW if accumulator else ErrorCode.SCRATCHPAD_ROW
         remedy = Remedy.ACCUMULATOR_ROWS if accumulator else Remedy.SCRATCHPAD_ROWS
-        yield Refusal(code, f"{_ram(accumulator)} rows {rows[0]} to {rows[-1]}: must be from 0 to {limit - 1}",
-                      remedy.fill())
+        yield Refusal(code, f"{_ram(accumulator)} rows {rows[0]} to {rows[-1]}: "
+                            f"must be from {allowed.start} to {allowed.stop - 1}", remedy.fill())
 
 
 def _ram(accumulator: bool) -> str:
     return "accumulator RAM" if accumulator else "scratchpad"
-
-
-def skew_fault(instruction: Matrix) -> Hazard | None:
-    """Why the scratchpad flags do not bring the rows to the array in time for the function; None when they do.
-
-    A row of LOAD_STATIONARY must reach all array rows together, one of ATTN_SCORE the last array row first and one of
-    ATTN_VALUE the first array row first. Reversing before the delay only turns the elements round.
-    """
-    needed = {Function.LOAD_STATIONARY: "delay 0", Function.ATTN_SCORE: "delay 1 and reverse_out 1",
-              Function.ATTN_VALUE: "delay 1 and reverse_out 0"}
-    function = Function(instruction.function)
-    match function, instruction.delay, instruction.reverse_out:
-        case (
-            (Function.LOAD_STATIONARY, 0, _) | (Function.ATTN_SCORE, 1, 1) | (Function.ATTN_VALUE, 1, 0)
-            | (Function.ACC_RECIPROCAL | Function.ATTN_LSE_NORM, _, _)
-        ):
-            return None
-    return Hazard(
-        f"{function.name} with delay {instruction.delay} and reverse_out {instruction.reverse_out}: "
-        f"must have {needed[function]}", Remedy.SKEW.fill(flags=needed[function], method=function.name.lower()),
-    )
-
-
-def overlap_hazard(previous: Matrix | None, instruction: Matrix) -> Hazard | None:
-    """Why an instruction, started while the one before it still runs, would disturb it or read too early; or None.
-
-    Of the published plans (docs/specification.md section 3): only ATTN_VALUE may follow an ATTN_SCORE at once, and the
-    accumulators are still at work for the last of either when a RECIPROCAL or a NORM starts. A row is written in the
-    cycle in which the next one is read.
-    """
-    name = Function(instruction.function).name
-    accumulates = instruction.function in (Function.ATTN_VALUE, Function.ATTN_LSE_NORM)
-    if accumulates and not instruction.accumulator_stride and not instruction.zero:
-        return Hazard(f"{name} with accumulator stride 0: must not be 0, a row would be read before it is written",
-                      Remedy.ACCUMULATOR_STRIDE.fill())
-    if previous is None or instruction.wait_idle:
-        return None
-    before = Function(previous.function)
-    if instruction.function == Function.ATTN_VALUE:
-        same = instruction.accumulator_row == previous.accumulator_row and not instruction.zero
-        if before is Function.ATTN_SCORE and same:
-            return Hazard(f"{name} at once after an ATTN_SCORE on the same accumulator row: must have wait_idle",
-                          Remedy.OVERLAP.fill())
-    elif before is Function.ATTN_SCORE or (
-        before is Function.ATTN_VALUE and instruction.function in (Function.ACC_RECIPROCAL, Function.ATTN_LSE_NORM)
-    ):
-        return Hazard(f"{name} at once after an {before.name}, which is still at work: must have wait_idle",
-                      Remedy.OVERLAP.fill())
-    return None

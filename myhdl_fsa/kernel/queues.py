@@ -9,11 +9,12 @@ one could move, one fixed choice is made, so this is one of the orders that the 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from myhdl_fsa.config import Config
+from myhdl_fsa.dataflows import part
 from myhdl_fsa.isa import SEMAPHORES, Dma, Fence, Function, Instruction, Kind, Matrix, Transfer
 from myhdl_fsa.kernel.remedies import Remedy
 
@@ -97,13 +98,14 @@ def schedule(instructions: Sequence[Instruction], config: Config, last_stays: bo
     result = Schedule()
     queues: dict[Unit, deque[int]] = {unit: deque() for unit in Unit}
     semaphores = [_Semaphore() for _ in range(SEMAPHORES)]
+    pairs = _Pairs(part(config, "rules").announces)
     decoder = _Decoder(instructions, queues, capacity(config), result, len(instructions) - 1 if last_stays else None)
     while True:
         moved = decoder.run()
         if result.decoded == len(instructions) and result.moves_before_last is None:
             result.moves_before_last = len(result.moves)
         # One at a time, the DMA first: what it does too early, because nothing orders it, shows in this order.
-        if moved or any(_run(instructions, queues[unit], semaphores, result) for unit in _FIRST):
+        if moved or any(_run(instructions, queues[unit], semaphores, result, pairs) for unit in _FIRST):
             continue
         at = instructions[result.decoded] if result.decoded < len(instructions) else None
         if isinstance(at, Fence) and at.stop and not decoder.waits_for(at):
@@ -116,6 +118,25 @@ def schedule(instructions: Sequence[Instruction], config: Config, last_stays: bo
                 result.stuck.append(decoder.explain(result.decoded, at))
             result.stuck.sort(key=lambda item: item.index)
         return result
+
+
+@dataclass
+class _Pairs:
+    """An instruction that announces the next one starts with it: what it releases waits for that one's semaphore."""
+
+    announces: Callable[[Matrix], bool]
+    _waiting: list[int] = field(default_factory=list)
+
+    def begins(self, index: int, instruction: Matrix) -> bool:
+        """Whether the instruction waits for the next."""
+        if self.announces(instruction):
+            self._waiting.append(index)
+        return bool(self._waiting)
+
+    def complete(self) -> list[int]:
+        """Those that waited for the instruction that has come."""
+        waited, self._waiting = self._waiting, []
+        return waited
 
 
 @dataclass
@@ -193,8 +214,8 @@ class _Decoder:
 _FIRST = (Unit.LOAD, Unit.STORE, Unit.MATRIX)
 
 
-def _run(instructions: Sequence[Instruction], queue: deque[int], semaphores: list[_Semaphore],
-         result: Schedule) -> bool:
+def _run(instructions: Sequence[Instruction], queue: deque[int], semaphores: list[_Semaphore], result: Schedule,
+         pairs: _Pairs) -> bool:
     """Runs the head of a queue if its semaphore lets it."""
     if not queue:
         return False
@@ -210,10 +231,22 @@ def _run(instructions: Sequence[Instruction], queue: deque[int], semaphores: lis
         semaphore.busy, semaphore.taken_by = True, index
     result.moves.append(Move(index, source))
     queue.popleft()
+    if isinstance(instruction, Matrix):
+        for waiting in pairs.complete():
+            _release(instructions, waiting, semaphores)
+        if pairs.begins(index, instruction):
+            return True
+    _release(instructions, index, semaphores)
+    return True
+
+
+def _release(instructions: Sequence[Instruction], index: int, semaphores: list[_Semaphore]) -> None:
+    instruction = instructions[index]
+    assert isinstance(instruction, (Matrix, Dma))
     if instruction.release:
+        semaphore = semaphores[instruction.semaphore]
         semaphore.busy, semaphore.value = False, instruction.release_value
         semaphore.released_by = index
-    return True
 
 
 def _stuck_heads(instructions: Sequence[Instruction], queues: dict[Unit, deque[int]],

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from myhdl_fsa.config import Config
+from myhdl_fsa.dataflows import part
 from myhdl_fsa.isa import Dma, Fence, Function, Instruction, Matrix, Transfer
 from myhdl_fsa.kernel.finding import Finding
+from myhdl_fsa.kernel.hazard import Clock, Part
 from myhdl_fsa.kernel.legality import Rows, accumulator_rows, memory_rows, scratchpad_rows
 from myhdl_fsa.kernel.queues import Schedule, Unit, unit_of
 from myhdl_fsa.kernel.remedies import Remedy
 
-__all__ = ["Clock", "races"]
+__all__ = ["races"]
 
 
 def races(instructions: Sequence[Instruction], order: Schedule, config: Config) -> list[Finding]:
@@ -29,24 +30,14 @@ def races(instructions: Sequence[Instruction], order: Schedule, config: Config) 
     return _Flow(instructions, config).follow(order)
 
 
-class _Part(IntEnum):
-    """Components of a clock: how many instructions of a unit are over."""
-
-    MATRIX_READS = 0
-    """matrix instructions that have read their scratchpad rows"""
-    MATRIX_WRITES = 1
-    """matrix instructions that are over"""
-    LOADS = 2
-    STORES = 3
-
-
-Clock = list[int]
-_OVER = {Unit.MATRIX: _Part.MATRIX_WRITES, Unit.LOAD: _Part.LOADS, Unit.STORE: _Part.STORES}
+_OVER: dict[Unit, tuple[Part, ...]] = {
+    Unit.MATRIX: (Part.SCORE_READS, Part.VALUE_READS, Part.SUMS, Part.NORMS), Unit.LOAD: (Part.LOADS,),
+    Unit.STORE: (Part.STORES,)}
 
 
 def _join(clock: Clock, other: Clock) -> None:
-    for part in _Part:
-        clock[part] = max(clock[part], other[part])
+    for kind in Part:
+        clock[kind] = max(clock[kind], other[kind])
 
 
 @dataclass
@@ -54,7 +45,7 @@ class _Accesses:
     """Who of one unit last touched each place of a memory: its number in the unit from 1, 0 for nobody."""
 
     unit: Unit
-    part: _Part
+    part: Part
     action: str
     last: npt.NDArray[np.int64]
 
@@ -63,7 +54,7 @@ class _Accesses:
 class _Queue:
     """A unit: what is certain when its next instruction starts, and the instructions that it has run."""
 
-    clock: Clock = field(default_factory=lambda: [0] * len(_Part))
+    clock: Clock = field(default_factory=lambda: [0] * len(Part))
     indices: list[int] = field(default_factory=list)
     fences: int = 0
     """fences that the clock knows of"""
@@ -84,16 +75,20 @@ class _Flow:
         """who acquired a semaphore at a value last"""
         self.memory = _StoredMemory(instructions)
 
-        def accesses(unit: Unit, part: _Part, action: str, places: int) -> _Accesses:
+        def accesses(unit: Unit, part: Part, action: str, places: int) -> _Accesses:
             return _Accesses(unit, part, action, np.zeros(places, np.int64))
 
         scratchpad, accumulator, memory = config.scratchpad_rows, config.accumulator_rows, self.memory.pieces
-        self.loaded = accesses(Unit.LOAD, _Part.LOADS, "load into", scratchpad)
-        self.operand = accesses(Unit.MATRIX, _Part.MATRIX_READS, "read of", scratchpad)
-        self.computed = accesses(Unit.MATRIX, _Part.MATRIX_WRITES, "write to", accumulator)
-        self.stored = accesses(Unit.STORE, _Part.STORES, "store from", accumulator)
-        self.written = accesses(Unit.STORE, _Part.STORES, "store to", memory)
-        self.fetched = accesses(Unit.LOAD, _Part.LOADS, "load from", memory)
+        self.loaded = accesses(Unit.LOAD, Part.LOADS, "load into", scratchpad)
+        self.rules = part(config, "rules").Rules(config)
+        self.operands = {kind: accesses(Unit.MATRIX, kind, "read of", scratchpad)
+                         for kind in (Part.SCORE_READS, Part.VALUE_READS)}
+        self.computed = {kind: accesses(Unit.MATRIX, kind, "write to", accumulator) for kind in (Part.SUMS, Part.NORMS)}
+        self.norm_order = np.zeros(accumulator, np.int64)
+        """of a row that was normalised, which it was of its tile"""
+        self.stored = accesses(Unit.STORE, Part.STORES, "store from", accumulator)
+        self.written = accesses(Unit.STORE, Part.STORES, "store to", memory)
+        self.fetched = accesses(Unit.LOAD, Part.LOADS, "load from", memory)
 
     def follow(self, order: Schedule) -> list[Finding]:
         for move in order.moves:
@@ -112,6 +107,7 @@ class _Flow:
                 _join(queue.clock, self.releases[move.acquired_from])
             self._release(move.index, instruction)
             if isinstance(instruction, Matrix):
+                self.rules.follow(instruction)
                 self._matrix(move.index, instruction)
             elif instruction.function == Transfer.LOAD:
                 self._load(move.index, instruction)
@@ -161,25 +157,24 @@ class _Flow:
         """The instruction at ``place`` if it is another unit's and may not have released when ``unit`` goes on."""
         if place is None or place[0] is unit:
             return None
-        part = _Part.MATRIX_READS if place[0] is Unit.MATRIX else _OVER[place[0]]
-        if place[1] <= self.queues[unit].clock[part]:
-            return None
-        return self.queues[place[0]].indices[place[1] - 1]
+        index = self.queues[place[0]].indices[place[1] - 1]
+        instruction = self.instructions[index]
+        kind = self.rules.released(instruction) if isinstance(instruction, Matrix) else _OVER[place[0]][0]
+        return None if place[1] <= self.queues[unit].clock[kind] else index
 
     def _fence(self, index: int, fence: Fence) -> None:
-        clock = [0] * len(_Part)
+        clock = [0] * len(Part)
         units = ([Unit.MATRIX] if fence.matrix else []) + ([Unit.LOAD, Unit.STORE] if fence.dma else [])
         for unit in units:
             queue = self.queues[unit]
             _join(clock, queue.clock)
-            clock[_OVER[unit]] = len(queue.indices)
-            if unit is Unit.MATRIX:
-                clock[_Part.MATRIX_READS] = len(queue.indices)
+            for kind in _OVER[unit]:
+                clock[kind] = len(queue.indices)
         if self.fences:
             _join(clock, self.fences[-1][1])
         self.fences.append((index, clock))
         if fence.stop:
-            left = [unit for unit, queue in self.queues.items() if clock[_OVER[unit]] < len(queue.indices)]
+            left = [unit for unit, queue in self.queues.items() if clock[_OVER[unit][-1]] < len(queue.indices)]
             if left:
                 names = " and the ".join(unit.name.lower() for unit in left)
                 waits = {"matrix": fence.matrix or Unit.MATRIX in left,
@@ -193,80 +188,101 @@ class _Flow:
         unit = unit_of(instruction)
         queue = self.queues[unit]
         clock = list(queue.clock)
-        count = len(queue.indices)
-        over = count
         if isinstance(instruction, Matrix):
-            clock[_Part.MATRIX_READS] = count
-            if not _over_at_release(instruction):
-                # the accumulators are still at work for it, and for the one before if that may overlap
-                before = self.instructions[queue.indices[-2]] if count > 1 else None
-                alone = instruction.wait_idle or (isinstance(before, Matrix) and _over_at_release(before))
-                over = count - (1 if alone else 2)
-        clock[_OVER[unit]] = max(clock[_OVER[unit]], over)
+            for kind, count in self.rules.certain().items():
+                clock[kind] = max(clock[kind], count)
+        else:
+            clock[_OVER[unit][0]] = len(queue.indices)
         return clock
 
     def _load(self, index: int, instruction: Dma) -> None:
         rows = scratchpad_rows(instruction, self.config)
         pieces = self.memory.touched(instruction)
-        self._compare(index, self.loaded, self.operand, rows, "scratchpad rows")
-        self._compare(index, self.fetched, self.written, pieces, "memory")
+        self._compare(index, self.loaded, list(self.operands.values()), rows, "scratchpad rows")
+        self._compare(index, self.fetched, [self.written], pieces, "memory")
 
     def _store(self, index: int, instruction: Dma) -> None:
         rows = accumulator_rows(instruction, self.config)
-        self._need(index, self.computed, rows, "stores accumulator rows {} before anything is written to them",
-                   Remedy.STORE_AFTER)
-        self._compare(index, self.stored, self.computed, rows, "accumulator rows")
-        self._compare(index, self.written, self.fetched, self.memory.touched(instruction), "memory")
+        self._need(index, rows, "stores accumulator rows {} before anything is written to them", Remedy.STORE_AFTER)
+        self._compare(index, self.stored, list(self.computed.values()), rows, "accumulator rows")
+        self._compare(index, self.written, [self.fetched], self.memory.touched(instruction), "memory")
+        norms, sums = self.computed[Part.NORMS].last[rows], self.computed[Part.SUMS].last[rows]
+        early = (norms > sums) & (self.norm_order[rows] > np.arange(len(rows)))
+        if self.rules.NORM_RELEASES_EARLY and early.any():
+            norm = self.queues[Unit.MATRIX].indices[int(norms[early].max()) - 1]
+            self.findings.append(Finding(
+                "error", index, f"stores accumulator rows {_span(rows[early])} sooner than the ATTN_LSE_NORM of "
+                                f"instruction {norm}, which releases before its last row is written, may have them",
+                Remedy.STORE_ORDER.fill()))
 
     def _matrix(self, index: int, instruction: Matrix) -> None:
+        function = Function(instruction.function)
         rows = scratchpad_rows(instruction, self.config)
-        self._need(index, self.loaded, rows, "uses scratchpad rows {} before anything is loaded into them",
-                   Remedy.LOAD_FIRST)
-        self._compare(index, self.operand, self.loaded, rows, "scratchpad rows")
-        rows = accumulator_rows(instruction, self.config)
-        if not instruction.zero:
-            self._need(index, self.computed, rows, "uses accumulator rows {} before anything is written to them",
-                       _TO_COMPUTE.get(Function(instruction.function), Remedy.START_FROM_ZERO))
-        if instruction.function != Function.ACC_RECIPROCAL:
-            self._compare(index, self.computed, self.stored, rows, "accumulator rows")
+        missing = rows[self.loaded.last[rows] == 0]
+        if missing.size:
+            self.findings.append(Finding(
+                "error", index, f"uses scratchpad rows {_span(missing)} before anything is loaded into them",
+                Remedy.LOAD_FIRST.fill()))
+        value = function is Function.ATTN_VALUE
+        self._compare(index, self.operands[Part.VALUE_READS if value else Part.SCORE_READS], [self.loaded], rows,
+                      "scratchpad rows")
+        norm = function is Function.ATTN_LSE_NORM
+        mine = self.computed[Part.NORMS if norm else Part.SUMS]
+        for touched in self.rules.sums():
+            if not touched.zero:
+                self._need(index, touched.rows, "uses accumulator rows {} before anything is written to them",
+                           _TO_COMPUTE.get(function, Remedy.START_FROM_ZERO))
+            if touched.written:
+                self._overtakes(index, touched.rows)
+                self._compare(index, mine, [self.stored], touched.rows, "accumulator rows")
+        if norm:
+            rows = accumulator_rows(instruction, self.config)
+            self.norm_order[rows] = np.arange(len(rows))
 
-    def _need(self, index: int, writes: _Accesses, rows: Rows, message: str, remedy: Remedy) -> None:
-        missing = rows[writes.last[rows] == 0]
+    def _need(self, index: int, rows: Rows, message: str, remedy: Remedy) -> None:
+        written = self.computed[Part.SUMS].last[rows] + self.computed[Part.NORMS].last[rows]
+        missing = rows[written == 0]
         if missing.size:
             self.findings.append(Finding("error", index, message.format(_span(missing)), remedy.fill()))
 
-    def _compare(self, index: int, mine: _Accesses, theirs: _Accesses, places: Rows, where: str) -> None:
+    def _overtakes(self, index: int, rows: Rows) -> None:
+        """Reports rows that the accumulators may still be normalising when the array's sums come."""
+        queue, norms = self.queues[Unit.MATRIX], self.computed[Part.NORMS]
+        late = norms.last[rows] > max(queue.clock[Part.NORMS], self.rules.normalised())
+        if late.any():
+            other = queue.indices[int(norms.last[rows][late].max()) - 1]
+            self.findings.append(Finding(
+                "error", index, f"data race: its write to accumulator rows {_span(rows[late])} and the write to them "
+                                f"by instruction {other} are not ordered",
+                Remedy.RACE.fill(earlier=other, unit="matrix")))
+
+    def _compare(self, index: int, mine: _Accesses, others: Sequence[_Accesses], places: Rows, where: str) -> None:
         """Reports the other unit's accesses that may not be over, then enters the instruction's own."""
         queue = self.queues[mine.unit]
-        last = theirs.last[places]
-        unordered = last > queue.clock[theirs.part]
-        if unordered.any():
-            other = self.queues[theirs.unit].indices[int(last[unordered].max()) - 1]
-            span = where if where == "memory" else f"{where} {_span(places[unordered])}"
-            later, earlier = (mine, theirs) if index > other else (theirs, mine)
-            self.findings.append(Finding(
-                "error", max(index, other),
-                f"data race: its {later.action} {span} and the {earlier.action} "
-                f"{'it' if where == 'memory' else 'them'} by instruction {min(index, other)} are not ordered",
-                self._to_order(min(index, other), earlier)))
+        for theirs in others:
+            last = theirs.last[places]
+            unordered = last > queue.clock[theirs.part]
+            if unordered.any():
+                other = self.queues[theirs.unit].indices[int(last[unordered].max()) - 1]
+                span = where if where == "memory" else f"{where} {_span(places[unordered])}"
+                later, earlier = (mine, theirs) if index > other else (theirs, mine)
+                self.findings.append(Finding(
+                    "error", max(index, other),
+                    f"data race: its {later.action} {span} and the {earlier.action} "
+                    f"{'it' if where == 'memory' else 'them'} by instruction {min(index, other)} are not ordered",
+                    self._to_order(min(index, other), earlier)))
         mine.last[places] = len(queue.indices)
-
 
     def _to_order(self, earlier: int, access: _Accesses) -> str:
         """What would let another instruction come after the ``access`` of one before it."""
         instruction = self.instructions[earlier]
-        if access.part is _Part.MATRIX_WRITES and isinstance(instruction, Matrix) and not _over_at_release(instruction):
+        if access.part is Part.SUMS and isinstance(instruction, Matrix):
             return Remedy.RACE_AFTER_RELEASE.fill(earlier=earlier)
         return Remedy.RACE.fill(earlier=earlier, unit=self._fence_flag(earlier))
 
 
 _TO_COMPUTE = {Function.ACC_RECIPROCAL: Remedy.SUM_FIRST, Function.ATTN_LSE_NORM: Remedy.VALUE_FIRST}
 """for functions whose tile an earlier one computes; the others may begin it"""
-
-
-def _over_at_release(instruction: Matrix) -> bool:
-    """Whether an instruction has done everything when it releases its semaphore, and nothing starts before."""
-    return instruction.function in (Function.ACC_RECIPROCAL, Function.ATTN_LSE_NORM)
 
 
 def _span(rows: Rows) -> str:

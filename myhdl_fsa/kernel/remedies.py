@@ -27,6 +27,10 @@ class Remedy(Enum):
     # what an instruction must be for its execution plan, alone and after the one before
     SKEW = "set {flags}, as ctx.{method} does"
     ACCUMULATOR_STRIDE = "give the tile a stride of 1 or -1"
+    ORDER = "order the instructions as kernel.flash_attention does"
+    NORM_ZERO = "leave zero out, as ctx.attn_lse_norm does"
+    SUM_ROW = "give the sums a row of their own"
+    LAST_SUMS = "name the row that the last ctx.attn_score has"
     OVERLAP = "set wait_idle or put ctx.fence(matrix=True) before it"
     MEMORY = "keep the tensor within the memory, as ctx.alloc_memory does"
     # the end of a program
@@ -49,6 +53,7 @@ class Remedy(Enum):
     RACE_AFTER_RELEASE = (
         "put ctx.fence(matrix=True) between them, since instruction {earlier} releases before it has written"
     )
+    STORE_ORDER = "store the rows in the order in which ctx.attn_lse_norm has them"
     SAME_ACQUIRE = (
         "acquire it at another value, which instruction {earlier} releases, or put ctx.fence({unit}=True) between them"
     )

@@ -173,7 +173,7 @@ def merge(first: Any, second: Any, merged: Any) -> Any:
         first, second  in   ``MatrixControl``
         merged         out  ``MatrixControl``
 
-    The plans never collide, which the simulation asserts (``sims.monitors``), so an OR is enough; rows and flags
+    The plans never collide, which the simulation asserts (``sims.monitors.fsa``), so an OR is enough; rows and flags
     come from whichever side uses them. A constant enters with delay and without reversal.
     """
     uses_skew = 1 << EDGE_BIT["read"]

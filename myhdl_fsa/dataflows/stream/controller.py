@@ -74,7 +74,8 @@ def matrix_controller(
 
     Ports
         instruction  in    ``MatrixInstruction``; its ``ready`` says whether its queue has room (an instruction for the
-                           array that waits for idle must find the machine idle)
+                           array that waits for idle must find the machine idle), ``starved`` whether the array could
+                           start one and has none, ``moving`` whether anything is under way
         control      out   ``SlotControl``
         release      out   ``SemaphoreRelease``
         busy         out   1
@@ -185,6 +186,13 @@ def matrix_controller(
         busy_now = queued != 0 or tailed != 0 or drain != 0 or due != 0
         working.next = busy_now
         busy.next = busy_now
+        instruction.moving.next = drain != 0 or due != 0
+
+    @always_comb
+    def starve() -> None:
+        # an ATTN_VALUE without the partner that it announces is none to start yet
+        alone = queued == 1 and (int(queue0) & 7) == value and ((int(queue0) >> causal_at) & 1) != 0
+        instruction.starved.next = (queued == 0 or alone) and since_value == period and score_left == 0
 
     @always_comb
     def choose() -> None:
@@ -659,4 +667,4 @@ def matrix_controller(
     if probe is not None:
         probe.update(control=control, start_load=start_load, start_score=start_score, start_value=start_value,
                      queued=queued, tailed=tailed, tiles=tiles, waiting=waiting)
-    return accept, work, choose, queues, play, present_twice if mac_stages else present, send
+    return accept, work, starve, choose, queues, play, present_twice if mac_stages else present, send

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from statistics import median
 
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.config import Config, ConfigError
 from myhdl_fsa.isa import Function
 from myhdl_fsa.tiling import tile_pairs
 
-__all__ = ["QUEUE_CYCLES", "Times", "attention_cycles", "check", "iteration_cycles", "rows_read"]
+__all__ = [
+    "QUEUE_CYCLES",
+    "Times",
+    "attention_cycles",
+    "check",
+    "iteration_cycles",
+    "measured_iteration",
+    "operand_rows",
+    "rows_read",
+]
 
 QUEUE_CYCLES = 2
 """from the acceptance of an instruction to the scratchpad read that it starts: one in the queue, one in the register"""
@@ -152,6 +164,14 @@ def rows_read(config: Config) -> dict[int, tuple[int, int]]:
             Function.ACC_RECIPROCAL: (0, 1), Function.ATTN_LSE_NORM: (0, n)}
 
 
+def operand_rows(config: Config) -> dict[int, range]:
+    """By matrix function, where in the scratchpad its rows may lie: Q in its own RAM, the first 2*cols rows."""
+    everywhere, queries = range(config.scratchpad_rows), 2 * config.cols
+    keys = everywhere[queries:]
+    return {function: everywhere[:queries] if function == Function.LOAD_STATIONARY else keys
+            for function in rows_read(config)}
+
+
 def iteration_cycles(config: Config) -> int:
     """Of one K/V tile in the steady state."""
     return Times.of(config).period
@@ -165,3 +185,11 @@ def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bo
     """
     iterations = tile_pairs(query_tiles, kv_tiles, causal)
     return Times.of(config).total(iterations, query_tiles, config.reciprocal == "newton") + QUEUE_CYCLES
+
+
+def measured_iteration(config: Config, functions: Sequence[Function], issued: Sequence[int], overlap: Sequence[int]
+                       ) -> float:
+    """The median from one ATTN_VALUE to the next; the timetable's period if there is only one."""
+    values = [cycle for cycle, function in zip(issued, functions, strict=True) if function is Function.ATTN_VALUE]
+    gaps = [later - earlier for earlier, later in pairwise(values)]
+    return float(median(gaps)) if gaps else float(Times.of(config).period)

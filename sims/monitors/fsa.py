@@ -1,23 +1,17 @@
-"""Watchers of a running core: the collision assertions, and the capture of every intermediate of the attention."""
+"""Watchers of a running core of the published dataflow."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from myhdl import always, block
 
-from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.fsa.control import PE_BIT, PE_CONTROL_WIDTH, PE_SIGNALS, Accumulator, Comparator
 from myhdl_fsa.dataflows.fsa.sequencer import EDGE_BIT
-from myhdl_fsa.tiling import visits
+from myhdl_fsa.sims.monitors import CollisionError, Intermediates
 
-__all__ = ["CollisionError", "Intermediates", "capture", "collisions"]
-
-
-class CollisionError(AssertionError):
-    """Two instructions, or two directions, drove the same control in the same cycle; names cycle, row and signals."""
+__all__ = ["capture", "rules"]
 
 
 _EXCLUSIVE = {
@@ -35,7 +29,7 @@ def _names(bits: int) -> str:
 
 
 @block
-def collisions(clock: Any, probe: dict[str, Any], config: Config) -> Any:
+def rules(clock: Any, probe: dict[str, Any], config: Config) -> Any:
     """Raises CollisionError when control bits of two instructions meet in a row, or two use one port.
 
     Not convertible: it watches a simulation. Source: docs/specification.md section 3.
@@ -70,26 +64,6 @@ def collisions(clock: Any, probe: dict[str, Any], config: Config) -> Any:
                 raise CollisionError(f"cycle {cycle[0]}: row {row} is sent {_names(both)} twice")
 
     return watch
-
-
-class Intermediates:
-    """Every intermediate of one attention run, as the hardware has it."""
-
-    def __init__(self, config: Config, query_tiles: int, kv_tiles: int, causal: bool) -> None:
-        n, elem, acc = config.rows, config.elem, config.acc
-        seq_q, seq_kv = query_tiles * n, kv_tiles * n
-        self.config = config
-        self.visits = visits(query_tiles, kv_tiles, causal)
-        self.trace: dict[str, Bits] = {
-            name: np.zeros((seq_q, seq_kv), (acc if name == "S" else elem).dtype)
-            for name in ("S", "S_elem", "X1", "X2", "P")
-        }
-        """by the golden model's names and in its shapes"""
-        for name in ("running_max", "delta", "scaled_delta", "rescale", "row_sum", "L"):
-            self.trace[name] = np.zeros((seq_q, kv_tiles), acc.dtype)
-        for name in ("O_partial", "O"):
-            self.trace[name] = np.zeros((seq_q, kv_tiles, n), acc.dtype)
-        self.trace["reciprocal"] = np.zeros(seq_q, acc.dtype)
 
 
 @block
