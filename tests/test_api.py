@@ -111,7 +111,7 @@ def test_attention_on_the_simulated_device_gives_the_same():
     ({"k": np.ones((8, 4))}, ValueError, "^k has 8 rows and v 4: must be equal$"),
     ({"q": np.full((4, 4), 1 << 16, np.uint32)}, ValueError, "^q: fp16 bit pattern 0x10000 is wider than 16 bits$"),
     ({"config": "FSA5X5Fp16Config"}, ValueError, "FSA5X5Fp16Config"),
-    ({"config": 4}, ValueError, "^configuration of type int: must be a Config, the name of a published one"),
+    ({"config": 4}, ValueError, "^configuration of type int: must be a Config, the name of a preset"),
     ({"engine": "spice"}, ValueError, "^engine 'spice': must be one of myhdl, golden, verilator, icarus$"),
 ])
 def test_what_cannot_be_is_refused_in_words(change, error, message):

@@ -111,13 +111,13 @@ def order_check(
         if what == score:
             if not queries or waiting == slots or (not begun and ((word >> zero_low) & 1) == 0):
                 why = misplaced
-        elif what == value:
+        if what == value:
             if waiting == 0 or (tail and not firsts[0]):
                 why = misplaced
-        elif what == reciprocal:
+        if what == reciprocal:
             if not summed:
                 why = misplaced
-        elif what == norm:
+        if what == norm:
             if not inverted:
                 why = misplaced
         row = (word >> row_low) & row_mask
@@ -161,16 +161,16 @@ def order_check(
             promised.next = what == value and ((word >> announce_low) & 1) != 0
             if what == load:
                 queries.next = 1
-            elif what == score:
+            if what == score:
                 begun.next = 1
                 firsts.next = marks | (((word >> zero_low) & 1) << count)
                 waiting.next = count + 1
-            elif what == value:
+            if what == value:
                 summed.next = 1
                 tail.next = 0
                 firsts.next = marks >> 1
                 waiting.next = count - 1
-            elif what == reciprocal:
+            if what == reciprocal:
                 summed.next = 0
                 tail.next = 1
                 inverted.next = 1
