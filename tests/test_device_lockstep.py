@@ -15,6 +15,7 @@ from myhdl_fsa.sims.lockstep import LockstepMismatch, device_lockstep
 CONFIG = Config(rows=2, cols=2, instruction_queue=16, matrix_queue=4, load_inflight=4, store_inflight=2,
                 port_inflight=4, memory_ports=2, memory_size=1 << 20, memory_align=4)
 """small queues: they fill up, and there is less to compare"""
+STREAM = CONFIG.replace(dataflow="stream", reciprocal="division")
 
 
 @pytest.fixture(scope="module")
@@ -22,15 +23,15 @@ def build_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("lockstep")
 
 
-def programs(count: int, seed: int, tiles: int) -> list[Program]:
+def programs(config: Config, count: int, seed: int, tiles: int) -> list[Program]:
     """Random kernels, and now and then a program with something wrong in it."""
     rng = random.Random(seed)
     chosen = []
     for _ in range(count):
-        good = Attention(CONFIG, rng.randrange(1 << 30), rng.randrange(1, tiles + 1), rng.randrange(1, tiles + 1),
+        good = Attention(config, rng.randrange(1 << 30), rng.randrange(1, tiles + 1), rng.randrange(1, tiles + 1),
                          bool(rng.randrange(2))).program
         if rng.randrange(3) == 0:
-            good = Program(tuple(bad_words(CONFIG, good, rng)), good.memory, good.outputs, watchdog=300)
+            good = Program(tuple(bad_words(config, good, rng)), good.memory, good.outputs, watchdog=300)
         chosen.append(good)
     return chosen
 
@@ -43,24 +44,27 @@ def pace(seed: int) -> Timing:
                   rng.choice((1, 1, 1, 7)))
 
 
-def steps(simulator: str, wanted: int, seed: int, count: int, tiles: int, build_dir: object) -> int:
+def steps(config: Config, simulator: str, wanted: int, seed: int, count: int, tiles: int, build_dir: object) -> int:
     """Runs until ``wanted`` cycles have been compared; gives how many."""
     cycles = 0
     while cycles < wanted:
         seed += 1
-        cycles += device_lockstep(simulator, programs(count, seed, tiles), CONFIG, timing=pace(seed),
+        cycles += device_lockstep(simulator, programs(config, count, seed, tiles), config, timing=pace(seed),
                                   build_dir=build_dir).cycles
     return cycles
 
 
-@pytest.mark.parametrize(("simulator", "seed"), [("verilator", 0), ("icarus", 1000)])
-def test_ten_thousand_cycles_each(simulator, seed, build_dir):
-    assert steps(simulator, 10_000, seed, 30, 3, build_dir) >= 10_000
+@pytest.mark.parametrize(("config", "simulator", "seed"), [
+    (CONFIG, "verilator", 0), (CONFIG, "icarus", 1000), (STREAM, "verilator", 2000), (STREAM, "icarus", 3000),
+], ids=lambda value: getattr(value, "dataflow", None))
+def test_ten_thousand_cycles_each(config, simulator, seed, build_dir):
+    assert steps(config, simulator, 10_000, seed, 30, 3, build_dir) >= 10_000
 
 
 @pytest.mark.slow
-def test_a_million_cycles(build_dir):
-    assert steps("verilator", 1_000_000, 2000, 40, 4, build_dir) >= 1_000_000
+@pytest.mark.parametrize("config", [CONFIG, STREAM], ids=lambda config: config.dataflow)
+def test_a_million_cycles(config, build_dir):
+    assert steps(config, "verilator", 1_000_000, 2000, 40, 4, build_dir) >= 1_000_000
 
 
 def test_a_difference_is_named(build_dir, monkeypatch):
@@ -75,4 +79,4 @@ def test_a_difference_is_named(build_dir, monkeypatch):
 
     monkeypatch.setattr(module._Log, "record", wrong)
     with pytest.raises(LockstepMismatch, match=r"cycle 4\d: \w+: myhdl [0-9a-f]+, icarus [0-9a-f]+"):
-        device_lockstep("icarus", programs(1, 5, 1), CONFIG, build_dir=build_dir)
+        device_lockstep("icarus", programs(CONFIG, 1, 5, 1), CONFIG, build_dir=build_dir)

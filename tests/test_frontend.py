@@ -581,7 +581,7 @@ def state_scenario() -> Job:
                 "control_clear": int(rng.random() < 0.02), "control_acknowledge": rng.choice((0, 0, 0, 1, 2, 3)),
                 "control_watchdog": mood["watchdog"],
                 **{f"{f}_fault_valid": int(rng.random() < rare) for f in FAULTS},
-                **{f"{f}_fault_code": code for f, code in zip(FAULTS, (rng.choice((*range(1, 7), 10)), 7, 8), strict=True)},
+                **{f"{f}_fault_code": code for f, code in zip(FAULTS, ((1, 2, 3, 4, 5, 6, 10)[cycle % 7], 7, 8), strict=True)},
                 **{f"{f}_fault_number": rng.getrandbits(32) for f in FAULTS}}
 
     def step(seen: Seen, starts: bool) -> None:
@@ -616,7 +616,7 @@ def state_scenario() -> Job:
                 else:
                     hidden["waited"] += 1
 
-    stimuli = interact(blocks.device_state, 8000, react)
+    stimuli = interact(blocks.device_state, 12_000, react)
     assert met >= {"clear", "reset", ("busy", 0), ("busy", 1), (State.DONE, 0),
                    *((State.ERROR, code) for code in ErrorCode if code)}
     return blocks.device_state, stimuli

@@ -11,8 +11,10 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.engine import engine
 from myhdl_fsa.program import Execution, Program, State, Timing
 
-CONFIG = Config(rows=2, cols=2, memory_ports=2, matrix_queue=4, load_inflight=4, store_inflight=2, port_inflight=4,
-                memory_size=1 << 16, memory_align=4)
+SMALL = Config(rows=2, cols=2, memory_ports=2, matrix_queue=4, load_inflight=4, store_inflight=2, port_inflight=4,
+               memory_size=1 << 16, memory_align=4)
+STREAM = SMALL.replace(dataflow="stream", reciprocal="division")
+BOTH = pytest.mark.parametrize("config", [SMALL, STREAM], ids=lambda config: config.dataflow)
 WATCHDOG = 200
 """cycles: the longest that a program may stand still"""
 LONGEST = 20_000
@@ -21,15 +23,15 @@ EVERY = 4
 """bad programs from one good one to the next"""
 
 
-def sequence(count: int, seed: int) -> tuple[list[Program], list[Attention | None]]:
+def sequence(config: Config, count: int, seed: int) -> tuple[list[Program], list[Attention | None]]:
     """``count`` bad programs, with good ones in between; and for each program its answer, if it has one."""
     rng = random.Random(seed)
     programs: list[Program] = []
     answers: list[Attention | None] = []
     for number in range(count):
-        good = Attention(CONFIG, rng.randrange(1 << 30), rng.randrange(1, 3), rng.randrange(1, 3),
+        good = Attention(config, rng.randrange(1 << 30), rng.randrange(1, 3), rng.randrange(1, 3),
                          bool(rng.randrange(2)))
-        words = bad_words(CONFIG, good.program, rng)
+        words = bad_words(config, good.program, rng)
         programs.append(Program(tuple(words), good.program.memory, good.program.outputs, WATCHDOG))
         answers.append(None)
         if number % EVERY == EVERY - 1:
@@ -38,9 +40,9 @@ def sequence(count: int, seed: int) -> tuple[list[Program], list[Attention | Non
     return programs, answers
 
 
-def run(name: str, programs: list[Program], timing: Timing, build_dir: object) -> list[Execution]:
+def run(config: Config, name: str, programs: list[Program], timing: Timing, build_dir: object) -> list[Execution]:
     machine = engine(name, build_dir if name != "myhdl" else None)
-    return machine.execute_all(programs, CONFIG, timing=timing, max_cycles=LONGEST * len(programs))
+    return machine.execute_all(programs, config, timing=timing, max_cycles=LONGEST * len(programs))
 
 
 def check(executions: list[Execution], answers: list[Attention | None]) -> None:
@@ -57,37 +59,41 @@ def build_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz")
 
 
+@BOTH
 @pytest.mark.parametrize("seed", [0, 1])
-def test_bad_programs_end_alike_in_myhdl_and_verilator(seed, build_dir):
-    programs, answers = sequence(100, seed)
+def test_bad_programs_end_alike_in_myhdl_and_verilator(config, seed, build_dir):
+    programs, answers = sequence(config, 100, seed)
     timing = Timing(read_latency=5, write_latency=9, stall_seed=None if seed == 0 else seed)
-    ours = run("myhdl", programs, timing, build_dir)
+    ours = run(config, "myhdl", programs, timing, build_dir)
     check(ours, answers)
     assert {e.state for e, a in zip(ours, answers, strict=True) if a is None} == {State.DONE, State.ERROR}
     assert len({e.error for e in ours}) >= 6
-    assert run("verilator", programs, timing, build_dir) == ours
+    assert run(config, "verilator", programs, timing, build_dir) == ours
 
 
-def test_bad_programs_end_alike_in_icarus(build_dir):
-    programs, answers = sequence(12, 7)
+@BOTH
+def test_bad_programs_end_alike_in_icarus(config, build_dir):
+    programs, answers = sequence(config, 12, 7)
     timing = Timing(stall_seed=5)
-    ours = run("myhdl", programs, timing, build_dir)
+    ours = run(config, "myhdl", programs, timing, build_dir)
     check(ours, answers)
-    assert run("icarus", programs, timing, build_dir) == ours
+    assert run(config, "icarus", programs, timing, build_dir) == ours
 
 
 @pytest.mark.slow
+@BOTH
 @pytest.mark.parametrize("seed", range(100, 110))
-def test_many_bad_programs_end(seed, build_dir):
-    programs, answers = sequence(1000, seed)
-    check(run("verilator", programs, Timing(stall_seed=seed), build_dir), answers)
+def test_many_bad_programs_end(config, seed, build_dir):
+    programs, answers = sequence(config, 1000, seed)
+    check(run(config, "verilator", programs, Timing(stall_seed=seed), build_dir), answers)
 
 
 @pytest.mark.slow
+@BOTH
 @pytest.mark.parametrize("seed", [200, 201])
-def test_many_bad_programs_end_alike(seed, build_dir):
-    programs, answers = sequence(1000, seed)
+def test_many_bad_programs_end_alike(config, seed, build_dir):
+    programs, answers = sequence(config, 1000, seed)
     timing = Timing(7, 3, stall_seed=seed)
-    ours = run("myhdl", programs, timing, build_dir)
+    ours = run(config, "myhdl", programs, timing, build_dir)
     check(ours, answers)
-    assert run("verilator", programs, timing, build_dir) == ours
+    assert run(config, "verilator", programs, timing, build_dir) == ours
