@@ -575,13 +575,14 @@ def state_scenario() -> Job:
             mood["quiet"] = not mood["quiet"]
             mood["watchdog"] = rng.choice((0, 1, 10, 10, 10))
         rare = 0.002 if mood["quiet"] else 0.05
+        decoded = rng.choice((1, 2, 3, 4, 5, 6, 10))
         return {"reset": int(cycle < 2 or rng.random() < 0.002), "stop": int(rng.random() < rare),
                 "progress": int(rng.random() < (0.0 if mood["quiet"] else 0.3)), "bus_busy": int(rng.random() < 0.6),
                 "next_number": rng.getrandbits(32), "control_activate": int(rng.random() < 0.2),
                 "control_clear": int(rng.random() < 0.02), "control_acknowledge": rng.choice((0, 0, 0, 1, 2, 3)),
                 "control_watchdog": mood["watchdog"],
                 **{f"{f}_fault_valid": int(rng.random() < rare) for f in FAULTS},
-                **{f"{f}_fault_code": code for f, code in zip(FAULTS, ((1, 2, 3, 4, 5, 6, 10)[cycle % 7], 7, 8), strict=True)},
+                **{f"{f}_fault_code": code for f, code in zip(FAULTS, (decoded, 7, 8), strict=True)},
                 **{f"{f}_fault_number": rng.getrandbits(32) for f in FAULTS}}
 
     def step(seen: Seen, starts: bool) -> None:
