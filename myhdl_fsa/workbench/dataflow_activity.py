@@ -244,14 +244,15 @@ def _of_wave(
     slot: int, wave: stream.Wave, times: Times, rows: Sequence[int]
 ) -> Iterator[tuple[str, int, Work]]:
     """Units, cycles and works of the wave of a slot."""
-    works = {Operation.QK: Work.SCORE, Operation.SUB: Work.SUBTRACT, Operation.SCALE: Work.SCALE,
-             Operation.EXP: Work.EXP2, Operation.PV: Work.SUM if wave.left == Left.ONE else Work.VALUE}
+    works = {Operation.QK: Work.SCORE, Operation.PASS: Work.SUBTRACT, Operation.SUB: Work.SUBTRACT,
+             Operation.SCALE: Work.SCALE, Operation.EXP: Work.EXP2,
+             Operation.PV: Work.SUM if wave.left == Left.ONE else Work.VALUE}
     work = works[wave.operation]
     if wave.left != Left.NONE:
         yield LEFT_EDGE, slot - 1, work
     for row in rows:
         yield pe_row(row), slot + times.hop * row, work
-    if wave.operation in (Operation.QK, Operation.SUB, Operation.PV):
+    if wave.operation in (Operation.QK, Operation.PASS, Operation.SUB, Operation.PV):
         yield DOWN, slot, work
     if wave.compare in (Compare.UPDATE, Compare.DIFF, Compare.SEND):
         yield COMPARATORS, slot + times.to_comparator, work
