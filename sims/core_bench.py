@@ -142,7 +142,7 @@ class CoreRun:
     def inner_iteration_cycles(self) -> float:
         """Cycles of one more K/V tile, as this run took them."""
         functions = [Function(step.function) for step in self.steps]
-        return measured_iteration(self.config, functions, self.issued, self.overlap)
+        return measured_iteration(self.config, functions, self.issued, self.overlap, self.cycles)
 
 
 def attention_run(

@@ -29,6 +29,7 @@ from myhdl_fsa.arithmetic.tensors import to_elem
 from myhdl_fsa.cli.convert import main as convert_main
 from myhdl_fsa.cli.sim import main
 from myhdl_fsa.config import PRESETS, Config, preset
+from myhdl_fsa.dataflows import attention_cycles
 from myhdl_fsa.engine import EngineResult, RunError
 from myhdl_fsa.kernel import assemble, attention_kernel
 from myhdl_fsa.program import Counters
@@ -46,8 +47,8 @@ class FakeEngine:
 
     name = "fake"
 
-    def __init__(self, flip=None, fail=None, before=None, says=None):
-        self.flip, self.fail, self.before, self.says = flip, fail, before, says
+    def __init__(self, flip=None, fail=None, before=None, says=None, flips=("fsa", "stream")):
+        self.flip, self.fail, self.before, self.says, self.flips = flip, fail, before, says, flips
 
     def run_attention(self, request, watch):
         self.timing, config = request.timing, request.config
@@ -58,6 +59,8 @@ class FakeEngine:
             watch.say(self.says)
         n = config.rows
         cycles = (len(q) // n) * ((len(k) // n) * (5 * n + 13) + 2 * n + 4 + 19) + 1
+        if config.dataflow == "stream":
+            cycles = (len(q) // n) * (len(k) // n) * (2 * n + 4) + 50
         if vcd is not None:
             assert vcd.suffix == ".vcd"
             vcd.write_text("$end\n")
@@ -68,12 +71,12 @@ class FakeEngine:
         for cycle in range(cycles):
             watch.report(cycle, cycles)
         output, steps = golden.attention(q, k, v, config, causal=request.causal, trace=True)
-        if self.flip is not None:
+        if self.flip is not None and config.dataflow in self.flips:
             output[self.flip] ^= 1
             steps["P"][self.flip] ^= 1
         traced = {name: steps[name] for name in ("S", "P")} if watch.trace else {}
         if request.top == "core":
-            return EngineResult(output, cycles, 5.0 * n + 13, traced)
+            return EngineResult(output, cycles, 5.0 * n + 13 if config.dataflow == "fsa" else 2.0 * n + 4, traced)
         return EngineResult(output, cycles, None, traced, counters=Counters(cycles, *range(2, 11)))
 
 
@@ -238,12 +241,12 @@ def test_json(fake, tmp_path):
     ok("--json", path, "--diff", "--seq-q", 8, "--seq-kv", 12, "--causal", "--reciprocal", "division")
     run = json.loads(path.read_text())
     assert list(run) == [
-        "config", "engine", "seq_q", "seq_kv", "causal", "reciprocal", "cycles", "inner_iteration_cycles",
+        "config", "engine", "seq_q", "seq_kv", "causal", "reciprocal", "dataflow", "cycles", "inner_iteration_cycles",
         "utilisation", "bit_exact", "errors", "counters", "errors_float64", "run",
     ]  # fmt: skip
     assert Config.from_dict(run["config"]) == preset("FSA4X4Fp16Config").replace(reciprocal="division")
     assert (run["engine"], run["seq_q"], run["seq_kv"], run["causal"]) == ("myhdl", 8, 12, True)
-    assert (run["reciprocal"], run["bit_exact"]) == ("division", True)
+    assert (run["reciprocal"], run["dataflow"], run["bit_exact"]) == ("division", "fsa", True)
     assert (run["cycles"], run["inner_iteration_cycles"]) == (261, None)
     assert run["counters"]["execution_time"] == 261
     # Causal leaves 1 + 2 of the 2 * 3 tile pairs.
@@ -752,6 +755,111 @@ def test_hardware_with_own_tensors(tmp_path, tensors):
     assert np.load(tmp_path / "o.npy").shape == (8, 4)
 
 
+# Dataflows
+
+
+@pytest.fixture
+def every_dataflow_on_the_device(monkeypatch):
+    monkeypatch.setattr(Config, "check_accelerator", lambda self: None)
+
+
+def test_a_dataflow_instead_of_the_configurations_own(tmp_path):
+    ok("--top", "core", "--dataflow", "stream", "--seq-kv", 8, "--json", tmp_path / "run.json")
+    run = json.loads((tmp_path / "run.json").read_text())
+    # the memories follow it
+    assert Config.from_dict(run["config"]) == preset("FSA4X4Fp16Config").replace(dataflow="stream")
+    assert (run["dataflow"], run["cycles"], run["inner_iteration_cycles"]) == (
+        "stream", attention_cycles(preset("FSA4X4Fp16Config").replace(dataflow="stream"), 1, 2), 12.0)
+    ok("--top", "core", "--config", "STREAM4X4Fp16Config", "--dataflow", "fsa", "--json", tmp_path / "run.json")
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["dataflow"], run["reciprocal"], run["inner_iteration_cycles"]) == ("fsa", "division", 33.0)
+
+
+def test_compare_prints_dataflows_side_by_side(fake):
+    assert ok("--compare", "fsa,stream", "--top", "core", "--seq-q", 8) == (
+        "                               fsa  stream\n"
+        "Cycles                         129      74\n"
+        "Cycles per inner iteration    33.0    12.0\n"
+        "Matmul utilisation          12.4 %  21.6 %\n"
+        "Speedup over fsa              1.00    1.74\n"
+        "fsa, stream and the golden model are equal bit for bit (32 values)\n"
+    )
+
+
+def test_compare_on_the_device_has_its_counters(fake, every_dataflow_on_the_device):
+    assert ok("--compare", "stream, fsa") == (
+        "                     stream     fsa\n"
+        "Cycles                   62      65\n"
+        "Matmul utilisation   12.9 %  12.3 %\n"
+        "Max bubble cycles         2       2\n"
+        "Max active cycles         3       3\n"
+        "DMA active cycles         4       4\n"
+        "Speedup over stream    1.00    0.95\n"
+        "stream, fsa and the golden model are equal bit for bit (16 values)\n"
+    )
+
+
+def test_compare_names_the_first_difference(fake, tmp_path):
+    fake(flip=(1, 2), flips="stream")
+    result = fsa_sim("--compare", "fsa,stream", "--top", "core", "--json", tmp_path / "run.json")
+    assert (result.exit_code, result.stderr) == (1, "")
+    with_golden, between, equal = result.stdout.splitlines()[-3:]
+    found = re.fullmatch(r"stream differs from the golden model in 1 of 16 values, first at \[1, 2\]: "
+                         r"stream ([0-9a-f]{8}) \(.*\), golden ([0-9a-f]{8}) \(.*\)", with_golden)
+    assert int(found[1], 16) ^ int(found[2], 16) == 1
+    assert between.startswith("stream differs from fsa in 1 of 16 values, first at [1, 2]: stream ")
+    assert f", fsa {found[2]} (" in between
+    assert equal == "fsa equals the golden model bit for bit (16 values)"
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["bit_exact"], [one["bit_exact"] for one in run["dataflows"].values()]) == (False, [True, False])
+    assert "stream differs from the golden" in refused("--compare", "fsa,stream", "--top", "core", "--quiet", status=1)
+
+
+def test_compare_sees_dataflows_that_err_alike(fake):
+    fake(flip=(0, 0))
+    result = fsa_sim("--compare", "fsa,stream", "--top", "core")
+    assert result.exit_code == 1
+    assert [line.split(" (")[0].split(", ")[0] for line in result.stdout.splitlines()[-3:]] == [
+        "fsa differs from the golden model in 1 of 16 values", "stream differs from the golden model in 1 of 16 values",
+        "stream equals fsa bit for bit"]
+
+
+def test_json_of_a_comparison(fake, every_dataflow_on_the_device, tmp_path, tensors):
+    ok("--compare", "stream,fsa", *flat(tensors), "--causal", "--reciprocal", "division", "--json",
+       tmp_path / "run.json")
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert list(run) == ["config", "engine", "seq_q", "seq_kv", "causal", "reciprocal", "dataflows", "bit_exact", "run"]
+    config = Config.from_dict(run["config"])
+    assert config == preset("FSA4X4Fp16Config").replace(reciprocal="division")
+    assert (run["engine"], run["seq_q"], run["seq_kv"], run["causal"], run["bit_exact"]) == ("myhdl", 8, 4, True, True)
+    assert list(run["dataflows"]) == ["stream", "fsa"]
+    assert run["dataflows"]["fsa"] == {
+        "cycles": 129, "inner_iteration_cycles": None, "utilisation": 16 / 129, "speedup": 74 / 129, "bit_exact": True,
+        "counters": Counters(129, *range(2, 11)).to_dict()}
+    assert run["run"]["options"]["--compare"] == "stream,fsa"
+    bits = [np.load(path).view(np.uint16) for path in tensors.values()]
+    for name, program in run["run"]["program"].items():
+        words = np.array(attention_kernel(*bits, config.replace(dataflow=name), causal=True).words, "<u4")
+        assert program == {"words": len(words), "sha256": hashlib.sha256(words.tobytes()).hexdigest()}
+
+
+def test_a_comparison_that_reaches_the_cycle_limit_says_in_which_dataflow(fake):
+    assert refused("--compare", "fsa,stream", "--top", "core", "--max-cycles", 64, status=1).startswith(
+        "fsa-sim: error: fsa: cycle limit of 64 reached")
+    assert refused("--compare", "stream,fsa", "--top", "core", "--max-cycles", 61, status=1).startswith(
+        "fsa-sim: error: stream: cycle limit of 61 reached")
+
+
+@pytest.mark.parametrize("config", ["FSA4X4Fp16Config", "STREAM4X4Bf16Config"])
+def test_compare_with_the_hardware(tmp_path, config):
+    ok("--compare", "fsa,stream", "--top", "core", "--config", config, "--causal", "--seq-q", 8, "--seq-kv", 8,
+       "--json", tmp_path / "run.json")
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["bit_exact"] is True
+    assert {name: one["cycles"] for name, one in run["dataflows"].items()} == {
+        name: attention_cycles(preset(config).replace(dataflow=name), 2, 2, causal=True) for name in ("fsa", "stream")}
+
+
 # Standard output as a file
 
 
@@ -871,6 +979,8 @@ def figures(document):
     ("--seed", 5, "--distribution", "fa3", "--causal", "--mem-latency", "9,3", "--mem-bandwidth", "1/3",
      "--mem-stall", 7, "--push-interval", 4, "--reciprocal", "division", "--diff"),
     ("--top", "core", "--seq_kv", 8),
+    ("--top", "core", "--dataflow", "stream", "--reciprocal", "division"),
+    ("--top", "core", "--compare", "stream,fsa", "--seed", 4),
     ("--diff-only", "--config", "FSA8X8Bf16Config"),
 ])
 def test_a_run_is_repeated_from_its_json(tmp_path, args):

@@ -42,6 +42,15 @@ def test_a_file_is_named_once_with_its_own_field(command, content, says, tmp_pat
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+def test_a_dataflow_that_the_file_has_no_room_for(command, tmp_path):
+    path = tmp_path / "small.json"
+    path.write_text('{"spad_size": 96}')
+    says = "spad_size = 96: the stream dataflow needs at least 128: two Q tiles, one K and one V tile"
+    assert refused(command, "--config", path, "--top", "core", "--dataflow", "stream") == (
+        f"--dataflow stream: --config {path}: {says}")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_preset_in_the_wrong_case(command):
     assert refused(command, "--config", "fsa4x4fp16config").startswith(
         "--config fsa4x4fp16config: is unknown: did you mean 'FSA4X4Fp16Config'? Known are FSA4X4Fp16Config, ")

@@ -37,7 +37,8 @@ CASES = {
     "--seq-q": ["8"], "--seq-kv": ["12"], "--seed": ["3"], "--distribution": ["fa3"], "--q": ["in/q.npy"],
     "--k": ["in/k.npy"], "--v": ["in/v.npy"], "--causal": [None], "--out": ["o.npy"], "--program": ["in/p.bin"],
     "--load": [f"{BASE}=in/load.npy"], "--dump": [f"{BASE}:8=dumped"], "--config": ["in/c.json"],
-    "--reciprocal": ["division"], "--top": ["core"], "--engine": ["golden", "verilator", "icarus"],
+    "--reciprocal": ["division"], "--dataflow": ["stream"], "--compare": ["fsa,stream"], "--top": ["core"],
+    "--engine": ["golden", "verilator", "icarus"],
     "--build-dir": ["builds"], "--max-cycles": ["100000"], "--mem-latency": ["5"], "--mem-bandwidth": ["1/2"],
     "--mem-stall": ["5"], "--push-interval": ["7"], "--diff": [None], "--diff-verbose": [None], "--diff-only": [None],
     "--lockstep": ["icarus"], "--json": ["run.json"], "--dump-asm": ["p.s"], "--vcd": ["w.vcd", "w.fst"],
@@ -47,7 +48,7 @@ CASES = {
 OWN = {"--q", "--k", "--v"}
 # Accepted, though one of the two changes nothing: it asks for what the other does anyway, or is only checked.
 WITHOUT_EFFECT = {
-    ("--diff", "--diff-verbose"), ("--diff-only", "--engine golden"),
+    ("--diff", "--diff-verbose"), ("--diff-only", "--engine golden"), ("--diff", "--compare fsa,stream"),
     *((length, own) for length in ("--seq-q", "--seq-kv") for own in OWN),
 }
 
@@ -245,6 +246,16 @@ def test_what_an_option_needs_is_said(recorded, row):
     ("--wave-from 9", "--wave-from 9: needs --vcd"),
     ("--mem_stall 3 --top core", "--mem_stall 3: --top core has no instructions and no memory: "
                                  "needs --top accelerator"),
+    ("--compare fsa,stream --vcd a.vcd", "--vcd a.vcd: is about one dataflow: cannot go with --compare fsa,stream"),
+    ("--compare stream,fsa --dataflow stream", "--dataflow stream: is about one dataflow: cannot go with "
+                                               "--compare stream,fsa"),
+    ("--compare fsa,stream --engine golden", "--compare fsa,stream: --engine golden simulates no hardware: "
+                                             "needs --engine myhdl, verilator or icarus"),
+    ("--dataflow stream --diff-only", "--dataflow stream: --diff-only runs no dataflow: leave one of them out, "
+                                      "or add --lockstep, or add --dump-asm, or add --program"),
+    *((f"--compare {value}", f"--compare {value}: must be two or more of 'fsa', 'stream', each once, with commas "
+       "between them") for value in ("fsa", "fsa,fsa", "fsa,waves", "fsa,", "fsa,stream,fsa")),
+    ("--dataflow waves", "--dataflow waves: must be one of 'fsa', 'stream'"),
     ("--seed 1e3", "--seed 1e3: must be an integer from 0 to 4294967295"),
     ("--seq_q four", "--seq_q four: must be an integer"),
     ("--max_cycles=-1", "--max_cycles -1: must be an integer from 1"),

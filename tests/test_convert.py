@@ -151,6 +151,14 @@ def test_the_configuration_goes_along(converted, tmp_path):
     assert fields == config.to_dict()
 
 
+def test_a_dataflow_instead_of_the_configurations_own(tmp_path):
+    ok("--top", "pe", "--dataflow", "stream", "--reciprocal", "division", "--json", tmp_path / "c.json",
+       "--out", tmp_path / "out")
+    config = PRESETS[NAME].replace(dataflow="stream", reciprocal="division")
+    assert Config.from_json((tmp_path / "c.json").read_text()) == config
+    assert (tmp_path / "out" / "pe.v").read_text() == verilog_modules(config, "pe")["pe"]
+
+
 def test_a_configuration_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.json").write_text(json.dumps({"sa_rows": 8, "sa_cols": 8, "e_type": "bf16", "name": "two\nlines `\\"}))

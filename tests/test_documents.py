@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from myhdl_fsa import golden
 from myhdl_fsa.arithmetic.rounding import max_finite, min_normal
 from myhdl_fsa.config import PRESETS, Config, parse_format, preset
-from myhdl_fsa.dataflows import attention_cycles
+from myhdl_fsa.dataflows import attention_cycles, iteration_cycles
 from myhdl_fsa.dataflows.fsa.control import PE_SIGNALS, Accumulator, Comparator, Constant
 from myhdl_fsa.dataflows.fsa.plan import Accumulate, AccumulatorRead, Compare, Direction, Flow, ScratchpadRead
 from myhdl_fsa.dataflows.fsa.plans import attention_score, plans
@@ -31,6 +32,8 @@ from myhdl_fsa.frontend.registers import WATCHDOG_CYCLES, Register
 from myhdl_fsa.isa import KIND, SEMAPHORE_VALUES, SEMAPHORES, WORD_WIDTH, Dma, Fence, Matrix, decode
 from myhdl_fsa.kernel import assemble, attention_kernel, disassemble
 from myhdl_fsa.program import Counters, ErrorCode
+from myhdl_fsa.workbench import timetable_drawing
+from myhdl_fsa.workbench.dataflow_activity import Work, pe_row, slots, steady_state, waits
 from myhdl_fsa.workbench.metrics import error_metrics, to_float32, torch_attention
 from myhdl_fsa.workbench.workload import generate
 
@@ -44,11 +47,11 @@ def slug(heading):
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-def sections():
+def sections(text):
     """Lines below each heading, up to the next heading of any level."""
     found, code = {}, False
     lines = found.setdefault("", [])
-    for line in TEXT.splitlines():
+    for line in text.splitlines():
         code ^= line.startswith("```")
         heading = None if code else re.fullmatch(r"#+ (.*)", line)
         if heading:
@@ -59,13 +62,13 @@ def sections():
     return found
 
 
-SECTIONS = sections()
+SECTIONS = sections(TEXT)
 
 
-def tables(heading):
+def tables(heading, document=SECTIONS):
     """The tables of a section: for each a list of rows, a row being a dict of cells by column."""
     found, columns = [], None
-    for line in SECTIONS[heading]:
+    for line in document[heading]:
         if not line.startswith("|"):
             columns = None
             continue
@@ -86,9 +89,9 @@ def table(heading):
     return only
 
 
-def code(heading, number=0):
+def code(heading, number=0, document=SECTIONS):
     """The lines of a fenced block."""
-    blocks = "\n".join(SECTIONS[heading]).split("```")[1::2]
+    blocks = "\n".join(document[heading]).split("```")[1::2]
     return blocks[number].strip("\n").splitlines()
 
 
@@ -477,3 +480,79 @@ def test_configuration_names():
              for pattern in re.findall(r"FSA<N>X<N>\w+", text)}
     assert names == {name for name, config in PRESETS.items() if config.dataflow == "fsa"}
     assert {config.acc for config in PRESETS.values()} == {FP32}
+
+
+# docs/dataflows.md.
+
+DATAFLOWS_PATH = PATH.parent / "dataflows.md"
+DATAFLOWS_TEXT = DATAFLOWS_PATH.read_text()
+DATAFLOWS = sections(DATAFLOWS_TEXT)
+
+
+def one_row(n, dataflow, **fields):
+    """A machine, and how often row 0 does what in an iteration."""
+    config = Config(rows=n, dataflow=dataflow, **fields)
+    period = iteration_cycles(config)
+    works = [item.work for item in steady_state(config, 0, period, [0]) if item.unit == pe_row(0)]
+    return config, {work: works.count(work) for work in Work}
+
+
+def test_links_between_the_pages_of_the_dataflows():
+    anchors = {slug(heading) for heading in SECTIONS}
+    links = re.findall(r"\]\(([^)]+)\)", DATAFLOWS_TEXT)
+    assert {"specification.md#3-dataflow", "stream.md", "dataflows.svg"} <= set(links)
+    for link in links:
+        path, _, anchor = link.partition("#")
+        assert (PATH.parent / path).exists(), link
+        assert not anchor or (path == PATH.name and anchor in anchors), link
+    assert "](dataflows.md)" in (PATH.parent / "stream.md").read_text()
+    assert "](dataflows.md)" in TEXT
+
+
+def test_the_drawings_of_the_dataflows_are_those_of_the_plans():
+    for number, dataflow in enumerate(("fsa", "stream")):
+        shown = code("The timetables, cycle by cycle", number, DATAFLOWS)
+        assert shown == timetable_drawing.text(Config(rows=4, dataflow=dataflow)).splitlines()
+    figure = timetable_drawing.svg()
+    assert (PATH.parent / "dataflows.svg").read_text() == figure
+    ElementTree.fromstring(figure)
+    for dataflow, formula in (("fsa", "5N+13 = 33"), ("stream", "2N+4 = 12")):
+        assert f"{dataflow}: an iteration every {formula} cycles" in figure
+
+
+def test_the_letters_of_the_drawings():
+    letters = [row["letter"] for row in tables("The timetables, cycle by cycle", DATAFLOWS)[0]]
+    assert letters == [work.value for work in Work]
+
+
+@pytest.mark.parametrize(("n", "pieces"), [(4, 8), (5, 4), (16, 8)])
+def test_where_the_cycles_of_an_iteration_go(n, pieces):
+    rows = tables("Where the cycles go", DATAFLOWS)[0]
+    counted = {}
+    for dataflow in ("fsa", "stream"):
+        config, works = one_row(n, dataflow, exp2_pieces=pieces)
+        idle = waits(config) if dataflow == "fsa" else dict.fromkeys(("turn", "drain", "query", "rise"), 0)
+        assert sum(idle.values()) == slots(config).idle
+        assert works[Work.QUERY] == idle["query"]
+        counted[dataflow] = [
+            works[Work.SCORE], idle["turn"], works[Work.SUBTRACT], works[Work.SCALE], works[Work.EXP2], works[Work.SUM],
+            works[Work.VALUE], idle["drain"], idle["query"], idle["rise"], iteration_cycles(config)]
+    for column, numbers in counted.items():
+        # the formulas are those of a plan table, which has R for N
+        assert [number(row[column].replace("N", "R"), config) for row in rows] == numbers
+        assert sum(numbers[:-1]) == numbers[-1]
+
+
+def test_how_many_multipliers_are_idle():
+    rows = tables("Where the cycles go", DATAFLOWS)[1]
+    assert {row["dataflow"] for row in rows} == {"fsa", "stream"}
+    for row in rows:
+        config = Config(rows=int(row["N"]), dataflow=row["dataflow"])
+        found = slots(config)
+        shown = [int(row[name]) for name in ("cycles", "for products", "for the softmax", "dropped", "idle")]
+        assert shown == [found.cycles, found.products, found.softmax, found.dropped, found.idle]
+        assert sum(shown[1:]) == shown[0] == iteration_cycles(config)
+        assert row["for products, of all"] == f"{100 * shown[1] / shown[0]:.1f} %"
+        assert slots(config, config.rows - 1) == found
+    alone = [attention_cycles(Config(rows=4, dataflow=dataflow), 1, 1) for dataflow in ("fsa", "stream")]
+    assert "one tile pair alone takes {} cycles in `fsa` and {} in `stream`".format(*alone) in DATAFLOWS_TEXT

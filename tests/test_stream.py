@@ -119,6 +119,7 @@ def test_total_cycles(n, tiles_q, tiles_kv):
     run = attend(machine(n, tiles_kv), tiles_q, tiles_kv)
     assert run.cycles == tiles_q * tiles_kv * (2 * n + 4) + 6 * n + 5 + max(0, 16 - n) + QUEUE_CYCLES
     assert run.cycles == attention_cycles(run.config, tiles_q, tiles_kv)
+    assert run.inner_iteration_cycles() == 2 * n + 4
 
 
 @pytest.mark.parametrize(("n", "tiles_q", "tiles_kv"), [(4, 1, 2), (8, 2, 3), (8, 3, 2), (16, 2, 2)])

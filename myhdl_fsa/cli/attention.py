@@ -22,7 +22,7 @@ from myhdl_fsa.workbench import metrics, report
 from myhdl_fsa.workbench.metrics import Errors
 from myhdl_fsa.workbench.workload import Workload, WorkloadError, default_seq, generate, load
 
-__all__ = ["run_attention"]
+__all__ = ["kernel_of", "run_attention", "simulated", "tensors_record", "workload"]
 
 if TYPE_CHECKING:
     from myhdl_fsa.kernel.context import Kernel
@@ -51,17 +51,15 @@ class _Outcome:
 
 def run_attention(options: Options, config: Config, recorder: Recorder) -> int:
     """Runs attention as the options say. Gives the exit status; raises click.ClickException of one line."""
-    work = _workload(options, config)
-    if work.not_finite.count:
-        warn(options, work.not_finite.warning(config.elem))
-    kernel = _kernel(options, config, work)
+    work = workload(options, config)
+    kernel = kernel_of(options, config, work)
     try:
         stepped = None if options.lockstep is None else _lockstep(options, config, work, kernel)
         if kernel is not None and options.dump_asm is not None:
             from myhdl_fsa.kernel.assembly import disassemble
 
             write_output(spelled("--dump-asm"), options.dump_asm, disassemble(kernel.words).encode())
-        result = _simulate(options, config, work)
+        result = simulated(options, config, work)
         golden = engine("golden").attention(
             work.q, work.k, work.v, config, causal=options.causal, trace=options.diff_verbose
         ) if options.compares else None
@@ -69,6 +67,14 @@ def run_attention(options: Options, config: Config, recorder: Recorder) -> int:
         raise click.ClickException(str(error)) from None
     name = "golden" if options.engine_used == "golden" else "FSA"
     return _report(options, config, work, recorder, _Outcome(name, kernel, stepped, result, golden))
+
+
+def workload(options: Options, config: Config) -> Workload:
+    """The tensors of the command line, with a warning of those that are not finite. Raises click.UsageError."""
+    work = _workload(options, config)
+    if work.not_finite.count:
+        warn(options, work.not_finite.warning(config.elem))
+    return work
 
 
 def _workload(options: Options, config: Config) -> Workload:
@@ -86,7 +92,7 @@ def _workload(options: Options, config: Config) -> Workload:
     return work
 
 
-def _kernel(options: Options, config: Config, work: Workload) -> Kernel | None:
+def kernel_of(options: Options, config: Config, work: Workload) -> Kernel | None:
     """Attention as a program, where one is asked for, compared or recorded.
 
     Raises click.ClickException for tensors that memory does not hold.
@@ -114,7 +120,8 @@ def _lockstep(options: Options, config: Config, work: Workload, kernel: Kernel |
                     max_cycles=options.max_cycles, message=messages(options))
 
 
-def _simulate(options: Options, config: Config, work: Workload) -> EngineResult:
+def simulated(options: Options, config: Config, work: Workload) -> EngineResult:
+    """What the engine gives. Raises RunError, and click.ClickException for tensors that memory does not hold."""
     from myhdl_fsa.kernel.errors import KernelError
 
     machine = engine(options.engine_used, options.build_dir)
@@ -171,7 +178,7 @@ def _report(options: Options, config: Config, work: Workload, recorder: Recorder
             errors=torch_errors,
             errors_float64=float64_errors,
             run=recorder.record(
-                None if outcome.kernel is None else outcome.kernel.words, _tensors(options, work),
+                None if outcome.kernel is None else outcome.kernel.words, tensors_record(options, work),
                 (work.seq_q, work.seq_kv),
             ),
         ))
@@ -191,7 +198,7 @@ def _errors(
             {name: metrics.error_metrics(output, float64) for name, output in outputs.items()})
 
 
-def _tensors(options: Options, work: Workload) -> dict[str, object]:
+def tensors_record(options: Options, work: Workload) -> dict[str, object]:
     """``tensors`` of the run's record."""
     unusual = asdict(work.not_finite)
     del unusual["values"]

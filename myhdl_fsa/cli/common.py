@@ -23,11 +23,13 @@ __all__ = [
     "DEFAULT_CONFIG",
     "FILE",
     "STANDARD_OUTPUT",
+    "check_accelerator",
     "check_output",
     "config_usage",
     "is_config_file",
     "is_standard_output",
     "load_config",
+    "with_dataflow",
     "write_output",
 ]
 
@@ -55,15 +57,44 @@ def load_config(name: str, reciprocal: str | None) -> Config:
         raise config_usage(name, error) from None
 
 
-def config_usage(name: str, error: ConfigError) -> click.UsageError:
-    """What is wrong with the configuration of ``--config``, in one line that names it once."""
+def with_dataflow(name: str, config: Config, dataflow: str | None, option: str | None) -> Config:
+    """The configuration of ``--config`` with another dataflow; None leaves its own.
+
+    ``option`` is what asks for it, as ``--dataflow stream``. Raises click.UsageError of one line that begins with it.
+    """
+    if dataflow is None:
+        return config
+    try:
+        if is_config_file(name):  # an error then has the file's names and units
+            return Config.from_dict({**config.to_dict(), "dataflow": dataflow})
+        return config.replace(dataflow=dataflow)
+    except ConfigError as error:
+        raise config_usage(name, error, option) from None
+
+
+def check_accelerator(name: str, config: Config, option: str | None = None) -> None:
+    """Raises click.UsageError where only the bare core can be what ``config``, that of ``--config``, says.
+
+    ``option`` is as in ``with_dataflow``, None where the dataflow is the configuration's own.
+    """
+    try:
+        config.check_accelerator()
+    except ConfigError as error:
+        raise config_usage(name, error, option) from None
+
+
+def config_usage(name: str, error: ConfigError, option: str | None = None) -> click.UsageError:
+    """What is wrong with the configuration of ``--config``, in one line that names it once.
+
+    An ``option`` that changes the configuration comes first in it.
+    """
     said = str(error)
     for begin in (f"configuration file {printable(name)}: ", "configuration file: ", "configuration: ",
                   f"configuration {name!r} "):
         said = said.removeprefix(begin)
     if name not in PRESETS and not is_config_file(name) and Path(name).is_file():
         said = f"is no configuration known by name; a file must be named .json, or have its folder before it (./{name})"
-    return click.UsageError(f"--config {name}: {said}")
+    return click.UsageError(f"{'' if option is None else f'{option}: '}--config {name}: {said}")
 
 
 def is_standard_output(path: Path | None) -> bool:

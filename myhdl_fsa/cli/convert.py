@@ -16,14 +16,15 @@ from myhdl_fsa.cli.common import (
     CONTEXT,
     DEFAULT_CONFIG,
     FILE,
+    check_accelerator,
     check_output,
-    config_usage,
     is_config_file,
     is_standard_output,
     load_config,
+    with_dataflow,
     write_output,
 )
-from myhdl_fsa.config import PRESETS, RECIPROCALS, Config, ConfigError
+from myhdl_fsa.config import DATAFLOWS, PRESETS, RECIPROCALS, Config
 from myhdl_fsa.workbench.files import OutputError
 
 __all__ = ["CHECKED_WHOLE", "Conversion", "Options", "instance_counts", "main"]
@@ -42,12 +43,18 @@ class Options:
 
     config: str
     reciprocal: str | None
+    dataflow: str | None
     top: str
     out: Path | None
     json: Path | None
     testbench: bool
     check: bool
     quiet: bool
+
+    @property
+    def dataflow_option(self) -> str | None:
+        """--dataflow with its value, for errors; None where it was not given."""
+        return None if self.dataflow is None else f"--dataflow {self.dataflow}"
 
     @property
     def prints(self) -> bool:
@@ -102,6 +109,7 @@ def _schema(context: click.Context, parameter: click.Parameter, wanted: bool) ->
 @click.option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json",
               help="A known configuration, or a file of its fields.")
 @click.option("--reciprocal", type=click.Choice(RECIPROCALS), help="Instead of the configuration's own.")
+@click.option("--dataflow", type=click.Choice(DATAFLOWS), help="Instead of the configuration's own.")
 @click.option("--top", default="accelerator", metavar="NAME",
               help="What to convert, with all it instantiates; see --list.")
 @click.option("--out", type=FILE, metavar="DIR", help="The folder to write to.  [default: build/<configuration>]")
@@ -120,6 +128,7 @@ def main(**given: object) -> int:
     options = Options(**given)  # type: ignore[arg-type]
     start = time.perf_counter()
     config = load_config(options.config, options.reciprocal)
+    config = with_dataflow(options.config, config, options.dataflow, options.dataflow_option)
     name = Path(options.config).stem if is_config_file(options.config) else options.config
     folder = Path("build") / name if options.out is None else options.out
     _check_options(options, config, folder)
@@ -153,10 +162,7 @@ def _check_options(options: Options, config: Config, folder: Path) -> None:
     if options.top not in TOPS:
         raise click.UsageError(f"--top {options.top}: unknown: known are {', '.join(TOPS)}")
     if options.top not in IN_CORE:
-        try:
-            config.check_accelerator()
-        except ConfigError as error:
-            raise config_usage(options.config, error) from None
+        check_accelerator(options.config, config, options.dataflow_option)
     if options.json is not None:
         if folder.exists() or not _same(options.json.parent, folder):  # it may be in the folder that this run makes
             check_output("--json", options.json)

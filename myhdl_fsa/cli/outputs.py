@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,15 +120,24 @@ class Recorder:
                 raise click.UsageError(f"{one[0]} {one[1]}: cannot read: {error.strerror or error}") from None
 
     def record(
-        self, words: Sequence[int] | None, tensors: dict[str, Any] | None = None, lengths: tuple[int, int] | None = None
+        self, words: Sequence[int] | Mapping[str, Sequence[int]] | None, tensors: dict[str, Any] | None = None,
+        lengths: tuple[int, int] | None = None,
     ) -> RunRecord:
-        """The record of the run that ends now; ``lengths`` are its queries and keys."""
+        """The record of the run that ends now.
+
+        ``words`` are its program's, or those of several by dataflow; ``lengths`` are its queries and keys.
+        """
         from myhdl_fsa.workbench import record
 
         options, effective = self._options, options_in_effect()
         if lengths is not None:
             found = {"--seq-q": str(lengths[0]), "--seq-kv": str(lengths[1])}
             effective = {**found, **effective, **found}
+        program = None
+        if isinstance(words, Mapping):
+            program = {name: record.program_dict(one) for name, one in words.items()}
+        elif words is not None:
+            program = record.program_dict(words)
         return record.RunRecord(
             versions=record.versions(),
             tools=record.tool_versions([options.engine_used, options.lockstep]),
@@ -136,6 +145,6 @@ class Recorder:
             inputs=self._inputs,
             tensors=tensors,
             timing=record.timing_dict(options.timing) if options.runs_device else None,
-            program=None if words is None else record.program_dict(words),
+            program=program,
             wall_seconds=round(time.perf_counter() - self._start, 6),
         )

@@ -12,8 +12,8 @@ import click
 from myhdl_fsa.cli.command import Groups, option
 from myhdl_fsa.cli.common import DEFAULT_CONFIG, FILE, is_standard_output
 from myhdl_fsa.cli.constraints import Alone, Constraint, Excludes, Lacks, Needs, Together
-from myhdl_fsa.cli.types import Bandwidth, Dump, DumpType, Integer, Latency, Load, LoadType, OneOf, OutputFile
-from myhdl_fsa.config import PRESETS, RECIPROCALS
+from myhdl_fsa.cli.types import Bandwidth, Dump, DumpType, Integer, Latency, Load, LoadType, OneOf, OutputFile, Several
+from myhdl_fsa.config import DATAFLOWS, PRESETS, RECIPROCALS
 from myhdl_fsa.engine import BUILDING_ENGINES, ENGINES, FST_ENGINES
 from myhdl_fsa.program import Timing
 from myhdl_fsa.workbench.workload import DISTRIBUTIONS
@@ -53,6 +53,7 @@ GROUPS: Groups = {
         option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json", shell_complete=_presets,
                help="A known configuration, or a file of its fields."),
         option("--reciprocal", type=OneOf(RECIPROCALS), help="Instead of the configuration's own."),
+        option("--dataflow", type=OneOf(DATAFLOWS), help="Instead of the configuration's own."),
         option("--top", type=OneOf(TOPS), default="accelerator",
                help="Simulate the whole device: instructions, DMA and AXI4 memory; or the bare core, fed directly."),
         option("--engine", type=OneOf(ENGINES), default="myhdl",
@@ -76,6 +77,8 @@ GROUPS: Groups = {
                "that --program leaves."),
         option("--diff-verbose", is_flag=True, help="And print every intermediate in hex and float."),
         option("--diff-only", is_flag=True, help="Only the golden model, against torch."),
+        option("--compare", type=Several(DATAFLOWS, "DATAFLOW"), help="Run attention on the same tensors in each of "
+               "these dataflows, and print their cycles side by side, and whether all bits are equal."),
         option("--lockstep", type=OneOf(("icarus", "verilator")),
                help="First compare every output and register of the MyHDL model with the Verilog, every cycle."),
     ),
@@ -101,17 +104,20 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     Alone("--clear-cache", "--build-dir, --quiet"),
     Lacks("--top core", "has no instructions and no memory", f"{_PACE}, --dump-asm, --program"),
     Needs("--load, --dump", "--program"),
-    Excludes("--seq-q, --seq-kv, --seed, --distribution, --q, --k, --v, --causal, --out, --diff-verbose, --diff-only",
-             "attention", "--program"),
+    Excludes("--seq-q, --seq-kv, --seed, --distribution, --q, --k, --v, --causal, --out, --diff-verbose, --diff-only, "
+             "--compare", "attention", "--program"),
     Excludes("--seed, --distribution", "generated tensors", "--q, --k, --v"),
     Together("--q, --k, --v"),
+    Excludes("--dataflow, --out, --diff-verbose, --lockstep, --dump-asm, --vcd", "one dataflow", "--compare"),
     Lacks("--diff-only", "runs the golden model alone", f"--engine {_NOT_GOLDEN}"),
     Lacks(_GOLDEN, "compares nothing", "--diff"),
     Lacks("--engine golden", "compares nothing", "--diff-verbose", unless="--diff-only"),
     Lacks(_GOLDEN, "has no waveform", "--vcd"),
     Needs("--wave-from, --wave-to", "--vcd"),
     Lacks(_GOLDEN, "has no clock", f"{_PACE}, --max-cycles", unless="--lockstep"),
+    Lacks(_GOLDEN, "simulates no hardware", "--compare"),
     Lacks(_GOLDEN, "simulates no hardware", "--top core", unless="--lockstep"),
+    Lacks(_GOLDEN, "runs no dataflow", "--dataflow", unless="--lockstep, --dump-asm, --program"),
     Lacks(f"--diff-only, --engine {_NOT_BUILDING}", "builds nothing", "--build-dir",
           unless="--lockstep, --clear-cache"),
     Lacks(f"--engine {_NOT_FST}", "writes no FST", "--vcd *.fst", or_else="or a name that ends in .vcd"),
@@ -133,9 +139,11 @@ class Options:
     out: Path | None
     config: str
     reciprocal: str | None
+    dataflow: str | None
     causal: bool
     engine: str
     build_dir: Path | None
+    compare: tuple[str, ...] | None
     lockstep: str | None
     diff: bool
     diff_verbose: bool

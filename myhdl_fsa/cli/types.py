@@ -26,6 +26,7 @@ __all__ = [
     "OneOf",
     "OutputFile",
     "ReadWrite",
+    "Several",
     "output_path",
 ]
 
@@ -65,6 +66,23 @@ class OneOf(click.Choice[str]):
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
         """What is allowed."""
         return f"{shortened(str(value))}: must be one of {', '.join(map(repr, self.choices))}"
+
+
+class Several(click.ParamType):
+    """Two or more of some words, each once, with commas between them."""
+
+    def __init__(self, choices: Iterable[str], name: str) -> None:
+        self.choices, self.name = list(choices), f"{name},{name}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """The words, in their order."""
+        if isinstance(value, tuple):
+            return value
+        words = tuple(word.strip() for word in value.split(","))
+        if len(words) < 2 or len(set(words)) < len(words) or not set(words) <= set(self.choices):
+            _refuse(self, value, f"two or more of {', '.join(map(repr, self.choices))}, each once, with commas between "
+                    "them", param, ctx)
+        return words
 
 
 class ReadWrite(click.ParamType):

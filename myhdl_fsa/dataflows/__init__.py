@@ -51,12 +51,13 @@ def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bo
     return cycles
 
 
-def measured_iteration(config: Config, functions: Sequence[Function], issued: Sequence[int], overlap: Sequence[int]
-                       ) -> float:
-    """``iteration_cycles`` as a run of attention on the bare core took them.
+def measured_iteration(
+    config: Config, functions: Sequence[Function], issued: Sequence[int], overlap: Sequence[int], total: int
+) -> float:
+    """``iteration_cycles`` as a run of attention on the bare core took them, averaged.
 
     Per matrix instruction its function, the cycle in which it was accepted, and the first cycle after its own in which
-    the next one could have been.
+    the next one could have been; and the cycles of the whole run.
     """
-    cycles: float = part(config, "times").measured_iteration(config, functions, issued, overlap)
+    cycles: float = part(config, "times").measured_iteration(config, functions, issued, overlap, total)
     return cycles

@@ -64,8 +64,8 @@ class RunRecord:
     timing: dict[str, Any] | None
     """of the device's memory and host: cycles, and beats a cycle as fractions; null where no device is simulated"""
     program: dict[str, Any] | None
-    """``words``, their count, and ``sha256``, of the instruction words as little-endian 32-bit numbers; null where no
-    program runs"""
+    """``words``, their count, and ``sha256``, of the instruction words as little-endian 32-bit numbers; both by
+    dataflow where several are compared; null where no program runs"""
     wall_seconds: float
     """from the command's start until this was written"""
 

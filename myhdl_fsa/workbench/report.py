@@ -25,12 +25,14 @@ __all__ = [
     "compare",
     "comparison_line",
     "counter_lines",
+    "counter_title",
     "cycle_lines",
     "error_line",
     "json_document",
     "matrix_lines",
     "program_document",
     "progress_bar",
+    "to_json",
     "say",
 ]
 
@@ -93,13 +95,21 @@ def counter_lines(counters: Counters | None) -> list[str]:
     return ["Performance counters:", *(form.format(values[name]) for name, form in _PUBLISHED.items())]
 
 
-def comparison_line(comparison: Comparison, ours: Bits, golden: Bits, fmt: FloatFormat) -> str:
-    """That FSA equals the golden model, or where it first does not, with both patterns."""
+def counter_title(name: str) -> str:
+    """What ``counter_lines`` calls a counter."""
+    return _PUBLISHED[name].partition(":")[0]
+
+
+def comparison_line(
+    comparison: Comparison, ours: Bits, golden: Bits, fmt: FloatFormat, name: str = "FSA", reference: str = "golden"
+) -> str:
+    """That ``name`` equals ``reference``, or where it first does not, with both patterns."""
+    other = "the golden model" if reference == "golden" else reference
     if comparison.first is None:
-        return f"FSA equals the golden model bit for bit ({comparison.count} values)"
+        return f"{name} equals {other} bit for bit ({comparison.count} values)"
     return (
-        f"FSA differs from the golden model in {comparison.differing} of {comparison.count} values, "
-        f"{_difference(comparison.first, ours, golden, fmt)}"
+        f"{name} differs from {other} in {comparison.differing} of {comparison.count} values, "
+        f"{_difference(comparison.first, ours, golden, fmt, name, reference)}"
     )
 
 
@@ -163,6 +173,7 @@ def json_document(
         "seq_kv": seq_kv,
         "causal": causal,
         "reciprocal": config.reciprocal,
+        "dataflow": config.dataflow,
         "cycles": cycles,
         "inner_iteration_cycles": inner_iteration_cycles,
         "utilisation": utilisation,
@@ -173,7 +184,7 @@ def json_document(
         document["counters"] = dict(counters)
     if lockstep is not None:
         document["lockstep"] = dict(lockstep)
-    return _json({**document, "errors_float64": _numbers(errors_float64), "run": run.to_dict()})
+    return to_json({**document, "errors_float64": _numbers(errors_float64), "run": run.to_dict()})
 
 
 def _numbers(errors: Mapping[str, Errors]) -> dict[str, dict[str, float | None]]:
@@ -208,10 +219,11 @@ def program_document(
         document["lockstep"] = dict(lockstep)
     document["bit_exact"] = None if comparison is None else comparison.equal
     document["compared_bytes"] = None if comparison is None else comparison.count
-    return _json({**document, "run": run.to_dict()})
+    return to_json({**document, "run": run.to_dict()})
 
 
-def _json(document: Mapping[str, Any]) -> bytes:
+def to_json(document: Mapping[str, Any]) -> bytes:
+    """A document as text, UTF-8. Raises ValueError for a number that is not finite."""
     return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
 
 
@@ -256,11 +268,13 @@ def progress_bar(wanted: bool) -> Iterator[Progress | None]:
             bar.stop()
 
 
-def _difference(index: tuple[int, ...], ours: Bits, golden: Bits, fmt: FloatFormat) -> str:
+def _difference(
+    index: tuple[int, ...], ours: Bits, golden: Bits, fmt: FloatFormat, name: str = "FSA", reference: str = "golden"
+) -> str:
     def both(bits: Bits) -> str:
         return f"{_hex(bits[index], fmt)} ({to_float32(bits[index].reshape(1), fmt)[0]!s})"
 
-    return f"first at {list(index)}: FSA {both(ours)}, golden {both(golden)}"
+    return f"first at {list(index)}: {name} {both(ours)}, {reference} {both(golden)}"
 
 
 def _hex(bits: int | np.unsignedinteger[Any], fmt: FloatFormat) -> str:

@@ -35,8 +35,9 @@ def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bo
     return tile_pairs(query_tiles, kv_tiles, causal) * iteration_cycles(config) + query_tiles * query_tile + 1
 
 
-def measured_iteration(config: Config, functions: Sequence[Function], issued: Sequence[int], overlap: Sequence[int]
-                       ) -> float:
+def measured_iteration(
+    config: Config, functions: Sequence[Function], issued: Sequence[int], overlap: Sequence[int], total: int
+) -> float:
     """From one LOAD_STATIONARY to where the next could be accepted, averaged over a run."""
     loads = [i for i, function in enumerate(functions) if function is Function.LOAD_STATIONARY]
     values = [i for i, function in enumerate(functions) if function is Function.ATTN_VALUE]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from statistics import median
 
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.config import Config, ConfigError
@@ -187,9 +185,12 @@ def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bo
     return Times.of(config).total(iterations, query_tiles, config.reciprocal == "newton") + QUEUE_CYCLES
 
 
-def measured_iteration(config: Config, functions: Sequence[Function], issued: Sequence[int], overlap: Sequence[int]
-                       ) -> float:
-    """The median from one ATTN_VALUE to the next; the timetable's period if there is only one."""
-    values = [cycle for cycle, function in zip(issued, functions, strict=True) if function is Function.ATTN_VALUE]
-    gaps = [later - earlier for earlier, later in pairwise(values)]
-    return float(median(gaps)) if gaps else float(Times.of(config).period)
+def measured_iteration(
+    config: Config, functions: Sequence[Function], issued: Sequence[int], overlap: Sequence[int], total: int
+) -> float:
+    """What each tile pair after the first costs; the timetable's period if there is only one.
+
+    When an instruction is accepted says nothing of its start: the core's queue takes several at once.
+    """
+    more = functions.count(Function.ATTN_VALUE) - 1
+    return (total - attention_cycles(config, 1, 1, False)) / more if more else float(Times.of(config).period)

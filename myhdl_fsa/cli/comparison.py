@@ -1,0 +1,56 @@
+"""``fsa-sim --compare``: the same tensors in several dataflows, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from myhdl_fsa.cli.attention import kernel_of, simulated, tensors_record, workload
+from myhdl_fsa.cli.command import spelled
+from myhdl_fsa.cli.common import write_output
+from myhdl_fsa.cli.outputs import Recorder, say
+from myhdl_fsa.cli.sim_options import Options
+from myhdl_fsa.config import Config
+from myhdl_fsa.engine import RunError, engine
+from myhdl_fsa.workbench import metrics
+from myhdl_fsa.workbench.dataflow_comparison import DataflowComparison, DataflowRun
+
+__all__ = ["run_comparison"]
+
+if TYPE_CHECKING:
+    from myhdl_fsa.kernel.context import Kernel
+
+
+def run_comparison(options: Options, config: Config, machines: Sequence[Config], recorder: Recorder) -> int:
+    """Runs attention on each of ``machines``, which are ``config`` with other dataflows.
+
+    Gives the exit status; raises click.ClickException of one line.
+    """
+    work = workload(options, config)
+    kernels: dict[str, Kernel | None] = {machine.dataflow: kernel_of(options, machine, work) for machine in machines}
+    runs = []
+    for machine in machines:
+        try:
+            result = simulated(options, machine, work)
+        except RunError as error:
+            raise click.ClickException(f"{machine.dataflow}: {error}") from None
+        assert result.cycles is not None
+        runs.append(DataflowRun(machine.dataflow, result, metrics.utilisation(
+            machine, work.seq_q, work.seq_kv, result.cycles, options.causal)))
+    golden = engine("golden").attention(work.q, work.k, work.v, config, causal=options.causal)
+    compared = DataflowComparison(runs, golden.output, config.acc)
+    verdict = list(compared.verdict())
+    say(options, [*compared.table(), *verdict])
+    if options.json is not None:
+        words = {name: kernel.words for name, kernel in kernels.items() if kernel is not None}
+        write_output(spelled("--json"), options.json, compared.document(
+            config, options.engine_used, work.seq_q, work.seq_kv, options.causal,
+            recorder.record(words or None, tensors_record(options, work), (work.seq_q, work.seq_kv)),
+        ))
+    if compared.equal:
+        return 0
+    if not options.prints:
+        raise click.ClickException(verdict[0])
+    return 1
