@@ -149,7 +149,7 @@ def recorded(config: Config, name: str, inputs: list[str]) -> dict[str, list[int
 
     @myhdl.block
     def watched(clock: Any) -> Any:
-        with patch.object(accelerators, "core", _array):
+        with patch.object(accelerators, "core_block", lambda config: _array):
             bench = accelerator_bench(run, clock, partial(_device, config=config))
         watched_ports = ports(find(bench, name))
         pairs = [(watched_ports[port], values[port]) for port in inputs]

@@ -22,6 +22,7 @@ from myhdl_fsa.axi import AxiLite, AxiRead, AxiWrite, Channels, MemoryPorts
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert import hierarchy
 from myhdl_fsa.convert.regression import Dut, Stimuli, flatten
+from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite
 from myhdl_fsa.dataflows.fsa import accumulator as accumulators
 from myhdl_fsa.dataflows.fsa import comparator as comparators
 from myhdl_fsa.dataflows.fsa import core as cores
@@ -226,8 +227,8 @@ def matrix_controller(config: Config) -> Dut:
 
 def core(config: Config) -> Dut:
     clock, reset, busy = (unsigned(1) for _ in range(3))
-    ports = (MatrixInstruction(config), SemaphoreRelease(), busy, cores.ScratchpadWrite(config),
-             cores.AccumulatorReadPort(config))
+    ports = (MatrixInstruction(config), SemaphoreRelease(), busy, ScratchpadWrite(config),
+             AccumulatorReadPort(config))
     instance = cores.core(clock, reset, *ports, config)
     return Dut(f"core_{tag(config)}", instance, *_core_ports(reset, *ports), clock, widest(config))
 
@@ -345,7 +346,7 @@ def loads(config: Config, name: str) -> Dut:
     bits = {port: unsigned(1) for port in ("clock", "reset", "stopped", "active")}
     ports = Channels(*(AxiRead(config) for _ in range(config.memory_ports)))
     return bundled(f"loads_{name}", load_sides.loads, **bits, requests=Stream(160), acquire=SemaphoreAcquire(),
-                   release=SemaphoreRelease(), ports=ports, write=cores.ScratchpadWrite(config),
+                   release=SemaphoreRelease(), ports=ports, write=ScratchpadWrite(config),
                    done=RowDone(config.load_inflight), fault=Fault(), config=config)
 
 
@@ -353,7 +354,7 @@ def stores(config: Config, name: str) -> Dut:
     bits = {port: unsigned(1) for port in ("clock", "reset", "stopped", "active")}
     ports = Channels(*(AxiWrite(config) for _ in range(config.memory_ports)))
     return bundled(f"stores_{name}", store_sides.stores, **bits, requests=Stream(160), acquire=SemaphoreAcquire(),
-                   release=SemaphoreRelease(), ports=ports, read=cores.AccumulatorReadPort(config),
+                   release=SemaphoreRelease(), ports=ports, read=AccumulatorReadPort(config),
                    done=RowDone(config.store_inflight), fault=Fault(), config=config)
 
 
@@ -363,8 +364,8 @@ def dma_engine(config: Config) -> Dut:
     releases = {f"release_{what}": SemaphoreRelease() for what in ("load", "store")}
     faults = {f"{what}_fault": Fault() for what in ("load", "store")}
     return bundled("dma_engine", engines.dma_engine, **bits, **bundles, **releases, **faults, requests=Stream(160),
-                   memory=MemoryPorts(config), write=cores.ScratchpadWrite(config),
-                   read=cores.AccumulatorReadPort(config), status=engines.DmaStatus(), config=config)
+                   memory=MemoryPorts(config), write=ScratchpadWrite(config),
+                   read=AccumulatorReadPort(config), status=engines.DmaStatus(), config=config)
 
 
 Seen = Mapping[str, int]
