@@ -64,8 +64,6 @@ class CoreRun:
     """cycles, for ``watch.progress``"""
     captured: Intermediates | None = None
     """where an engine that sees inside puts intermediates"""
-    mac_stages: int = 0
-    """of the stream dataflow's multiply-adders"""
     serial: bool = False
     """wait for idle before every instruction, so that none overlap"""
 
@@ -160,7 +158,7 @@ class CoreRun:
 
 
 def attention_run(
-    q: Bits, k: Bits, v: Bits, config: Config, causal: bool = False, watch: Watch = UNWATCHED, mac_stages: int = 0
+    q: Bits, k: Bits, v: Bits, config: Config, causal: bool = False, watch: Watch = UNWATCHED
 ) -> CoreRun:
     """The run of FlashAttention on q [seq_q, d] and k, v [seq_kv, d], elem bit patterns, whole tiles.
 
@@ -168,8 +166,8 @@ def attention_run(
     """
     tiles = len(q) // config.cols, len(k) // config.rows
     return CoreRun(
-        attention_kernel(q, k, v, config, causal, mac_stages), watch, attention_cycles(config, *tiles, causal),
-        Intermediates(config, *tiles, causal) if watch.trace else None, mac_stages,
+        attention_kernel(q, k, v, config, causal), watch, attention_cycles(config, *tiles, causal),
+        Intermediates(config, *tiles, causal) if watch.trace else None,
     )
 
 
@@ -200,12 +198,9 @@ def watched_core(clock: Any, ports: CorePorts, run: CoreRun) -> Any:
     config = run.config
     signals = ports.reset, ports.instruction, ports.release, ports.busy, ports.scratchpad_write, ports.accumulator_read
     if config.dataflow == "stream":
-        parts = [
-            stream_core(clock, *signals, config, probe, run.mac_stages),
-            stream_monitors.rules(clock, probe, config, run.mac_stages),
-        ]
+        parts = [stream_core(clock, *signals, config, probe), stream_monitors.rules(clock, probe, config)]
         if run.captured is not None:
-            parts.append(stream_monitors.capture(clock, probe, run.captured, run.mac_stages))
+            parts.append(stream_monitors.capture(clock, probe, run.captured))
         return parts
     parts = [core(clock, *signals, config, probe), collisions(clock, probe, config)]
     if run.captured is not None:

@@ -52,8 +52,8 @@ def step_width(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> int:
 def multiplier(mul: FloatFormat, pieces: int = 0) -> Callable[[int, int, int], int]:
     """The function ``multiply(x, y, exp2)``: the word of the exact product x * y.
 
-    With ``exp2`` 1 it is that of Xf * y and the power Xi instead, where x = Xi + Xf and y is the slope of the piece that
-    Xf lies in; what has to be added then is that piece's intercept. ``pieces`` 0 leaves exp2 out.
+    With ``exp2`` 1 it is that of Xf * y and the power Xi instead, where x = Xi + Xf and y is the slope of the piece
+    that Xf lies in; what has to be added then is that piece's intercept. ``pieces`` 0 leaves exp2 out.
     """
     m, exponent_max, bias, exponent_bits = mul.mantissa_bits, mul.exponent_max, mul.bias, mul.exponent_bits
     sign_bit, fraction, hidden = mul.width - 1, mul.mantissa_mask, 1 << m

@@ -19,8 +19,7 @@ __all__ = ["attention_kernel", "attention_output", "flash_attention"]
 
 
 @kernel
-def flash_attention(ctx: Context, q: MemoryTensor, k: MemoryTensor, v_t: MemoryTensor, causal: bool,
-                    mac_stages: int = 0) -> MemoryTensor:
+def flash_attention(ctx: Context, q: MemoryTensor, k: MemoryTensor, v_t: MemoryTensor, causal: bool) -> MemoryTensor:
     """softmax(q k^T / sqrt(d)) v: ``q`` [seq_q, d], ``k`` [seq_kv, d], ``v_t`` [d, seq_kv] (V^T); gives O^T [d, seq_q].
 
     The stream dataflow takes Q^T [d, seq_q] for ``q``, and has an order of its own (``stream_attention``).
@@ -34,7 +33,7 @@ def flash_attention(ctx: Context, q: MemoryTensor, k: MemoryTensor, v_t: MemoryT
     stream = ctx.config.dataflow == "stream"
     o_t = ctx.alloc_memory((rows, q.shape[1 if stream else 0]), ctx.config.acc, "O^T")
     if stream:
-        stream_attention(ctx, q, k, v_t, o_t, causal, mac_stages)
+        stream_attention(ctx, q, k, v_t, o_t, causal)
         return o_t
     buffers = 2 if ctx.config.scratchpad_rows >= 2 * cols + 4 * rows else 1
     q_tiles = [(ctx.alloc_scratchpad(cols, "Q"), ctx.semaphore()) for _ in range(buffers)]
@@ -67,9 +66,7 @@ def flash_attention(ctx: Context, q: MemoryTensor, k: MemoryTensor, v_t: MemoryT
     return o_t
 
 
-def attention_kernel(
-    q: Any, k: Any, v: Any, config: Config, causal: bool = False, mac_stages: int = 0
-) -> Kernel:
+def attention_kernel(q: Any, k: Any, v: Any, config: Config, causal: bool = False) -> Kernel:
     """``flash_attention`` of arrays as ``golden.attention`` takes them: ``q`` [seq_q, d], ``k`` and ``v`` [seq_kv, d].
 
     Floating arrays, rounded to elem, or unsigned arrays of elem patterns. Raises KernelError for a shape that does not
@@ -82,8 +79,7 @@ def attention_kernel(
                               f"must be [a positive multiple of {tile}, {config.rows}]")
     if k.shape != v.shape:
         raise KernelError(f"k has shape {list(k.shape)} and v {list(v.shape)}: must be equal")
-    return flash_attention(config, q=q.T if config.dataflow == "stream" else q, k=k, v_t=v.T, causal=causal,
-                           mac_stages=mac_stages)
+    return flash_attention(config, q=q.T if config.dataflow == "stream" else q, k=k, v_t=v.T, causal=causal)
 
 
 def attention_output(kernel: Kernel, execution: Execution) -> Bits:
