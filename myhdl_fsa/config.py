@@ -132,6 +132,11 @@ class Config:
         "newton", "1/x: newton on the accumulator's multiply-adder, or a correctly rounded division unit")
     dataflow: Dataflow = choice(
         "fsa", "the schedule of the array: fsa, the published one, or stream, of 2N+4 cycles an iteration")
+    mac_stages: int = integer(
+        0, 0, 2, "dataflow stream: pipeline stages of a multiply-adder before it takes its addend", unit="cycles")
+    adder_stages: int = integer(
+        1, 1, 2, "dataflow stream: pipeline stages of a multiply-adder from its addend to its result, and so from row "
+        "to row", unit="cycles")
     instruction_queue: int = integer(256, 1, 1 << 16, "instruction queue", unit="words", published="inst_queue_size")
     matrix_queue: int = integer(8, 1, 4096, "queue of the matrix unit", unit="instructions")
     load_inflight: int = integer(16, 1, 1024, "DMA loads under way at once")
@@ -211,6 +216,19 @@ class Config:
             yield "scratchpad_rows", self.scratchpad_rows >= least, (
                 f"the stream dataflow needs at least {self._in_unit('scratchpad_rows', least, names)}: "
                 "two Q tiles, one K and one V tile")
+        yield from self._mac_misfits(names)
+
+    def _mac_misfits(self, names: Names) -> Iterator[tuple[str, bool, str]]:
+        """What a pipelined multiply-adder needs."""
+        latency = self.mac_stages + self.adder_stages
+        shown = f"mac_stages = {self.mac_stages} and adder_stages = {self.adder_stages}"
+        for field, least in (("mac_stages", 0), ("adder_stages", 1)):
+            yield field, self.dataflow == "stream" or getattr(self, field) == least, (
+                f"must be {least} with dataflow = {self.dataflow}: only stream has a pipelined multiply-adder")
+        # a row of O^T is written a latency after its wave, and normalised N waves after it
+        yield "rows", latency == 1 or self.rows > latency, f"must be at least {latency + 1} with {shown}"
+        yield "reciprocal", latency == 1 or self.reciprocal == "division", (
+            f"must be division with {shown}: a Newton step takes one cycle")
 
     def _accelerator_misfits(self, names: Names) -> Iterator[tuple[str, bool, str]]:
         """What the accelerator needs beside."""

@@ -59,8 +59,6 @@ class CoreRun:
     """cycles, for ``watch.progress``"""
     captured: Intermediates | None = None
     """where an engine that sees inside puts intermediates"""
-    mac_stages: int = 0
-    """of the stream dataflow's multiply-adders"""
     serial: bool = False
     """wait for idle before every instruction, so that none overlap"""
 
@@ -146,7 +144,7 @@ class CoreRun:
 
 
 def attention_run(
-    q: Bits, k: Bits, v: Bits, config: Config, causal: bool = False, watch: Watch = UNWATCHED, mac_stages: int = 0
+    q: Bits, k: Bits, v: Bits, config: Config, causal: bool = False, watch: Watch = UNWATCHED
 ) -> CoreRun:
     """The run of FlashAttention on q [seq_q, d] and k, v [seq_kv, d], elem bit patterns, whole tiles.
 
@@ -154,8 +152,8 @@ def attention_run(
     """
     tiles = len(q) // config.cols, len(k) // config.rows
     return CoreRun(
-        attention_kernel(q, k, v, config, causal, mac_stages), watch, attention_cycles(config, *tiles, causal),
-        Intermediates(config, *tiles, causal) if watch.trace else None, mac_stages,
+        attention_kernel(q, k, v, config, causal), watch, attention_cycles(config, *tiles, causal),
+        Intermediates(config, *tiles, causal) if watch.trace else None,
     )
 
 

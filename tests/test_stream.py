@@ -20,6 +20,7 @@ from myhdl_fsa.dataflows.stream.timetable import Timetable, Wave, wave_memory
 from myhdl_fsa.engine import engine
 from myhdl_fsa.engine.request import Watch
 from myhdl_fsa.isa import Function, Matrix
+from myhdl_fsa.sims import core_bench
 from myhdl_fsa.sims.core_bench import CoreRun, attention_run
 from myhdl_fsa.sims.core_engine import simulate
 from myhdl_fsa.sims.lockstep import lockstep
@@ -34,12 +35,12 @@ def machine(n: int, kv_tiles: int = 2, o_tiles: int = 3, **fields) -> Config:
                   accumulator_rows=o_tiles * n + 1, **fields)
 
 
-def attend(config: Config, tiles_q: int, tiles_kv: int, kind: str = "fa3", causal: bool = False, mac_stages: int = 0,
+def attend(config: Config, tiles_q: int, tiles_kv: int, kind: str = "fa3", causal: bool = False,
            trace: bool = False) -> CoreRun:
     """A run, every bit of whose output equals golden's; and with ``trace`` every intermediate."""
     q, k, v = operands(config, tiles_q, tiles_kv, kind)
     watch = Watch(max_cycles=20_000, trace=trace)
-    run = attention_run(q, k, v, config, causal, watch, mac_stages)
+    run = attention_run(q, k, v, config, causal, watch)
     simulate(run)
     expected, intermediates = golden.attention(q, k, v, config, causal=causal, trace=True)
     np.testing.assert_array_equal(run.result(), expected)
@@ -146,21 +147,64 @@ def test_two_tiles_of_k_and_v_loaded_in_turn_keep_up(n, tiles_q, tiles_kv):
     assert run.inner_iteration_cycles() == 2 * n + 4
 
 
-@pytest.mark.parametrize(("mac_stages", "n", "tiles_q", "tiles_kv", "causal"), [
-    (1, 4, 2, 3, False), (1, 5, 3, 3, True), (1, 8, 1, 4, False), (2, 4, 2, 3, True), (2, 5, 1, 5, False),
-    (2, 8, 2, 3, False), (1, 8, 4, 1, False), (2, 8, 4, 1, False),
-])
-def test_multiplier_stages(mac_stages, n, tiles_q, tiles_kv, causal):
-    attend(machine(n, tiles_kv), tiles_q, tiles_kv, "special" if causal else "fa3", causal, mac_stages, trace=n == 5)
+STAGES = [(0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
+"""pipelines of the multiply-adder: stages before the addend, and from there"""
+SIZES = [(stages, n) for stages in STAGES for n in (4, 5, 8) if n > sum(stages)]
 
 
-@pytest.mark.parametrize("mac_stages", [1, 2])
-def test_multiplier_stages_keep_the_iteration(mac_stages):
-    n, tiles_kv = 16, 4
-    config = machine(n, tiles_kv)
-    run = attend(config, 1, tiles_kv, mac_stages=mac_stages)
-    # the accumulators' own multiply-adders have no stages yet
-    assert run.cycles == Times(n, mac_stages).total(tiles_kv) + QUEUE_CYCLES - mac_stages
+def staged(n: int, stages: tuple[int, int], kv_tiles: int = 2, **fields) -> Config:
+    return machine(n, kv_tiles, mac_stages=stages[0], adder_stages=stages[1], **fields)
+
+
+@pytest.mark.parametrize(("stages", "n"), SIZES)
+def test_a_pipelined_multiply_adder_gives_the_same_bits_in_the_cycles_of_its_timetable(stages, n):
+    config = staged(n, stages, 4)
+    run = attend(config, 1, 4, trace=True)
+    assert run.cycles == Times.of(config).total(4) + QUEUE_CYCLES == attention_cycles(config, 1, 4)
+
+
+@pytest.mark.parametrize(("stages", "n"), SIZES)
+def test_a_pipelined_multiply_adder_with_causal_and_special_data(stages, n):
+    config = staged(n, stages, elem=BF16 if n == 5 else FP16)
+    run = attend(config, 3, 3, "special", causal=True, trace=True)
+    # two tiles of K and V loaded in turn, and a change of Q tile among the first scores: once up to two waits for one
+    assert 0 <= run.cycles - attention_cycles(config, 3, 3, causal=True) <= 8 * n
+
+
+@pytest.mark.parametrize("stages", STAGES)
+def test_a_change_of_query_tile_is_free_with_a_pipelined_multiply_adder(stages, monkeypatch):
+    # memory is not in the way: the second tile of K is there too
+    monkeypatch.setattr(core_bench, "PRIMING_LOADS", 4)
+    run = attend(staged(8, stages, 3), 2, 3)
+    assert run.cycles == attention_cycles(run.config, 2, 3)
+
+
+@pytest.mark.parametrize("stages", [(1, 1), (2, 1), (0, 2), (1, 2)])
+def test_one_tile_of_k_and_v_to_a_query_tile(stages):
+    # a new Q every iteration: with two adder stages its words on the lane lie between those of the tile before
+    attend(staged(8, stages, 1, elem=BF16), 4, 1, trace=True)
+
+
+@pytest.mark.parametrize("mac_stages", [0, 1, 2])
+@pytest.mark.parametrize(("n", "tiles"), [(6, 5), (9, 3), (16, 3)])
+def test_stages_before_the_addend_keep_the_iteration(n, tiles, mac_stages):
+    run = attend(staged(n, (mac_stages, 1), tiles), 1, tiles)
+    # 2N + 4 a tile pair; a stage costs six cycles at the end of a run
+    drain = 6 * n + 5 + 6 * mac_stages + max(0, 16 + mac_stages - n)
+    assert run.cycles == tiles * (2 * n + 4) + drain + QUEUE_CYCLES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stages", [(1, 1), (2, 1), (1, 2)])
+@pytest.mark.parametrize("n", [32, 64, 128])
+def test_large_arrays_with_a_pipelined_multiply_adder(n, stages, tmp_path):
+    config = staged(n, stages, 3)
+    q, k, v = operands(config, 1, 3, "fa3")
+    result = engine("verilator", tmp_path).attention(q, k, v, config)
+    np.testing.assert_array_equal(result.output, golden.attention(q, k, v, config))
+    assert result.cycles == Times.of(config).total(3) + QUEUE_CYCLES
+    if stages[1] == 1:
+        assert Times.of(config).period == 2 * n + 4
 
 
 def test_one_instruction_at_a_time():
@@ -218,12 +262,19 @@ def test_what_cannot_be_built_is_said():
         Times.of(Config(rows=4, cols=4, dataflow="stream", scratchpad_rows=12))
     with pytest.raises(ConfigError, match=r"^configuration: acc = fp32: the stream dataflow needs at most 16 bits"):
         Times.of(Config(rows=4, cols=4, dataflow="stream", elem=FloatFormat(4, 3)))
-    with pytest.raises(ConfigError, match="mac_stages = 3: must be from 0 to 2"):
-        Times.of(machine(4), 3)
-    with pytest.raises(ConfigError, match="rows = 2: must be at least 3 with mac_stages = 1"):
-        Times.of(machine(2), 1)
-    with pytest.raises(ConfigError, match="reciprocal = newton: must be division with mac_stages"):
-        Times.of(machine(4, reciprocal="newton"), 1)
+    for fields, said in (
+        ({"mac_stages": 3}, "mac_stages = 3: must be an integer from 0 to 2"),
+        ({"adder_stages": 0}, "adder_stages = 0: must be an integer from 1 to 2"),
+        ({"adder_stages": 3}, "adder_stages = 3: must be an integer from 1 to 2"),
+        ({"mac_stages": 2, "adder_stages": 2}, "rows = 4: must be at least 5 with mac_stages = 2 and adder_stages = 2"),
+        ({"mac_stages": 1, "reciprocal": "newton"}, "reciprocal = 'newton': must be division with mac_stages = 1"),
+        ({"adder_stages": 2, "reciprocal": "newton"}, "reciprocal = 'newton': must be division with mac_stages = 0"),
+    ):
+        with pytest.raises(ConfigError, match=f"^configuration: {said}"):
+            machine(4, **fields)
+    for field, value in (("mac_stages", 1), ("adder_stages", 2)):
+        with pytest.raises(ConfigError, match=f"^configuration: {field} = {value}: must be {value - 1} with dataflow"):
+            Config(reciprocal="division", **{field: value})
 
 
 def test_iterations_are_the_visits():
@@ -241,6 +292,24 @@ def test_the_converted_core_is_the_same_bit_for_bit_and_cycle_for_cycle(name, tm
         np.testing.assert_array_equal(theirs.output, ours.output)
         np.testing.assert_array_equal(ours.output, golden.attention(q, k, v, config, causal=causal))
         assert (theirs.cycles, theirs.inner_iteration_cycles) == (ours.cycles, ours.inner_iteration_cycles)
+
+
+@pytest.mark.parametrize("name", ["icarus", "verilator"])
+def test_the_converted_core_with_a_pipelined_multiply_adder(name, tmp_path):
+    config = Config.from_json(staged(4, (1, 2)).to_json())
+    assert (config.mac_stages, config.adder_stages) == (1, 2)
+    q, k, v = operands(config, 2, 2, "fa3")
+    ours = engine("myhdl").attention(q, k, v, config, causal=True)
+    theirs = engine(name, tmp_path).attention(q, k, v, config, causal=True)
+    np.testing.assert_array_equal(theirs.output, golden.attention(q, k, v, config, causal=True))
+    assert theirs.cycles == ours.cycles
+
+
+def test_every_register_is_the_same_in_icarus_with_a_pipelined_multiply_adder(tmp_path):
+    config = staged(5, (2, 2))
+    report = lockstep("icarus", *operands(config, 1, 2, "uniform"), config, build_dir=tmp_path)
+    assert report.cycles > 100
+    assert report.signals > 400
 
 
 def test_every_register_is_the_same_in_icarus_in_every_cycle(tmp_path):

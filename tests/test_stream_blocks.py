@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from functools import partial
 from typing import Any
 
@@ -12,97 +13,148 @@ from blocks import dut
 from test_blocks import BF16_DIVISION, CONFIGS, FP16_NEWTON, SIMULATORS, assert_words, mixed, pair
 
 from myhdl_fsa.arithmetic.scalar import local_width
+from myhdl_fsa.arithmetic.steps import step_width
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.regression import check_all
 from myhdl_fsa.dataflows.stream import accumulator, edge, pe
-from myhdl_fsa.dataflows.stream.control import LATCH_P, LATCH_Q, Accumulate, Compare, Lane, Operation, pe_control_width
+from myhdl_fsa.dataflows.stream.control import (
+    LATCH_P,
+    LATCH_Q,
+    Accumulate,
+    Compare,
+    Lane,
+    Operation,
+    lane_width,
+    pe_control_width,
+)
 from myhdl_fsa.instruction import hidden_width
 
 COUNT = 3_000
 
 
-def pe_dut(config: Config, mac_stages: int) -> Any:
-    elem, acc, control = config.elem.width, config.acc.width, pe_control_width(mac_stages)
-    return dut(f"stream_pe_{config.elem}_{mac_stages}", pe.pe,
+STAGES = [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
+"""of the multiply-adder: before the addend, and from there"""
+
+
+def staged(config: Config, stages: tuple[int, int]) -> Config:
+    return config.replace(rows=5, cols=5, dataflow="stream", reciprocal="division", mac_stages=stages[0],
+                          adder_stages=stages[1], scratchpad_rows=30)
+
+
+def pe_dut(config: Config) -> Any:
+    elem, acc, control = config.elem.width, config.acc.width, pe_control_width(config)
+    return dut(f"stream_pe_{config.elem}_{config.mac_stages}_{config.adder_stages}", pe.pe,
                {"reset": 1, "control": control, "left": elem, "above": acc, "below": elem},
                {"control_out": control, "right": elem, "down": acc, "up": elem},
-               locals_=local_width(config.elem, config.acc), config=config, mac_stages=mac_stages)
+               locals_=step_width(config.elem, config.acc, config.exp2_pieces), config=config)
 
 
 def expected_down(config: Config, stimuli: dict[str, list[int]]) -> list[int]:
-    """``down`` of a PE without multiplier stages, by its rules."""
+    """``down`` of a PE by its rules: operands, addend and result in the cycles of their operation."""
     elem, acc = pair(config.elem), pair(config.acc)
     table = exact.exp2_constants(elem, acc, config.exp2_pieces)
     query = weight = down = 0
+    # waves whose addend, and whose result is still to come: operation, and what it took
+    multiplying: deque[tuple[int, ...]] = deque([(0, 0, 0)] * config.mac_stages)
+    adding: deque[tuple[int, ...]] = deque([(0, 0, 0, 0)] * (config.adder_stages - 1))
     seen = []
     for control, left, above, below in zip(*(stimuli[n] for n in ("control", "left", "above", "below")), strict=True):
         seen.append(down)
-        operation, old = control & 7, weight
+        operation = control & 7
+        multiplying.append((operation, query if operation == Operation.QK else weight, left))
+        adding.append((*multiplying.popleft(), above))
+        operation, x, y, addend = adding.popleft()
         if operation in (Operation.QK, Operation.PV):
-            down = exact.fma(query if operation == Operation.QK else old, left, above, elem, acc, acc)
+            down = exact.fma(x, y, addend, elem, acc, acc)
+        elif operation == Operation.PASS:
+            down = exact.fma(0, config.elem.sign_mask, addend, elem, acc, acc)
         elif operation == Operation.SUB:
-            weight, down = exact.fma(old, left, above, elem, acc, elem), above
+            weight = exact.fma(x, y, addend, elem, acc, elem)
+            down = above if config.adder_stages == 1 else down
         elif operation == Operation.SCALE:
-            weight = exact.fma(old, left, 0, elem, acc, elem)
+            weight = exact.fma(x, y, 0, elem, acc, elem)
         elif operation == Operation.EXP:
-            weight = exact.exp2(old, elem, acc, elem, table)
+            weight = exact.exp2(x, elem, acc, elem, table)
         weight = below if control & LATCH_P else weight
         query = below if control & LATCH_Q else query
     return seen
 
 
-@pytest.mark.parametrize("mac_stages", [0, 2])
-def test_pe(mac_stages, tmp_path):
+@pytest.mark.parametrize("stages", [[(0, 1)], STAGES[1:]], ids=["undivided", "pipelined"])
+def test_pe(stages, tmp_path):
     rng = np.random.default_rng(1)
-    jobs = []
-    operations = [0, Operation.QK, Operation.SUB, Operation.SCALE, Operation.EXP, Operation.PV]
-    for config in CONFIGS:
-        # no latch of P beside an operation that writes it: the timetable has none
-        control = rng.choice(operations, COUNT) | rng.choice([0, LATCH_Q], COUNT)
-        loads = rng.random(COUNT) < 0.4
-        control[loads] = rng.choice([LATCH_P, LATCH_P | LATCH_Q, LATCH_P | Operation.PV], int(loads.sum()))
-        if mac_stages:
-            control |= np.where(loads, 0, rng.choice(operations, COUNT)) << 5
-        jobs.append((partial(pe_dut, config, mac_stages), {
-            "reset": [1] + [0] * (COUNT - 1), "control": control.tolist(), "left": mixed(rng, config.elem, COUNT),
-            "above": mixed(rng, config.acc, COUNT), "below": mixed(rng, config.elem, COUNT),
+    jobs, machines = [], []
+    writes_down = [Operation.QK, Operation.PV]
+    for config in [staged(config, pair_) for config in CONFIGS[:2] for pair_ in stages]:
+        adds, results = config.mac_stages, config.mac_stages + config.adder_stages - 1
+        operations = [0, *writes_down, Operation.SUB, Operation.SCALE, Operation.EXP]
+        operations += [Operation.PASS] if config.adder_stages > 1 else []
+        count = COUNT if len(stages) == 1 else COUNT // 3
+        operation = rng.choice(operations, count)
+        operation[:3] = operation[-8:] = 0
+        control = operation | rng.choice([0, LATCH_Q], count)
+        if adds:
+            control |= np.roll(operation, adds) << 5
+        if config.adder_stages > 1:
+            control |= np.roll(operation, results) << (8 if adds else 5)
+        # no latch of P beside a result that is written to it: the timetable has none
+        free = np.isin(np.roll(operation, results), [0, *writes_down, Operation.PASS])
+        control |= np.where(free & (rng.random(count) < 0.5), LATCH_P, 0)
+        machines.append(config)
+        jobs.append((partial(pe_dut, config), {
+            "reset": [1] + [0] * (count - 1), "control": control.tolist(),
+            "left": mixed(rng, config.elem, count), "above": mixed(rng, config.acc, count),
+            "below": mixed(rng, config.elem, count),
         }))
-    for config, (_, stimuli), seen in zip(CONFIGS, jobs, check_all(jobs, SIMULATORS, tmp_path), strict=True):
+    for config, (_, stimuli), seen in zip(machines, jobs, check_all(jobs, SIMULATORS, tmp_path), strict=True):
         assert seen["up"][1:] == stimuli["below"][:-1]
-        if not mac_stages:
-            assert_words(seen["down"], expected_down(config, stimuli), stimuli)
+        assert_words(seen["down"], expected_down(config, stimuli), stimuli)
 
 
 def edge_dut(config: Config, slots: int) -> Any:
-    acc, elem, hidden = config.acc.width, config.elem.width, hidden_width(config)
-    return dut(f"stream_comparator_{config.elem}_{slots}", edge.comparator,
-               {"reset": 1, "command": Compare.WIDTH, "hidden": hidden, "lane": Lane.WIDTH, "score": acc,
-                "query": elem},
-               {"command_out": Compare.WIDTH, "hidden_out": hidden, "lane_out": Lane.WIDTH, "lift": elem,
-                "bottom": acc},
+    acc, elem, hidden, lane = config.acc.width, config.elem.width, hidden_width(config), lane_width(config, slots)
+    return dut(f"stream_comparator_{config.elem}_{slots}_{config.adder_stages}", edge.comparator,
+               {"reset": 1, "command": Compare.WIDTH, "hidden": hidden, "lane": lane, "score": acc, "query": elem},
+               {"command_out": Compare.WIDTH, "hidden_out": hidden, "lane_out": lane, "lift": elem, "bottom": acc},
                locals_=local_width(config.acc, config.acc), config=config, slots=slots)
 
 
-@pytest.mark.parametrize("slots", [1, 2])
-def test_comparator(slots, tmp_path):
+@pytest.mark.parametrize(("slots", "adder_stages"), [(1, 1), (2, 1), (2, 2)])
+def test_comparator(slots, adder_stages, tmp_path):
     rng = np.random.default_rng(2)
     jobs = []
-    for config in CONFIGS:
+    for config in [staged(config, (0, adder_stages)) for config in CONFIGS]:
+        words = rng.integers(0, config.rows * slots, COUNT)
+        kinds = rng.integers(0, 5, COUNT)
+        command = rng.choice(6, COUNT, p=[.1, .6, .05, .1, .05, .1])
+        score = mixed(rng, config.acc, COUNT)
+        # the difference leaves two cycles after it was taken, undisturbed
+        for at in range(10, COUNT - 10, 10):
+            command[at:at + 3] = rng.choice([Compare.DIFF, Compare.DIFF_FIRST]), Compare.UPDATE, Compare.SEND
         jobs.append((partial(edge_dut, config, slots), {
-            "reset": [1] + [0] * (COUNT - 1), "command": rng.choice(6, COUNT, p=[.1, .6, .05, .1, .05, .1]).tolist(),
+            "reset": [1] + [0] * (COUNT - 1), "command": command.tolist(),
             "hidden": (rng.integers(0, 4, COUNT) * (rng.random(COUNT) < 0.2)).tolist(),
-            "lane": rng.integers(0, 5, COUNT).tolist(), "score": mixed(rng, config.acc, COUNT),
+            "lane": (kinds | np.where(kinds == Lane.SCORE, words << Lane.WIDTH, 0)).tolist(), "score": score,
             "query": mixed(rng, config.elem, COUNT),
         }))
-    for (_, stimuli), seen in zip(jobs, check_all(jobs, SIMULATORS, tmp_path), strict=True):
+    for config, (_, stimuli), seen in zip(CONFIGS, jobs, check_all(jobs, SIMULATORS, tmp_path), strict=True):
         assert seen["lane_out"][2:] == stimuli["lane"][1:-1]
+        acc = pair(config.acc)
+        in_use = config.acc.minus_infinity
+        for at, (command, score) in enumerate(zip(stimuli["command"], stimuli["score"], strict=True)):
+            if at and command in (Compare.DIFF, Compare.DIFF_FIRST):
+                old = config.acc.minus_infinity if command == Compare.DIFF_FIRST else in_use
+                in_use = score ^ config.acc.sign_mask
+                if at % 10 == 0 and at < COUNT - 10:
+                    assert seen["bottom"][at + 2] == exact.fma(old, config.acc.one, score, acc, acc, acc), at
 
 
 def unit_dut(config: Config) -> Any:
     acc = config.acc.width
-    return dut(f"stream_accumulator_{config.elem}_{config.reciprocal}", accumulator.accumulator_unit,
+    return dut(f"stream_accumulator_{config.elem}_{config.reciprocal}_{config.mac_stages}_{config.adder_stages}",
+               accumulator.accumulator_unit,
                {"reset": 1, "command": Accumulate.WIDTH, "divide": 1, "from_array": acc, "ram_word": acc},
-               {"result": acc}, locals_=local_width(config.acc, config.acc), config=config)
+               {"result": acc}, locals_=step_width(config.acc, config.acc, config.exp2_pieces), config=config)
 
 
 def test_accumulator_unit(tmp_path):
@@ -120,3 +172,23 @@ def test_accumulator_unit(tmp_path):
             "from_array": mixed(rng, config.acc, len(rows)), "ram_word": mixed(rng, config.acc, len(rows)),
         }))
     check_all(jobs, SIMULATORS, tmp_path)
+
+
+def test_accumulator_unit_with_a_pipelined_multiply_adder(tmp_path):
+    rng = np.random.default_rng(4)
+    gap, rows = [0] * 3, [(0, 0)]
+    for _ in range(20):
+        # what needs a result follows it by a latency at least; the sums follow each other
+        sums = [Accumulate.ACC_SUM, *[Accumulate.ACC_SA] * 5]
+        commands = [Accumulate.EXP_S1, *gap, Accumulate.EXP_S2, *gap, *sums, *gap]
+        rows += [(command, 0) for command in commands] + [(0, 1)] + [(0, 0)] * 20
+        rows += [(Accumulate.NORM, 0)] * 5 + [(0, 0)] * 3
+    commands, divides = (list(column) for column in zip(*rows, strict=True))
+    stimuli = {"reset": [1] + [0] * (len(rows) - 1), "command": commands, "divide": divides,
+               "from_array": mixed(rng, FP16_NEWTON.acc, len(rows)), "ram_word": mixed(rng, FP16_NEWTON.acc, len(rows))}
+    jobs = [(partial(unit_dut, staged(FP16_NEWTON, stages)), stimuli) for stages in STAGES]
+    undivided, *pipelined = check_all(jobs, SIMULATORS, tmp_path)
+    expected = [word for word, command in zip(undivided["result"], commands, strict=True) if command]
+    for stages, seen in zip(STAGES[1:], pipelined, strict=True):
+        later = sum(stages) - 1
+        assert [word for word, command in zip(seen["result"][later:], commands, strict=False) if command] == expected

@@ -18,8 +18,7 @@ __all__ = ["attention_kernel", "attention_output", "flash_attention"]
 
 
 @kernel
-def flash_attention(ctx: Context, q: MemoryTensor, k: MemoryTensor, v_t: MemoryTensor, causal: bool,
-                    mac_stages: int = 0) -> MemoryTensor:
+def flash_attention(ctx: Context, q: MemoryTensor, k: MemoryTensor, v_t: MemoryTensor, causal: bool) -> MemoryTensor:
     """softmax(q k^T / sqrt(d)) v: ``q`` [seq_q, d], ``k`` [seq_kv, d], ``v_t`` [d, seq_kv] (V^T); gives O^T [d, seq_q].
 
     Whether Q or Q^T lies in memory, and in which order the instructions come, is the dataflow's: its ``kernel`` says.
@@ -30,14 +29,11 @@ def flash_attention(ctx: Context, q: MemoryTensor, k: MemoryTensor, v_t: MemoryT
         raise KernelError(f"v_t has shape {list(v_t.shape)}: must be that of k reversed, {list(k.shape[::-1])}")
     order = part(ctx.config, "kernel")
     o_t = ctx.alloc_memory((rows, q.shape[1 if order.QUERIES_TRANSPOSED else 0]), ctx.config.acc, "O^T")
-    stages = {"mac_stages": mac_stages} if mac_stages else {}
-    order.flash_attention(ctx, q, k, v_t, o_t, causal, **stages)
+    order.flash_attention(ctx, q, k, v_t, o_t, causal)
     return o_t
 
 
-def attention_kernel(
-    q: Any, k: Any, v: Any, config: Config, causal: bool = False, mac_stages: int = 0
-) -> Kernel:
+def attention_kernel(q: Any, k: Any, v: Any, config: Config, causal: bool = False) -> Kernel:
     """``flash_attention`` of arrays as ``golden.attention`` takes them: ``q`` [seq_q, d], ``k`` and ``v`` [seq_kv, d].
 
     Floating arrays, rounded to elem, or unsigned arrays of elem patterns. Raises KernelError for a shape that does not
@@ -51,7 +47,7 @@ def attention_kernel(
     if k.shape != v.shape:
         raise KernelError(f"k has shape {list(k.shape)} and v {list(v.shape)}: must be equal")
     transposed = part(config, "kernel").QUERIES_TRANSPOSED
-    return flash_attention(config, q=q.T if transposed else q, k=k, v_t=v.T, causal=causal, mac_stages=mac_stages)
+    return flash_attention(config, q=q.T if transposed else q, k=k, v_t=v.T, causal=causal)
 
 
 def attention_output(kernel: Kernel, execution: Execution) -> Bits:

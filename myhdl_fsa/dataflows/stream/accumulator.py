@@ -10,8 +10,10 @@ from myhdl_fsa.arithmetic.divider import divider
 from myhdl_fsa.arithmetic.exp2 import Exp2
 from myhdl_fsa.arithmetic.newton import newton
 from myhdl_fsa.arithmetic.scalar import multiply_adder, piece_finder, rounder
+from myhdl_fsa.arithmetic.units import pipelined_multiply_adder
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.control import Accumulate
+from myhdl_fsa.dataflows.stream.delay import delay_line
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.signals import unsigned
 
@@ -30,7 +32,8 @@ def accumulator_unit(
         divide      in   1        start the reciprocal of the last row sums
         from_array  in   acc      what leaves the array below this column, de-skewed
         ram_word    in   acc      this column's word of the row read the cycle before
-        result      out  acc      for the RAM to write back; combinational
+        result      out  acc      for the RAM to write back, in the cycle of the command or, with more stages of the
+                                  multiply-adder than one, as many fewer one later; combinational
 
     The reciprocal unit runs beside the multiply-adder (``newton`` borrows it, and must have it for itself); its
     register holds the operand until the result replaces it, one cycle and the unit's latency after ``divide``.
@@ -49,6 +52,7 @@ def accumulator_unit(
     multiply_add, round_acc = multiply_adder(acc, acc, pieces), rounder(acc, acc, acc)
     find_piece = piece_finder(acc, pieces)
     slopes, intercepts = Exp2(acc, acc, pieces).slopes, Exp2(acc, acc, pieces).streamed_intercepts
+    plain_intercepts, latency = Exp2(acc, acc, pieces).intercepts, config.mac_stages + config.adder_stages
     scale = int(from_float(config.attention_scale, acc))
     exp_s1, exp_s2, norm = Accumulate.EXP_S1, Accumulate.EXP_S2, Accumulate.NORM
     acc_sum, acc_sa = Accumulate.ACC_SUM, Accumulate.ACC_SA
@@ -88,9 +92,47 @@ def accumulator_unit(
             bits = round_acc(raw)
         result.next = bits
 
+    later = latency - 1
+    operates, exponential, finished = unsigned(1), unsigned(1), unsigned(Accumulate.WIDTH)
+
+    @always_comb
+    def operands() -> None:
+        op = int(command)
+        left = int(rescale)
+        right = int(ram_word)
+        addend = 0
+        exp2 = 0
+        if op == acc_sum or op == acc_sa:
+            addend = int(from_array)
+        elif op == exp_s1:
+            left = int(from_array)
+            right = scale
+        elif op == exp_s2:
+            exp2 = 1
+            piece = find_piece(left)
+            right = slopes[piece]
+            addend = plain_intercepts[piece]
+        elif op == norm:
+            left = int(reciprocal)
+        next_left.next = left
+        next_right.next = right
+        next_addend.next = addend
+        exponential.next = exp2
+        operates.next = op != 0
+
+    if later:
+        compute_parts: list[Any] = [
+            operands, delay_line(clock, reset, command, finished, later),
+            pipelined_multiply_adder(clock, operates, next_left, next_right, next_addend, exponential, result, acc,
+                                     pieces, config.mac_stages, config.adder_stages),
+        ]
+        done_command = finished
+    else:
+        compute_parts, done_command = [compute], command
+
     @always(clock.posedge)
     def registers() -> None:
-        op = int(command)
+        op = int(done_command)
         if op == exp_s1 or op == exp_s2:
             rescale.next = result
         elif op == acc_sum:
@@ -109,7 +151,7 @@ def accumulator_unit(
 
     if probe is not None:
         probe.setdefault("reciprocal", []).append(reciprocal)
-    return invert, compute, registers
+    return invert, compute_parts, registers
 
 
 @block

@@ -7,7 +7,7 @@ from typing import Any
 from myhdl import always_comb, block
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.dataflows.stream.control import Capture, Compare, Lane, pe_control_width
+from myhdl_fsa.dataflows.stream.control import Capture, Compare, lane_width, pe_control_width
 from myhdl_fsa.dataflows.stream.edge import column_top, comparator
 from myhdl_fsa.dataflows.stream.pe import pe_row
 from myhdl_fsa.instruction import hidden_width
@@ -21,12 +21,13 @@ TOP_WIDTH = Capture.WIDTH + 1
 @block
 def systolic(
     clock: Any, reset: Any, pe_control: Any, top: Any, command: Any, hidden: Any, lane: Any, left: Any, queries: Any,
-    bottom: Any, config: Config, mac_stages: int = 0, slots: int = 1, probe: dict[str, Any] | None = None,
+    bottom: Any, config: Config, slots: int = 1, probe: dict[str, Any] | None = None,
 ) -> Any:
     """Tops, PE rows and comparators.
 
     Ports
-        pe_control       in   control for row 0, column 0 (``pe``); one row down and one column right each cycle
+        pe_control       in   control for row 0, column 0 (``pe``); one row down in ``adder_stages`` cycles, one column
+                              right each cycle
         top              in   control of the first column's top (``column_top``); one column right each cycle
         command, hidden, lane
                          in   control of the first column's comparator; one column right each cycle
@@ -37,11 +38,11 @@ def systolic(
     ``probe``, when given, receives the internal signals that a test bench watches.
     """
     rows, cols, elem, acc = config.rows, config.cols, config.elem, config.acc
-    chain = [pe_control] + [unsigned(pe_control_width(mac_stages)) for _ in range(rows)]
+    chain = [pe_control] + [unsigned(pe_control_width(config)) for _ in range(rows)]
     tops = [top] + [unsigned(TOP_WIDTH) for _ in range(cols)]
     commands = [command] + [unsigned(Compare.WIDTH) for _ in range(cols)]
     hiddens = [hidden] + [unsigned(hidden_width(config)) for _ in range(cols)]
-    lanes = [lane] + [unsigned(Lane.WIDTH) for _ in range(cols)]
+    lanes = [lane] + [unsigned(lane_width(config, slots)) for _ in range(cols)]
     lefts = [unsigned(elem.width) for _ in range(rows)]
     words = [unsigned(elem.width) for _ in range(cols)]
     bottoms = [unsigned(acc.width) for _ in range(cols)]
@@ -54,7 +55,7 @@ def systolic(
     ]
     pe_rows = [
         pe_row(clock, reset, chain[r], chain[r + 1], lefts[r], down_paths[r], up_paths[r + 1], down_paths[r + 1],
-               up_paths[r], config, mac_stages, probe)
+               up_paths[r], config, probe)
         for r in range(rows)
     ]
     comparators = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from myhdl_fsa.config import Config
+
 __all__ = [
     "Accumulate",
     "Capture",
@@ -12,7 +14,10 @@ __all__ = [
     "Left",
     "OPERAND_WIDTH",
     "Operation",
+    "addend_at",
+    "lane_width",
     "pe_control_width",
+    "result_at",
 ]
 
 
@@ -22,9 +27,9 @@ class Operation:
     QK = 1
     """down <- Q * left + above"""
     PASS = 2
-    """down <- above, through the adder (only with ``Times.hop`` above 1)"""
+    """down <- -0 + above, through the adder (only with ``Times.hop`` above 1)"""
     SUB = 3
-    """P <- P * left + above, as elem; down <- above"""
+    """P <- P * left + above, as elem; down <- above, or with ``Times.hop`` above 1 it stays as PASS left it"""
     SCALE = 4
     """P <- P * left + 0, as elem"""
     EXP = 5
@@ -42,9 +47,19 @@ OPERAND_WIDTH = Operation.WIDTH + 2
 """the operation where register and left operand are taken, and the latches"""
 
 
-def pe_control_width(mac_stages: int) -> int:
-    """Bits of a PE's control: with multiplier stages the operation comes again, where the addend is taken."""
-    return OPERAND_WIDTH + (Operation.WIDTH if mac_stages else 0)
+def addend_at(config: Config) -> int:
+    """The bit of a PE's control from which on the operation stands that takes its addend."""
+    return OPERAND_WIDTH if config.mac_stages else 0
+
+
+def result_at(config: Config) -> int:
+    """The bit from which on the operation stands whose result is written."""
+    return addend_at(config) if config.adder_stages == 1 else pe_control_width(config) - Operation.WIDTH
+
+
+def pe_control_width(config: Config) -> int:
+    """Bits of a PE's control: the operation comes again for each of the above that is a cycle of its own."""
+    return OPERAND_WIDTH + Operation.WIDTH * (int(config.mac_stages > 0) + int(config.adder_stages > 1))
 
 
 class Left:
@@ -81,10 +96,15 @@ class Lane:
     MAX_LOW = 1
     MAX_HIGH = 2
     SCORE = 3
-    """the next word of the edge buffer"""
+    """the word of the edge buffer whose number stands above the kind"""
     QUERY = 4
     """a word of the Q scratchpad"""
     WIDTH = 3
+
+
+def lane_width(config: Config, slots: int) -> int:
+    """Bits of the lane's control: the kind, and the number of a word of an edge buffer of so many tiles."""
+    return Lane.WIDTH + (config.rows * slots - 1).bit_length()
 
 
 class Accumulate:

@@ -21,10 +21,13 @@ from myhdl_fsa.dataflows.stream.control import (
     Lane,
     Left,
     Operation,
+    addend_at,
+    lane_width,
     pe_control_width,
+    result_at,
 )
 from myhdl_fsa.dataflows.stream.times import Times
-from myhdl_fsa.dataflows.stream.timetable import WAVE_BIT, wave_memory
+from myhdl_fsa.dataflows.stream.timetable import WAVE_BIT, before_waves, wave_memory
 from myhdl_fsa.instruction import SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH, hidden_width
 from myhdl_fsa.isa import Function
 from myhdl_fsa.signals import address_width, unsigned
@@ -40,9 +43,9 @@ _RELEASE_WIDTH = 1 + SEMAPHORE_WIDTH + SEMAPHORE_VALUE_WIDTH
 class SlotControl:
     """What the controller sends. All registers; idle is all zero but for rows, which mean nothing then."""
 
-    def __init__(self, config: Config, mac_stages: int) -> None:
+    def __init__(self, config: Config) -> None:
         scratchpad, accumulator = address_width(config.scratchpad_rows), address_width(config.accumulator_rows)
-        self.pe = unsigned(pe_control_width(mac_stages))
+        self.pe = unsigned(pe_control_width(config))
         """for row 0, column 0"""
         self.left = unsigned(Left.WIDTH)
         """what enters row 0 from the left"""
@@ -51,8 +54,8 @@ class SlotControl:
         self.compare = unsigned(Compare.WIDTH)
         """of the wave of this slot, for column 0"""
         self.hidden = unsigned(hidden_width(config))
-        self.lane = unsigned(Lane.WIDTH)
-        """what column 0 sends"""
+        self.lane = unsigned(lane_width(config, Times.of(config).slots))
+        """what column 0 sends, and for a score the number of its word in the edge buffer"""
         # one cycle before the slot
         self.row_read = unsigned(1)
         self.row = unsigned(scratchpad)
@@ -68,7 +71,7 @@ class SlotControl:
 @block
 def matrix_controller(
     clock: Any, reset: Any, instruction: Any, control: Any, release: Any, busy: Any, config: Config,
-    mac_stages: int = 0, probe: dict[str, Any] | None = None,
+    probe: dict[str, Any] | None = None,
 ) -> Any:
     """Accepts instructions, starts them by the rules, and writes one slot word a cycle.
 
@@ -83,11 +86,15 @@ def matrix_controller(
     The causal flag of an ATTN_VALUE, which has no use of its own, says that an ATTN_SCORE follows and is its partner:
     it then waits for it even if it has not come yet. Two cycles from acceptance to the first scratchpad read.
     """
-    times = Times.of(config, mac_stages)
+    times = Times.of(config)
     n, lead, sigma, partner, period = times.rows, times.lead, times.sigma, times.lambda_, times.period
-    # a LOAD_STATIONARY is issued a cycle after its ATTN_SCORE at the earliest, on the same phase two cycles after it
-    slots, load_after, latency = times.slots, times.load_after or 2, times.reciprocal
-    wave_rom = wave_memory(times)
+    # a LOAD_STATIONARY is issued a cycle after its ATTN_SCORE at the earliest, on the same phase a turn after it
+    ring, last_phase = times.ring, times.ring - 1
+    slots, load_after, latency = times.slots, times.load_after or times.ring, times.reciprocal
+    wave_rom, pass_on = wave_memory(times), before_waves(times).operation
+    passes = times.pass_waves
+    # waves of an ATTN_SCORE under way that still fit before its follower starts, with an ATTN_VALUE's among them
+    most_left = min(n - 1, max(0, partner - 3 - passes))
     load, score, value = Function.LOAD_STATIONARY, Function.ATTN_SCORE, Function.ATTN_VALUE
     recip, norm = Function.ACC_RECIPROCAL, Function.ATTN_LSE_NORM
     newton = int(config.reciprocal == "newton")
@@ -125,21 +132,23 @@ def matrix_controller(
     def counter(most: int) -> Any:
         return unsigned(max(2, most.bit_length()))
 
-    # the return lane's ring: the stream that sends in this cycle, and the one that sends in the next
-    stream0, stream1 = unsigned(2), unsigned(2)
-    left0, left1 = counter(n + 2), counter(n + 2)
-    query_row, query_stride = unsigned(pad), unsigned(pad)
-    latch_wait = counter(n)
+    # the return lane's ring, from the stream that sends in this cycle on: 1 an ATTN_VALUE's, 2 a LOAD_STATIONARY's,
+    # words left, and where they are: rows of the Q scratchpad, or the tile in the edge buffers
+    streams, words_left = [unsigned(2) for _ in range(ring)], [counter(n + 2) for _ in range(ring)]
+    query_rows, query_strides = ([unsigned(pad) for _ in range(ring)] for _ in range(2))
+    load_releases = [unsigned(_RELEASE_WIDTH) for _ in range(ring)]
+    tiles_sent, next_tile, last_tile = [unsigned(2) for _ in range(ring)], unsigned(2), slots - 1
+    latch_wait = counter(max(n, partner + 1))
     # ATTN_SCORE
     score_left, score_row, score_stride = counter(n), unsigned(pad), unsigned(pad)
     score_first, score_causal = unsigned(1), unsigned(1)
     tiles, waiting, full = unsigned(2), unsigned(2), unsigned(2)
     age = counter(max(2, load_after))
-    odd, seen = unsigned(1), unsigned(1)
+    phase, seen, start_phase = unsigned(2), unsigned(1), (1 - load_after) % ring
     filled = unsigned(times.to_comparator)
     fill_top = times.to_comparator - 1
-    first0, first1 = unsigned(1), unsigned(1)
-    sums0, sums1 = unsigned(ram), unsigned(ram)
+    # of the tiles that no ATTN_VALUE has taken, the oldest first: whether it is its query's first, and its L row
+    firsts, sums = [unsigned(1) for _ in range(slots)], [unsigned(ram) for _ in range(slots)]
     # ATTN_VALUE: until its waves begin, and its waves
     since_value, lead_left = unsigned(max(2, period.bit_length()), period), counter(lead)
     lead_word, lead_first, lead_sums = unsigned(word_width), unsigned(1), unsigned(ram)
@@ -149,25 +158,27 @@ def matrix_controller(
     # the accumulators
     dividing, norm_done, norm_row = counter(latency), counter(n), unsigned(ram)
     # a store that starts at the release reads no row before it is written: all have started, one a cycle at least
-    norm_release_cycles = times.to_comparator + 1
+    norm_release_cycles = times.to_comparator + times.latency
     norm_wait, norm_release = counter(norm_release_cycles), unsigned(_RELEASE_WIDTH)
     # releases: a bit a class, the lowest is sent first, and what each sends
     due = unsigned(5)
-    score_release, value_release, load_release = (unsigned(_RELEASE_WIDTH) for _ in range(3))
+    score_release, value_release = unsigned(_RELEASE_WIDTH), unsigned(_RELEASE_WIDTH)
     due_score, due_value, due_load, due_norm, due_recip = (unsigned(_RELEASE_WIDTH) for _ in range(5))
-    drain_cycles = times.to_accumulator + 2
+    drain_cycles = times.to_accumulator + times.latency + 1
     drain = counter(drain_cycles)
     ahead_operation, ahead_latches, ahead_left = unsigned(Operation.WIDTH), unsigned(2), unsigned(Left.WIDTH)
-    ahead_compare, ahead_hidden, ahead_lane = unsigned(Compare.WIDTH), unsigned(len(control.hidden)), unsigned(3)
+    ahead_compare, ahead_hidden = unsigned(Compare.WIDTH), unsigned(len(control.hidden))
+    ahead_lane = unsigned(len(control.lane))
 
     operation_mask, left_mask = (1 << Operation.WIDTH) - 1, (1 << Left.WIDTH) - 1
     compare_mask, accumulate_mask = (1 << Compare.WIDTH) - 1, (1 << Accumulate.WIDTH) - 1
     left_at, compare_at = WAVE_BIT["left"], WAVE_BIT["compare"]
     accumulate_at, summed_at, valued_at = WAVE_BIT["accumulate"], WAVE_BIT["summed"], WAVE_BIT["valued"]
     value_release_at, last_at = WAVE_BIT["release"], WAVE_BIT["last"]
-    qk, sub, from_row = Operation.QK, Operation.SUB, Left.ROW
+    qk, sub, pass_wave, from_row = Operation.QK, Operation.SUB, Operation.PASS, Left.ROW
     update, update_first, diff, diff_first = Compare.UPDATE, Compare.UPDATE_FIRST, Compare.DIFF, Compare.DIFF_FIRST
     max_low, max_high, score_word, query_word = Lane.MAX_LOW, Lane.MAX_HIGH, Lane.SCORE, Lane.QUERY
+    word_at = Lane.WIDTH
     acc_sum, acc_sa, normalise = Accumulate.ACC_SUM, Accumulate.ACC_SA, Accumulate.NORM
     latch_p, latch_q, latches_at = LATCH_P >> Operation.WIDTH, LATCH_Q >> Operation.WIDTH, Operation.WIDTH
     value_words, last_row = n + 2, n - 1
@@ -199,6 +210,7 @@ def matrix_controller(
         begin_load = 0
         begin_score = 0
         begin_value = 0
+        head_free = streams[0] == 0
         if queued != 0:
             code = int(queue0) & 7
             following = int(queue1) & 7
@@ -211,8 +223,8 @@ def matrix_controller(
                     held = held - 1
             if code == load:
                 # behind the waves of the score before it, on the phase that no ATTN_VALUE will want
-                if stream0 == 0 and stream1 != 2 and latch_wait == 0:
-                    if not seen or (age >= load_after and odd == 0):
+                if head_free and latch_wait == 0:
+                    if not seen or (age >= load_after and phase == 0):
                         begin_load = 1
             if code == score:
                 # its Q latched, a place in the edge buffers, and slots before the SUM of an ATTN_VALUE under way
@@ -221,18 +233,18 @@ def matrix_controller(
                         begin_score = 1
             if code == value:
                 ready = 0
-                if (full != 0 or filled[fill_top]) and stream0 == 0 and since_value >= period:
+                if (full != 0 or filled[fill_top]) and head_free and since_value >= period:
                     ready = 1
                 # the partner, that many cycles later
                 if queued > 1 and following == score:
-                    if score_left != 0 or latch_wait > partner:
+                    if score_left > most_left or latch_wait > partner:
                         ready = 0
                 elif queued < 2 and (int(queue0) >> causal_at) & 1 != 0:
                     ready = 0
                 if tailed != 0:
                     behind = (int(started) - int(tail0)) & tag_mask
                     # one row sum register, one reciprocal: those of two query tiles ago must be through
-                    if first0 and behind != 0 and behind < tag_half:
+                    if firsts[0] and behind != 0 and behind < tag_half:
                         ready = 0
                     if newton:
                         # the reciprocal has the accumulators for itself
@@ -289,33 +301,39 @@ def matrix_controller(
     def play() -> None:
         head = int(queue0)
         # the lane
-        stream = int(stream0)
-        words = int(left0)
+        stream = int(streams[0])
+        words = int(words_left[0])
         word = 0
-        query = int(query_row)
-        stride = int(query_stride)
+        query = int(query_rows[0])
+        stride = int(query_strides[0])
+        load_release = int(load_releases[0])
+        tile = int(tiles_sent[0])
         events = 0
         if start_load:
             stream = 2
             words = n
             query = (head >> pad_row_at) & pad_mask
             stride = (head >> pad_stride_at) & pad_mask
-            query_stride.next = stride
-            load_release.next = (head >> release_at) & release_mask
+            load_release = (head >> release_at) & release_mask
         elif start_value:
             stream = 1
             words = value_words
+            tile = int(next_tile)
+            if next_tile == last_tile:
+                next_tile.next = 0
+            else:
+                next_tile.next = next_tile + 1
         if stream == 1:
             if words == value_words:
                 word = max_low
             elif words > n:
                 word = max_high
             else:
-                word = score_word
+                word = score_word | ((tile * n + n - words) << word_at)
         if stream == 2:
             word = query_word
             control.query_row.next = query
-            query_row.next = (query + stride) & pad_mask
+            query = (query + stride) & pad_mask
             if words == 1:
                 events = events | 4
                 due_load.next = load_release
@@ -325,10 +343,19 @@ def matrix_controller(
             words = words - 1
             if words == 0:
                 stream = 0
-        stream0.next = stream1
-        left0.next = left1
-        stream1.next = stream
-        left1.next = words
+        for place in range(last_phase):
+            streams[place].next = streams[place + 1]
+            words_left[place].next = words_left[place + 1]
+            query_rows[place].next = query_rows[place + 1]
+            query_strides[place].next = query_strides[place + 1]
+            load_releases[place].next = load_releases[place + 1]
+            tiles_sent[place].next = tiles_sent[place + 1]
+        streams[last_phase].next = stream
+        words_left[last_phase].next = words
+        query_rows[last_phase].next = query
+        query_strides[last_phase].next = stride
+        load_releases[last_phase].next = load_release
+        tiles_sent[last_phase].next = tile
 
         # ATTN_VALUE: the cycles until its waves begin, then a word a slot
         remaining = int(lead_left)
@@ -353,6 +380,8 @@ def matrix_controller(
         latches = 0
         if remaining == 1:
             latches = latch_p
+            if passes:
+                operation = pass_on
         enters = (slot >> left_at) & left_mask
         compare = (slot >> compare_at) & compare_mask
         accumulates = (slot >> accumulate_at) & accumulate_mask
@@ -395,8 +424,8 @@ def matrix_controller(
             remaining = lead - 1
             since = 1
             lead_word.next = head
-            lead_first.next = first0
-            lead_sums.next = sums0
+            lead_first.next = firsts[0]
+            lead_sums.next = sums[0]
             started.next = (int(started) + 1) & tag_mask
         lead_left.next = remaining
         since_value.next = since
@@ -410,7 +439,10 @@ def matrix_controller(
         since_score = int(age)
         if since_score < load_after:
             since_score = since_score + 1
-        odd.next = not odd
+        if phase == last_phase:
+            phase.next = 0
+        else:
+            phase.next = phase + 1
         if start_score:
             waves = n
             key_row = (head >> pad_row_at) & pad_mask
@@ -422,7 +454,7 @@ def matrix_controller(
             score_first.next = first
             score_release.next = (head >> release_at) & release_mask
             since_score = 1
-            odd.next = (load_after & 1) == 0
+            phase.next = start_phase
             seen.next = 1
         age.next = since_score
         finishes = 0
@@ -458,18 +490,15 @@ def matrix_controller(
         if filled[fill_top]:
             complete = complete + 1
         if start_value:
-            first0.next = first1
-            sums0.next = sums1
+            for place in range(last_tile):
+                firsts[place].next = firsts[place + 1]
+                sums[place].next = sums[place + 1]
             pending = pending - 1
             complete = complete - 1
         if start_score:
             held = held + 1
-            if pending == 0:
-                first0.next = (head >> zero_at) & 1
-                sums0.next = (head >> ram_row_at) & ram_mask
-            else:
-                first1.next = (head >> zero_at) & 1
-                sums1.next = (head >> ram_row_at) & ram_mask
+            firsts[pending].next = (head >> zero_at) & 1
+            sums[pending].next = (head >> ram_row_at) & ram_mask
             pending = pending + 1
         tiles.next = held
         waiting.next = pending
@@ -581,8 +610,10 @@ def matrix_controller(
             lasting = drain_cycles
         drain.next = lasting
         if reset:
-            stream0.next = 0
-            stream1.next = 0
+            for place in range(ring):
+                streams[place].next = 0
+            next_tile.next = 0
+            phase.next = 0
             lead_left.next = 0
             waving.next = 0
             since_value.next = period
@@ -611,9 +642,12 @@ def matrix_controller(
             control.accumulate.next = 0
             control.divide.next = 0
 
-    stages = [unsigned(Operation.WIDTH) for _ in range(max(1, mac_stages))]
-    last_stage = max(1, mac_stages) - 1
-    addend_at = latches_at + 2
+    # a wave's operation again where its addend is taken, and where its result is written
+    stage_count = times.latency - 1
+    stages = [unsigned(Operation.WIDTH) for _ in range(max(1, stage_count))]
+    last_stage = max(1, stage_count) - 1
+    takes_addend, writes_result = times.mac_stages, int(times.hop > 1)
+    addend_stage, to_addend, to_result = max(1, takes_addend) - 1, addend_at(config), result_at(config)
 
     @always(clock.posedge)
     def present() -> None:
@@ -629,20 +663,26 @@ def matrix_controller(
             control.lane.next = 0
 
     @always(clock.posedge)
-    def present_twice() -> None:
+    def present_again() -> None:
         for stage in range(last_stage):
             stages[stage + 1].next = stages[stage]
         stages[0].next = ahead_operation
-        control.pe.next = (
-            int(ahead_operation) | (int(ahead_latches) << latches_at) | (int(stages[last_stage]) << addend_at)
-        )
-        control.show.next = int(stages[last_stage]) == sub
+        op = int(ahead_operation)
+        bits = op | (int(ahead_latches) << latches_at)
+        if takes_addend:
+            op = int(stages[addend_stage])
+            bits = bits | (op << to_addend)
+        if writes_result:
+            bits = bits | (int(stages[last_stage]) << to_result)
+        control.pe.next = bits
+        control.show.next = op == sub or op == pass_wave
         control.left.next = ahead_left
         control.compare.next = ahead_compare
         control.hidden.next = ahead_hidden
         control.lane.next = ahead_lane
         if reset:
-            stages[0].next = 0
+            for stage in range(stage_count):
+                stages[stage].next = 0
             control.pe.next = 0
             control.compare.next = 0
             control.lane.next = 0
@@ -667,4 +707,4 @@ def matrix_controller(
     if probe is not None:
         probe.update(control=control, start_load=start_load, start_score=start_score, start_value=start_value,
                      queued=queued, tailed=tailed, tiles=tiles, waiting=waiting)
-    return accept, work, starve, choose, queues, play, present_twice if mac_stages else present, send
+    return accept, work, starve, choose, queues, play, present_again if stage_count else present, send

@@ -14,8 +14,9 @@ from myhdl import always, always_comb, block
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.accumulator import accumulator
 from myhdl_fsa.dataflows.stream.array import TOP_WIDTH, systolic
-from myhdl_fsa.dataflows.stream.control import Accumulate, Capture, Compare, Lane, Left
+from myhdl_fsa.dataflows.stream.control import Accumulate, Capture, Compare, Lane, Left, lane_width
 from myhdl_fsa.dataflows.stream.controller import SlotControl, matrix_controller
+from myhdl_fsa.dataflows.stream.delay import delay_line, diagonal
 from myhdl_fsa.dataflows.stream.times import Times
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.instruction import hidden_width
@@ -23,71 +24,13 @@ from myhdl_fsa.ram import ram
 from myhdl_fsa.signals import address_width, unsigned
 from myhdl_fsa.skew import output_skew
 
-__all__ = ["core", "delay_line", "diagonal"]
-
-
-@block
-def delay_line(clock: Any, reset: Any, word: Any, delayed: Any, cycles: int) -> Any:
-    """``word`` so many cycles later, at least one; zero for as long after a reset.
-
-    Ports
-        word     in
-        delayed  out  as wide
-    """
-    stages = [unsigned(len(word)) for _ in range(cycles)]
-    last = cycles - 1
-
-    @always(clock.posedge)
-    def shift() -> None:
-        for stage in range(last):
-            if reset:
-                stages[stage + 1].next = 0
-            else:
-                stages[stage + 1].next = stages[stage]
-        if reset:
-            stages[0].next = 0
-        else:
-            stages[0].next = word
-
-    @always_comb
-    def leave() -> None:
-        delayed.next = stages[last]
-
-    return shift, leave
-
-
-@block
-def diagonal(clock: Any, row: Any, out: Any, count: int, width: int) -> Any:
-    """Lane i waits i cycles, so that a row of words enters as a diagonal wave.
-
-    Ports
-        row  in   count x width, lane 0 in the low bits
-        out  out  count x width; lane 0 passes in the same cycle
-    """
-    total, mask = count * width, (1 << width) - 1
-    stages = [unsigned(total) for _ in range(count - 1)]
-    last = count - 1
-
-    @always(clock.posedge)
-    def shift() -> None:
-        stages[0].next = row
-        for i in range(1, last):
-            stages[i].next = stages[i - 1]
-
-    @always_comb
-    def leave() -> None:
-        word = int(row) & mask
-        for i in range(1, count):
-            word = word | (int(stages[i - 1]) & (mask << (i * width)))
-        out.next = word
-
-    return shift, leave
+__all__ = ["core"]
 
 
 @block
 def core(
     clock: Any, reset: Any, instruction: Any, release: Any, busy: Any, scratchpad_write: Any, accumulator_read: Any,
-    config: Config, probe: dict[str, Any] | None = None, mac_stages: int = 0,
+    config: Config, probe: dict[str, Any] | None = None,
 ) -> Any:
     """The machine without its front end and DMA; the ports are those of ``dataflows.fsa.core.core``.
 
@@ -98,15 +41,15 @@ def core(
         scratchpad_write  in   ``ScratchpadWrite``; the first 2*cols rows are the Q scratchpad, the rest is K's and V's
         accumulator_read  in   ``AccumulatorReadPort``; ready whenever the core does not read itself
 
-    The skew is fixed: rows of K and V enter reversed and delayed, whatever an instruction's flags say. ``mac_stages``
-    is ``Times.mac_stages``. ``probe``, when given, receives the internal signals that a test bench watches.
+    The skew is fixed: rows of K and V enter reversed and delayed, whatever an instruction's flags say. ``probe``, when
+    given, receives the internal signals that a test bench watches.
     """
-    times = Times.of(config, mac_stages)
+    times = Times.of(config)
     rows, cols, elem, acc = config.rows, config.cols, config.elem, config.acc
     query_rows = 2 * cols
     key_rows = config.scratchpad_rows - query_rows
     accumulator_address = address_width(config.accumulator_rows)
-    control = SlotControl(config, mac_stages)
+    control = SlotControl(config)
 
     row_data, query_data = unsigned(rows * elem.width), unsigned(cols * elem.width)
     key_row, key_write_row = unsigned(address_width(key_rows)), unsigned(address_width(key_rows))
@@ -119,26 +62,28 @@ def core(
     hidden_bits = hidden_width(config)
     compared, compare_now = unsigned(Compare.WIDTH + hidden_bits), unsigned(Compare.WIDTH + hidden_bits)
     command, hidden = unsigned(Compare.WIDTH), unsigned(hidden_bits)
-    captured, top = unsigned(Lane.WIDTH), unsigned(TOP_WIDTH)
+    lane_bits = lane_width(config, times.slots)
+    captured, top = unsigned(lane_bits), unsigned(TOP_WIDTH)
     accumulate_width = Accumulate.WIDTH + 2 + accumulator_address
     accumulate_word, accumulate_now = unsigned(accumulate_width), unsigned(accumulate_width)
     accumulate, divide, zero = unsigned(Accumulate.WIDTH), unsigned(1), unsigned(1)
     ram_read, ram_write = unsigned(1), unsigned(1)
+    written, written_later = unsigned(1 + accumulator_address), unsigned(1 + accumulator_address)
     ram_read_row, ram_write_row = unsigned(accumulator_address), unsigned(accumulator_address)
     ram_data = accumulator_read.data
     old_row, new_row = unsigned(cols * acc.width), unsigned(cols * acc.width)
 
-    controller = matrix_controller(clock, reset, instruction, control, release, busy, config, mac_stages, probe)
+    controller = matrix_controller(clock, reset, instruction, control, release, busy, config, probe)
     write_data = scratchpad_write.data
     scratchpad = ram(clock, control.row_read, key_row, row_data, key_write, key_write_row, write_data, key_rows)
     query_scratchpad = ram(
         clock, control.query_read, query_row, query_data, query_write, query_write_row, write_data, query_rows
     )
-    enter = diagonal(clock, entering, left, rows, elem.width)
+    enter = diagonal(clock, entering, left, rows, elem.width, times.hop)
     enter_queries = diagonal(clock, query_data, queries, cols, elem.width)
     array = systolic(
-        clock, reset, control.pe, top, command, hidden, control.lane, left, queries, bottom, config, mac_stages,
-        times.slots, probe,
+        clock, reset, control.pe, top, command, hidden, control.lane, left, queries, bottom, config, times.slots,
+        probe,
     )
     leave = output_skew(clock, bottom, from_array, cols, acc.width)
     accumulators = accumulator(clock, reset, accumulate, divide, from_array, old_row, new_row, config, probe)
@@ -149,13 +94,18 @@ def core(
     to_top = delay_line(clock, reset, control.lane, captured, times.rows + 1)
     to_accumulator = delay_line(clock, reset, accumulate_word, accumulate_now, times.to_accumulator)
 
+    if times.latency > 1:
+        to_write = [delay_line(clock, reset, written, written_later, times.latency - 1)]
+    else:
+        to_write, written_later = [], written
+
     one, scale = elem.one, int(from_float(config.attention_scale, elem))
     left_one, left_scale = Left.ONE, Left.SCALE
     elem_width, elem_mask, last_row = elem.width, (1 << elem.width) - 1, rows - 1
     max_low, max_high, low, high, show_at = Lane.MAX_LOW, Lane.MAX_HIGH, Capture.LOW, Capture.HIGH, Capture.WIDTH
     hidden_at, compare_mask = Compare.WIDTH, (1 << Compare.WIDTH) - 1
     zero_at, divide_at, row_at = Accumulate.WIDTH, Accumulate.WIDTH + 1, Accumulate.WIDTH + 2
-    accumulate_mask = (1 << Accumulate.WIDTH) - 1
+    kind_mask, accumulate_mask = (1 << Lane.WIDTH) - 1, (1 << Accumulate.WIDTH) - 1
     acc_sum, query_mask = Accumulate.ACC_SUM, (1 << len(query_row)) - 1
 
     @always_comb
@@ -209,9 +159,10 @@ def core(
     @always_comb
     def top_control() -> None:
         bits = 0
-        if captured == max_low:
+        kind = int(captured) & kind_mask
+        if kind == max_low:
             bits = low
-        if captured == max_high:
+        if kind == max_high:
             bits = high
         top.next = bits | (int(control.show) << show_at)
 
@@ -238,8 +189,12 @@ def core(
         accumulate.next = word & accumulate_mask
         divide.next = (word >> divide_at) & 1
         zero.next = (word >> zero_at) & 1
-        ram_write.next = (word & accumulate_mask) >= acc_sum
-        ram_write_row.next = word >> row_at
+        written.next = ((word >> row_at) << 1) | int((word & accumulate_mask) >= acc_sum)
+
+    @always_comb
+    def write_result() -> None:
+        ram_write.next = written_later[0]
+        ram_write_row.next = written_later[:1]
 
     @always_comb
     def old_value() -> None:
@@ -252,5 +207,5 @@ def core(
         probe.update(from_array=from_array, accumulate=accumulate, old_row=old_row, new_row=new_row,
                      accumulate_now=accumulate_now, ram_read=ram_read, captured=captured, times=times)
     return (controller, scratchpad, query_scratchpad, enter, enter_queries, array, leave, accumulators, accumulator_ram,
-            to_comparator, to_top, to_accumulator, addresses, write, reverse, compose, compare, top_control,
-            share_read_port, answer, write_back, old_value)
+            to_comparator, to_top, to_accumulator, to_write, addresses, write, reverse, compose, compare, top_control,
+            share_read_port, answer, write_back, write_result, old_value)

@@ -7,6 +7,7 @@ from typing import Any
 from myhdl import always, always_comb, block
 
 from myhdl_fsa.arithmetic.scalar import multiply_adder, narrower, rounder
+from myhdl_fsa.arithmetic.steps import adder, multiplier, normaliser, sum_width
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.control import Capture, Compare, Lane
 from myhdl_fsa.signals import unsigned
@@ -67,17 +68,17 @@ def comparator(
         command      in   3 bits   ``control.Compare``; moves on to ``command_out``
         hidden       in   log2(N)+1 bits: causal countdown; where it is not 0 the score is taken as -Inf, and the
                           next column sees one less on ``hidden_out``
-        lane         in   3 bits   ``control.Lane``; moves on to ``lane_out``
+        lane         in   3 bits and log2 of the buffer: ``control.Lane``, and with a score the number of its word
+                          in the buffer; moves on to ``lane_out``
         score        in   acc      what leaves the column's last PE downwards
         query        in   elem     the column's word of the Q scratchpad
         lift         out  elem     the bottom of the return lane, a register
         bottom       out  acc      what goes on to the accumulator: ``score``, or the difference of the maxima;
                                    combinational
 
-    The buffer is a queue of ``slots`` tiles of scores, and so is that of finished maxima (for one tile the running
-    maximum itself). A maximum that is finished in a cycle can leave in the same one.
-    Source: docs/specification.md section 1 (MAX), and
-    the dataflow's design.
+    The buffer is written in turn, and holds ``slots`` tiles of scores; finished maxima are a queue of as many (for one
+    tile the running maximum itself). A maximum that is finished in a cycle can leave in the same one. The difference is
+    there ``adder_stages`` cycles after its command. Source: docs/specification.md section 1 (MAX) and docs/stream.md.
     """
     elem, acc = config.elem, config.acc
     n = config.rows
@@ -89,7 +90,7 @@ def comparator(
     scores = [unsigned(elem.width) for _ in range(words)]
     maxima = [unsigned(acc.width) for _ in range(slots)]
     place_width = max(2, last_word.bit_length())
-    write_at, read_at = unsigned(place_width), unsigned(place_width)
+    write_at = unsigned(place_width)
     wave = unsigned(max(2, last_wave.bit_length()))
     write_slot, read_slot = unsigned(2), unsigned(2)
     several = int(slots > 1)
@@ -98,6 +99,10 @@ def comparator(
     update, update_first = Compare.UPDATE, Compare.UPDATE_FIRST
     diff, diff_first, send = Compare.DIFF, Compare.DIFF_FIRST, Compare.SEND
     max_low, max_high, score_word = Lane.MAX_LOW, Lane.MAX_HIGH, Lane.SCORE
+    kind_mask, word_at = (1 << Lane.WIDTH) - 1, Lane.WIDTH
+    # the subtraction needs no multiplier, so stages for one neither
+    multiply, add_product, normalise = multiplier(acc), adder(acc, acc), normaliser(acc, acc)
+    after, held_total, subtracted = int(config.adder_stages > 1), unsigned(sum_width(acc, acc)), unsigned(1)
     elem_width, elem_mask = elem.width, (1 << elem.width) - 1
     one, infinity, magnitude_mask = acc.one, acc.infinity, acc.sign_mask - 1
 
@@ -116,7 +121,6 @@ def comparator(
             hidden_out.next = 0
             lane_out.next = 0
             write_at.next = 0
-            read_at.next = 0
             write_slot.next = 0
             read_slot.next = 0
             wave.next = 0
@@ -160,16 +164,26 @@ def comparator(
                 x = int(in_use)
                 if op == diff_first:
                     x = minus_infinity
-                raw = multiply_add(x, one, int(score), 0)
-                difference.next = round_acc(raw)
+                if after:
+                    raw = multiply(x, one, 0)
+                    held_total.next = add_product(raw, int(score))
+                else:
+                    raw = multiply_add(x, one, int(score), 0)
+                    difference.next = round_acc(raw)
                 in_use.next = int(score) ^ sign_mask
-            if word != 0:
-                if word == max_low or word == max_high:
+            if after:
+                subtracted.next = op == diff or op == diff_first
+                if subtracted:
+                    raw = normalise(int(held_total))
+                    difference.next = round_acc(raw)
+            kind = word & kind_mask
+            if kind != 0:
+                if kind == max_low or kind == max_high:
                     if several:
                         # one that is finished in this very cycle is not in the queue yet
                         if finished == 0 or read_slot != write_slot:
                             best = int(maxima[int(read_slot)])
-                    if word == max_low:
+                    if kind == max_low:
                         lift.next = best & elem_mask
                     else:
                         lift.next = best >> elem_width
@@ -178,12 +192,8 @@ def comparator(
                                 read_slot.next = 0
                             else:
                                 read_slot.next = read_slot + 1
-                elif word == score_word:
-                    lift.next = scores[int(read_at)]
-                    if read_at == last_word:
-                        read_at.next = 0
-                    else:
-                        read_at.next = read_at + 1
+                elif kind == score_word:
+                    lift.next = scores[word >> word_at]
                 else:
                     lift.next = query
 

@@ -34,7 +34,7 @@ def residency(config: Config, kv_tiles: int) -> tuple[int, int]:
 
 
 def flash_attention(ctx: Context, q_t: MemoryTensor, k: MemoryTensor, v_t: MemoryTensor, o_t: MemoryTensor,
-                    causal: bool, mac_stages: int = 0) -> None:
+                    causal: bool) -> None:
     """softmax(q k^T / sqrt(d)) v: ``q_t`` [d, seq_q], ``k`` [seq_kv, d], ``v_t`` [d, seq_kv]; ``o_t`` [d, seq_q].
 
     The ATTN_VALUE of a tile pair stands directly before the ATTN_SCORE that starts beside it, ``Times.slots`` pairs
@@ -45,7 +45,7 @@ def flash_attention(ctx: Context, q_t: MemoryTensor, k: MemoryTensor, v_t: Memor
     tile waits until the one that comes into use next is stored.
     """
     rows, cols, config = ctx.config.rows, ctx.config.cols, ctx.config
-    slots = Times.of(config, mac_stages).slots
+    slots = Times.of(config).slots
     q_parts, o_parts = q_t.split(cols, dim=1), o_t.split(cols, dim=1)
     k_parts, v_parts = k.split(rows, dim=0), v_t.split(rows, dim=1)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
-from myhdl_fsa.config import Config, ConfigError
+from myhdl_fsa.config import Config
 from myhdl_fsa.isa import Function
 from myhdl_fsa.tiling import tile_pairs
 
@@ -15,7 +15,6 @@ __all__ = [
     "QUEUE_CYCLES",
     "Times",
     "attention_cycles",
-    "check",
     "iteration_cycles",
     "measured_iteration",
     "operand_rows",
@@ -44,10 +43,10 @@ class Times:
     """of the reciprocal unit"""
 
     @classmethod
-    def of(cls, config: Config, mac_stages: int = 0) -> Times:
-        """The configuration's, whose multiply-adder has ``mac_stages``. Raises ConfigError for what cannot be built."""
-        check(config, mac_stages)
-        return cls(config.rows, mac_stages, 1, Reciprocal(config.acc, config.reciprocal).latency)
+    def of(cls, config: Config) -> Times:
+        """The configuration's."""
+        return cls(config.rows, config.mac_stages, config.adder_stages,
+                   Reciprocal(config.acc, config.reciprocal).latency)
 
     @property
     def latency(self) -> int:
@@ -141,18 +140,6 @@ class Times:
             change = self.rows + 3 * self.latency + 1 + max(self.reciprocal, self.lead + 1)
             return cycles + self.reciprocal + self.latency + (query_tiles - 1) * max(0, change - self.period)
         return cycles + max(0, self.reciprocal + self.latency - self.rows)
-
-
-def check(config: Config, mac_stages: int = 0) -> None:
-    """Raises ConfigError for multiplier stages that a machine of the dataflow cannot have."""
-    if not 0 <= mac_stages <= 2:
-        raise ConfigError(f"configuration: mac_stages = {mac_stages}: must be from 0 to 2")
-    if mac_stages and config.rows < mac_stages + 2:
-        raise ConfigError(f"configuration: rows = {config.rows}: must be at least {mac_stages + 2} "
-                          f"with mac_stages = {mac_stages}")
-    if mac_stages and config.reciprocal == "newton":
-        raise ConfigError("configuration: reciprocal = newton: must be division with mac_stages above 0: "
-                          "a Newton step takes one cycle")
 
 
 def rows_read(config: Config) -> dict[int, tuple[int, int]]:

@@ -24,6 +24,7 @@ __all__ = [
     "Wave",
     "attention_score",
     "attention_value",
+    "before_waves",
     "load_stationary",
     "timetables",
     "wave_memory",
@@ -134,7 +135,8 @@ def attention_value(times: Times) -> Timetable:
         LaneWords(0, Lane.MAX_LOW),
         LaneWords(ring, Lane.MAX_HIGH),
         LaneWords(2 * ring, Lane.SCORE, n),
-        Wave(sub - 1, latch_p=1),
+        # -max goes on to the next row before SUB's own result is there, so it goes ahead and SUB leaves it
+        Wave(sub - 1, Operation.PASS if times.pass_waves else 0, latch_p=1),
         Wave(sub, Operation.SUB, 1, Left.ONE, Compare.DIFF),
         # the difference of the maxima leaves with this wave
         Wave(sub + step, Operation.SCALE, 1, Left.SCALE, Compare.SEND, Accumulate.EXP_S1),
@@ -164,7 +166,7 @@ WAVE_WIDTH = sum(width for _, width in _WORD)
 def wave_memory(times: Times) -> tuple[int, ...]:
     """ATTN_VALUE's slots from SUB to the last row of V^T as a control memory.
 
-    P is latched one slot earlier, which may be that of the last wave of the ATTN_VALUE before.
+    P is latched one slot earlier (``before_waves``), which may be that of the last wave of the ATTN_VALUE before.
     """
     table = attention_value(times)
     first, last = times.lead, times.lead + times.waves - 1
@@ -177,3 +179,8 @@ def wave_memory(times: Times) -> tuple[int, ...]:
         word |= sum(1 << WAVE_BIT[name] for name, when in marks.items() if when == slot)
         words.append(word | int(slot == last) << WAVE_BIT["last"])
     return tuple(words)
+
+
+def before_waves(times: Times) -> Wave:
+    """What is in ATTN_VALUE's slot before those of ``wave_memory``."""
+    return attention_value(times).wave_at(times.lead - 1)
