@@ -324,9 +324,3 @@ def test_the_waveform_has_its_control_by_name(tmp_path):
     engine("myhdl").attention(*operands(config, 1, 1, "uniform"), config, vcd=tmp_path / "w.vcd")
     names = set(re.findall(r"^\$var \S+ \d+ \S+ (\S+)", (tmp_path / "w.vcd").read_text(), re.M))
     assert {"operation", "latch_p", "latch_q", "command_diff", "command_norm"} <= names
-
-
-def test_the_device_does_not_take_it_yet():
-    q, k, v = operands(machine(4), 1, 1, "uniform")
-    with pytest.raises(ConfigError, match="^configuration: dataflow = 'stream': the accelerator needs the dataflow"):
-        engine("myhdl").device_attention(q, k, v, machine(4))

@@ -159,28 +159,28 @@ def adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Callable[[int,
             if ec != 0:
                 addend = ((z & fraction_c) | hidden_c) << addend_shift
                 distance = exponent - ec
-                if distance > 0:
-                    aligned = 1
-                    if distance <= far:
-                        aligned = addend >> distance
-                        if (aligned << distance) != addend:
-                            aligned = aligned | 1
-                    addend = aligned
-                elif distance < 0:
+                # one shifter: the operand of the smaller exponent goes into it
+                if distance < 0:
+                    larger = addend
+                    addend = magnitude
+                    magnitude = larger
                     exponent = ec
-                    aligned = 1
-                    if distance >= -far:
-                        aligned = magnitude >> (-distance)
-                        if (aligned << (-distance)) != magnitude:
-                            aligned = aligned | 1
-                    magnitude = aligned
+                    distance = -distance
+                    sign = sc
+                if distance > far:
+                    addend = 1
+                else:
+                    aligned = addend >> distance
+                    if (addend & ((1 << distance) - 1)) != 0:
+                        aligned = aligned | 1
+                    addend = aligned
                 if sp == sc:
                     magnitude = magnitude + addend
                 else:
                     magnitude = magnitude - addend
                     if magnitude < 0:
                         magnitude = -magnitude
-                        sign = sc
+                        sign = 1 - sign
                     elif magnitude == 0:
                         sign = 0
         if magnitude != 0:
