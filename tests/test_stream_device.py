@@ -81,9 +81,9 @@ def program(instructions: list[Instruction], seed: int = 0, watchdog: int | None
                    (Region(BASE + 0x8000, CONFIG.accumulator_rows * CONFIG.accumulator_row_bytes),), watchdog)
 
 
-def run(what: Program | list[Program], name: str = "myhdl", **options: Any) -> list[Execution]:
+def run(what: Program | list[Program], name: str = "myhdl", config: Config = CONFIG, **options: Any) -> list[Execution]:
     programs = what if isinstance(what, list) else [what]
-    return engine(name, options.pop("build_dir", None)).execute_all(programs, CONFIG, max_cycles=200_000, **options)
+    return engine(name, options.pop("build_dir", None)).execute_all(programs, config, max_cycles=200_000, **options)
 
 
 # attention
@@ -93,6 +93,7 @@ def run(what: Program | list[Program], name: str = "myhdl", **options: Any) -> l
     (2, 3, 4, False, {}), (3, 2, 2, True, {"elem": "bf16"}), (4, 3, 5, True, {"scratchpad_rows": 4 * 4}),
     (4, 5, 1, False, {"accumulator_rows": 4 + 1}), (4, 2, 6, False, {"accumulator_rows": 2 * 4 + 1}),
     (4, 4, 4, True, {"scratchpad_rows": 12 * 4}), (5, 2, 3, False, {"reciprocal": "newton"}), (8, 2, 4, True, {}),
+    (5, 2, 3, True, {"mac_stages": 2}), (8, 2, 2, False, {"adder_stages": 2}),
 ])
 def test_attention_with_any_memory(n, tiles_q, tiles_kv, causal, fields):
     config = Config(rows=n, **{"dataflow": "stream", "reciprocal": "division"} | fields)
@@ -148,10 +149,10 @@ def test_what_stays_in_the_scratchpad(places, tiles, expected):
 # any program whose order is right
 
 
-def random_program(rng: random.Random) -> list[Instruction]:
+def random_program(config: Config, rng: random.Random) -> list[Instruction]:
     """Matrix instructions that no rule forbids, on any rows, until the checker has nothing against the whole."""
     while True:
-        follower, rules, items = Order(CONFIG), Rules(CONFIG), list[Instruction](FILLED)
+        follower, rules, items = Order(config), Rules(config), list[Instruction](FILLED)
         # every accumulator row holds something
         begin = [load_q(), *(item for tile in range(3) for item in (score(), value(accumulator_row=1 + N * tile)))]
         for item in begin:
@@ -177,15 +178,17 @@ def random_program(rng: random.Random) -> list[Instruction]:
         if follower.announced:
             items.append(score(1))
         items += [Fence(matrix=1), store(0, CONFIG.accumulator_rows), STOP]
-        if not check(items, CONFIG):
+        if not check(items, config):
             return items
 
 
-def test_any_program_in_order_gives_golden_s_bits():
+@pytest.mark.parametrize(("mac_stages", "adder_stages", "count"), [(0, 1, 60), (1, 1, 15), (0, 2, 15), (1, 2, 15)])
+def test_any_program_in_order_gives_golden_s_bits(mac_stages, adder_stages, count):
+    config = CONFIG.replace(mac_stages=mac_stages, adder_stages=adder_stages)
     rng = random.Random(5)
-    programs = [program(random_program(rng), seed) for seed in range(60)]
-    for what, execution in zip(programs, run(programs), strict=True):
-        expected = device.execute(what, CONFIG)
+    programs = [program(random_program(config, rng), seed) for seed in range(count)]
+    for what, execution in zip(programs, run(programs, config=config), strict=True):
+        expected = device.execute(what, config)
         assert execution.state is expected.state is State.DONE
         assert execution.outputs == expected.outputs
 
