@@ -121,7 +121,8 @@ def _narrow(text: str) -> str:
     """
     packed = re.search(rf"^    reg signed \[(\d+):0\] raw;\n(?:.*\n)*? *raw = \(+magnitude << {_PACKED}\)", text,
                        re.MULTILINE)
-    if packed is None or not LONGEST_RESULT <= int(packed[1]) < LONGEST_RESULT + _PACKED:
+    # a sum that is not normalised yet is as wide, and goes by other names
+    if packed is None or "normalise_" in text or not LONGEST_RESULT <= int(packed[1]) < LONGEST_RESULT + _PACKED:
         return text
     unrounded = "|".join(["raw", *re.findall(r"^    (\w+) = raw;$", text, re.MULTILINE)])
     return re.sub(rf"^((?:function| *input| *reg) signed )\[{packed[1]}:0\] (?!(?:{unrounded});)",

@@ -84,7 +84,7 @@ def comparator(
     n = config.rows
     minus_infinity, sign_mask, sign_bit = acc.minus_infinity, acc.sign_mask, acc.width - 1
     running, in_use = unsigned(acc.width, minus_infinity), unsigned(acc.width, minus_infinity)
-    difference = unsigned(acc.width)
+    difference, later_difference = unsigned(acc.width), unsigned(acc.width)
     words = n * slots
     last_word, last_wave, last_slot = words - 1, n - 1, slots - 1
     scores = [unsigned(elem.width) for _ in range(words)]
@@ -102,7 +102,7 @@ def comparator(
     kind_mask, word_at = (1 << Lane.WIDTH) - 1, Lane.WIDTH
     # the subtraction needs no multiplier, so stages for one neither
     multiply, add_product, normalise = multiplier(acc), adder(acc, acc), normaliser(acc, acc)
-    after, held_total, subtracted = int(config.adder_stages > 1), unsigned(sum_width(acc, acc)), unsigned(1)
+    undivided, held_total, subtracted = int(config.adder_stages == 1), unsigned(sum_width(acc, acc)), unsigned(1)
     elem_width, elem_mask = elem.width, (1 << elem.width) - 1
     one, infinity, magnitude_mask = acc.one, acc.infinity, acc.sign_mask - 1
 
@@ -164,18 +164,10 @@ def comparator(
                 x = int(in_use)
                 if op == diff_first:
                     x = minus_infinity
-                if after:
-                    raw = multiply(x, one, 0)
-                    held_total.next = add_product(raw, int(score))
-                else:
+                if undivided:
                     raw = multiply_add(x, one, int(score), 0)
                     difference.next = round_acc(raw)
                 in_use.next = int(score) ^ sign_mask
-            if after:
-                subtracted.next = op == diff or op == diff_first
-                if subtracted:
-                    raw = normalise(int(held_total))
-                    difference.next = round_acc(raw)
             kind = word & kind_mask
             if kind != 0:
                 if kind == max_low or kind == max_high:
@@ -197,16 +189,33 @@ def comparator(
                 else:
                     lift.next = query
 
+    @always(clock.posedge)
+    def subtraction() -> None:
+        op = int(command)
+        subtracted.next = op == diff or op == diff_first
+        if op == diff or op == diff_first:
+            x = int(in_use)
+            if op == diff_first:
+                x = minus_infinity
+            word = multiply(x, one, 0)
+            held_total.next = add_product(word, int(score))
+        if subtracted:
+            raw = normalise(int(held_total))
+            later_difference.next = round_acc(raw)
+
     @always_comb
     def leave() -> None:
         if command == send:
-            bottom.next = difference
+            if undivided:
+                bottom.next = difference
+            else:
+                bottom.next = later_difference
         else:
             bottom.next = score
 
     if probe is not None:
         probe.setdefault("running_max", []).append(running)
-        probe.setdefault("difference", []).append(difference)
+        probe.setdefault("difference", []).append(difference if undivided else later_difference)
         probe.setdefault("edge_buffer", []).append(scores)
         probe.setdefault("write_at", []).append(write_at)
-    return registers, leave
+    return (registers, leave) if undivided else (registers, subtraction, leave)
