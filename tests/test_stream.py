@@ -173,7 +173,7 @@ def test_a_pipelined_multiply_adder_with_causal_and_special_data(stages, n):
 
 @pytest.mark.parametrize("stages", STAGES)
 def test_a_change_of_query_tile_is_free_with_a_pipelined_multiply_adder(stages, monkeypatch):
-    # memory is not in the way: the second tile of K is there too
+    # memory is not in the way: two tiles of K are there, and one of V
     monkeypatch.setattr(core_bench, "PRIMING_LOADS", 4)
     run = attend(staged(8, stages, 3), 2, 3)
     assert run.cycles == attention_cycles(run.config, 2, 3)

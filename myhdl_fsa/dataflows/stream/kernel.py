@@ -116,8 +116,9 @@ def flash_attention(ctx: Context, q_t: MemoryTensor, k: MemoryTensor, v_t: Memor
         behind, more = step - slots, step < len(pairs)
         load_k(step)
         if step == 0:
-            load_v(0)
             load_stationary(0)
+        if step == slots - 1:
+            load_v(0)
         elif behind > 0:
             load_v(behind)
         if behind >= 0:
