@@ -540,6 +540,23 @@ def test_testbench_of_a_block_in_icarus(tmp_path, top):
     assert done.stdout.startswith("FAIL cycle 200 ")
 
 
+@pytest.mark.parametrize("top", ["array", "accumulator", "controller", "decoder"])
+def test_testbench_of_a_block_of_stream_in_icarus(tmp_path, top):
+    ok("--dataflow", "stream", "--top", top, "--testbench", "--out", tmp_path)
+    bench = f"tb_{TOPS[top]}"
+    done = icarus(tmp_path, bench)
+    cycles = len((tmp_path / f"{bench}_in.hex").read_text().splitlines())
+    assert cycles >= 400
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, f"PASS {cycles}")
+    vectors = tmp_path / f"{bench}_out.hex"
+    lines = vectors.read_text().splitlines()
+    lines[200] = f"{int(lines[200], 16) ^ 1:x}"
+    vectors.write_text("\n".join(lines) + "\n")
+    done = icarus(tmp_path, bench)
+    assert done.returncode != 0
+    assert done.stdout.startswith("FAIL cycle 200 ")
+
+
 @pytest.mark.slow
 def test_testbench_of_the_core_in_verilator(converted_core, tmp_path):
     assert verilator(copied(converted_core, tmp_path), "tb_core").stdout.startswith("PASS 98 cycles, 16 values\n")

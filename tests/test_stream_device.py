@@ -13,6 +13,7 @@ from blocks import dut
 from programs import Attention
 from test_blocks import SIMULATORS
 
+from myhdl_fsa import golden
 from myhdl_fsa.config import Config, preset
 from myhdl_fsa.convert.regression import check_all
 from myhdl_fsa.dataflows import attention_cycles
@@ -127,16 +128,30 @@ def test_attention_in_verilog(name, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [16, 32, 64, 128])
-def test_attention_of_large_arrays_with_slow_memory(n, tmp_path):
+def test_attention_of_large_arrays_with_any_memory(n, tmp_path):
     """At N = 128, 2048 x 2048 loses at most 1 % to a latency of 100 cycles; smaller ones want more buffers for it."""
-    tiles = 2048 // n if n == 128 else 4
-    config = preset(f"STREAM{n}X{n}Fp16Config")
-    problem = Attention(config, n, tiles, tiles)
-    (execution,) = engine("verilator", tmp_path).execute_all([problem.program], config, timing=Timing(100, 100))
-    problem.check(execution)
-    if n == 128:
-        assert attention_cycles(config, tiles, tiles) == 67_333 + 2
-        assert execution.counters.execution_time <= 1.01 * 67_333
+    config, machine = preset(f"STREAM{n}X{n}Fp16Config"), engine("verilator", tmp_path)
+    for tiles, causal in ((2048 // n if n == 128 else 4, False), (3, True)):
+        problem = Attention(config, n, tiles, tiles, causal)
+        for timing in (Timing(100, 100), Timing(7, 30, stall_seed=n)):
+            (execution,) = machine.execute_all([problem.program], config, timing=timing)
+            problem.check(execution)
+            if timing.stall_seed is None and n == 128 and not causal:
+                assert attention_cycles(config, tiles, tiles) == 67_333 + 2
+                assert execution.counters.execution_time <= 1.01 * 67_333
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [16, 32, 64, 128])
+def test_a_change_of_query_tile_is_free_in_large_arrays(n, tmp_path):
+    config, machine = preset(f"STREAM{n}X{n}Bf16Config"), engine("verilator", tmp_path)
+    for tiles_q, tiles_kv in ((5, 1), (2, 3)):
+        rng = np.random.default_rng(n)
+        q, k, v = (from_float(rng.standard_normal((tiles * n, n)), config.elem)
+                   for tiles in (tiles_q, tiles_kv, tiles_kv))
+        result = machine.attention(q, k, v, config)
+        np.testing.assert_array_equal(result.output, golden.attention(q, k, v, config))
+        assert result.cycles == tiles_q * tiles_kv * (2 * n + 4) + 6 * n + 5 + 2
 
 
 @pytest.mark.parametrize(("places", "tiles", "expected"), [

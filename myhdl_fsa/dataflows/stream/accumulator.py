@@ -29,7 +29,7 @@ def accumulator_unit(
 
     Ports
         command     in   3 bits   ``control.Accumulate``
-        divide      in   1        start the reciprocal of the last row sums
+        divide      in   1        start the reciprocal of the last row sums; nothing while one is under way
         from_array  in   acc      what leaves the array below this column, de-skewed
         ram_word    in   acc      this column's word of the row read the cycle before
         result      out  acc      for the RAM to write back, in the cycle of the command or, with more stages of the
@@ -139,7 +139,7 @@ def accumulator_unit(
             row_sum.next = result
         if reset:
             active.next = 0
-        elif divide:
+        elif divide and not active:
             active.next = 1
             reciprocal.next = row_sum
         elif done:
