@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
+from myhdl import always, always_comb, block, concat
 
 from myhdl_fsa.signals import unsigned
 
@@ -19,26 +19,31 @@ def delay_line(clock: Any, reset: Any, word: Any, delayed: Any, cycles: int) -> 
         word     in
         delayed  out  as wide
     """
-    stages = [unsigned(len(word)) for _ in range(cycles)]
-    last = cycles - 1
+    width = len(word)
+    total = cycles * width
+    # one register, the newest word in its low bits: a list of hundreds is more than Verilator unrolls
+    line = unsigned(total)
+    older = total - width
 
     @always(clock.posedge)
     def shift() -> None:
-        for stage in range(last):
-            if reset:
-                stages[stage + 1].next = 0
-            else:
-                stages[stage + 1].next = stages[stage]
         if reset:
-            stages[0].next = 0
+            line.next = 0
         else:
-            stages[0].next = word
+            line.next = concat(line[older:], word)
+
+    @always(clock.posedge)
+    def take() -> None:
+        if reset:
+            line.next = 0
+        else:
+            line.next = word
 
     @always_comb
     def leave() -> None:
-        delayed.next = stages[last]
+        delayed.next = line[total:older]
 
-    return shift, leave
+    return shift if cycles > 1 else take, leave
 
 
 @block
