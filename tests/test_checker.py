@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import test_stream_device as stream
 
 from myhdl_fsa import golden
 from myhdl_fsa.config import Config, preset
@@ -592,13 +593,36 @@ MENDED = {
 }
 
 
+SUMMED = [stream.score(), stream.value(), stream.reciprocal()]
+STORED = [stream.norm(semaphore=1, acquire=1, release=1, release_value=1)]
+WAITING_STORE = stream.store(1, 4, semaphore=1, acquire=1, acquire_value=1)
+MENDED_IN_STREAM = {
+    Remedy.ORDER: ([stream.value()], [stream.score(), stream.value()]),
+    Remedy.NORM_ZERO: ([*SUMMED, stream.norm(zero=1)], [*SUMMED, stream.norm()]),
+    Remedy.SUM_ROW: ([*SUMMED[:2], stream.score(0), stream.value(0, accumulator_row=0)],
+                     [*SUMMED[:2], stream.score(0), stream.value(0)]),
+    Remedy.LAST_SUMS: ([*SUMMED[:-1], stream.reciprocal(accumulator_row=1)], SUMMED),
+    Remedy.STORE_ORDER: ([*SUMMED, *STORED, replace(WAITING_STORE, row=4, stride=-1)],
+                         [*SUMMED, *STORED, WAITING_STORE]),
+}
+"""of the stream dataflow: a program behind LOAD_STATIONARY, and what mends it"""
+
+
+def test_every_remedy_is_tried():
+    assert MENDED.keys() | MENDED_IN_STREAM.keys() == set(Remedy)
+
+
 @pytest.mark.parametrize("remedy", Remedy)
 def test_a_remedy_mends(remedy):
-    faulty, *mended = MENDED[remedy]
+    config = CONFIG
+    faulty, *mended = (MENDED | MENDED_IN_STREAM)[remedy]
+    if remedy in MENDED_IN_STREAM:
+        config = stream.CONFIG
+        faulty, *mended = ([*stream.FILLED, stream.load_q(), *program, STOP] for program in (faulty, *mended))
     text = re.sub(r"\\{\w+\\}", ".+", re.escape(remedy.value))
-    assert any(re.fullmatch(text, finding.remedy) for finding in check(faulty, CONFIG))
+    assert any(re.fullmatch(text, finding.remedy) for finding in check(faulty, config))
     for program in mended:
-        assert check(program, CONFIG) == []
+        assert check(program, config) == []
 
 
 @pytest.mark.parametrize(("program", "remedy"), [
