@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -61,6 +61,8 @@ class CoreRun:
     """where an engine that sees inside puts intermediates"""
     serial: bool = False
     """wait for idle before every instruction, so that none overlap"""
+    late: Mapping[Dma, int] = field(default_factory=dict)
+    """cycles that a transfer begins late, for some of them; not in Verilator's bench"""
 
     cycle: int = 0
     """cycles since reset"""
@@ -237,8 +239,9 @@ def core_bench(
                 _done(front.loads.popleft())
             return
         write.valid.next = False
-        if front.loads and semaphores.acquire(front.loads[0]):
+        if front.loads and _begins(front.loads[0], state.load_waits) and semaphores.acquire(front.loads[0]):
             load = front.loads[0]
+            state.load_waits.clear()
             state.writes.extend(zip(scratchpad_rows(load, config).tolist(), run.load_rows(load), strict=True))
 
     def _store() -> None:
@@ -251,13 +254,24 @@ def core_bench(
         if state.reading and read.ready:
             state.expecting = True
             state.reading = False
-        if not state.storing and front.stores and semaphores.acquire(front.stores[0]):
+        if (not state.storing and front.stores and _begins(front.stores[0], state.store_waits)
+                and semaphores.acquire(front.stores[0])):
             state.storing = True
+            state.store_waits.clear()
             state.reads.extend(accumulator_rows(front.stores[0], config).tolist())
         if not state.reading and state.reads:
             read.row.next = state.reads.popleft()
             state.reading = True
         read.valid.next = state.reading
+
+    def _begins(transfer: Dma, waits: list[int]) -> bool:
+        """Counts the cycles that it is late down, from when its semaphore could be taken."""
+        if not semaphores.free(transfer):
+            return False
+        if not waits:
+            waits.append(run.late.get(transfer, 0))
+        waits[0] -= 1
+        return waits[0] < 0
 
     def _done(transfer: Dma) -> None:
         if transfer.release:
@@ -313,6 +327,9 @@ class _State:
     """scratchpad rows of the load under way: row number and contents"""
     reads: deque[int] = field(default_factory=deque)
     """accumulator rows of the store under way that are not asked for yet"""
+    load_waits: list[int] = field(default_factory=list)
+    """cycles that the load at the head of its queue is still late, once it is known"""
+    store_waits: list[int] = field(default_factory=list)
     storing: bool = False
     reading: bool = False
     expecting: bool = False

@@ -26,14 +26,18 @@ class SemaphoreFile:
         self._values = [0] * SEMAPHORES
         self._busy = [False] * SEMAPHORES
 
-    def acquire(self, instruction: Matrix | Dma) -> bool:
+    def free(self, instruction: Matrix | Dma) -> bool:
         """Whether the instruction may start: it acquires nothing, or its semaphore is free and has the value."""
-        if not instruction.acquire:
-            return True
         number = instruction.semaphore
-        if self._busy[number] or self._values[number] != instruction.acquire_value:
+        return not instruction.acquire or (
+            not self._busy[number] and self._values[number] == instruction.acquire_value)
+
+    def acquire(self, instruction: Matrix | Dma) -> bool:
+        """The same; and if it may, its semaphore is taken."""
+        if not self.free(instruction):
             return False
-        self._busy[number] = True
+        if instruction.acquire:
+            self._busy[instruction.semaphore] = True
         return True
 
     def release(self, number: int, value: int) -> None:

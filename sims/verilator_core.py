@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from myhdl_fsa.engine.request import RunError
 from myhdl_fsa.instruction import MatrixInstruction
 from myhdl_fsa.isa import Dma, Fence, Matrix, Transfer
 from myhdl_fsa.sims.core_bench import MATRIX_FIELDS, PRIMING_LOADS, RESET_CYCLES, CoreRun
@@ -40,8 +41,10 @@ _INSTRUCTION = (
 def simulate(run: CoreRun, *, build_dir: Path | None = None) -> None:
     """Simulates ``run`` to its end or its cycle limit, which ``run`` then says.
 
-    Raises RunError when it cannot be built or run.
+    Raises RunError when it cannot be built or run, and for late transfers.
     """
+    if run.late:
+        raise RunError("late transfers: only the MyHDL bench has them")
     exchange(
         run, lambda kind: executable(run.config, waveform=kind, build_dir=build_dir, say=run.watch.say), write_run,
         read_result,
