@@ -1,12 +1,14 @@
 """How long the Verilator engine builds and how fast it simulates core and device, harness and start included.
 
-Run from the repository: ``python benchmarks/verilator.py [--quick] [--size N]...``. Every run is checked against the
-golden model. Prints one line per measurement.
+Run from the repository: ``python benchmarks/verilator.py [--quick] [--size N]... [--dataflows]``. Every run is checked
+against the golden model. Prints one line per measurement. With ``--dataflows`` only the two dataflows side by side, on
+the core, with the same tensors and the same reciprocal: the best processor times of several runs, in turn.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -50,12 +52,49 @@ def measure(size: int, repeats: int, device: bool) -> None:
           f"tile once built, {np.median(speeds):.0f} cycles/s over {cycles} cycles{bubble}", flush=True)
 
 
+def compare(size: int, repeats: int) -> None:
+    """Both dataflows' cycles/s and time for one attention run."""
+    configs = {name: preset(f"{name.upper()}{size}X{size}Fp16Config").replace(reciprocal="division")
+               for name in ("fsa", "stream")}
+    rng = np.random.default_rng(0)
+    q, k, v, q1, k1, v1 = (from_float(rng.random((tiles * size, size)), configs["fsa"].elem)
+                           for tiles in (TILES[size][0], TILES[size][1], TILES[size][1], 1, 1, 1))
+    cycles, seconds = dict.fromkeys(configs, 0), dict.fromkeys(configs, float("inf"))
+    outputs = {}
+    with tempfile.TemporaryDirectory() as folder:
+        simulator = engine("verilator", Path(folder))
+        for config in configs.values():
+            simulator.attention(q1, k1, v1, config)
+        for name, config in [*configs.items()] * repeats:
+            start = _simulator_time()
+            result = simulator.attention(q, k, v, config)
+            seconds[name] = min(seconds[name], _simulator_time() - start)
+            cycles[name], outputs[name] = result.cycles or 0, result.output
+    if not np.array_equal(outputs["fsa"], outputs["stream"]):
+        raise SystemExit(f"verilator N = {size}: the outputs of the dataflows differ")
+    speeds = {name: cycles[name] / seconds[name] for name in configs}
+    print(f"verilator core N = {size}, {TILES[size][0]}x{TILES[size][1]} tiles: "
+          + ", ".join(f"{name} {speeds[name]:.0f} cycles/s, {seconds[name]:.2f} s" for name in configs)
+          + f"; stream has {100 * speeds['stream'] / speeds['fsa']:.0f} % of the cycles/s of fsa and takes "
+          f"{100 * seconds['stream'] / seconds['fsa']:.0f} % of its time", flush=True)
+
+
+def _simulator_time() -> float:
+    """Processor time of the simulators so far: what else runs on the machine disturbs it least."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one repeat each")
     parser.add_argument("--size", type=int, action="append", choices=TILES, help="only this array size; repeatable")
+    parser.add_argument("--dataflows", action="store_true", help="compare the dataflows instead")
     arguments = parser.parse_args()
     for size in arguments.size or TILES:
+        if arguments.dataflows:
+            compare(size, 1 if arguments.quick else 4)
+            continue
         for device in (False, True):
             measure(size, 1 if arguments.quick else 3, device)
 

@@ -8,6 +8,7 @@ and waiters, at about half the speed; the tests hold the two against each other.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from myhdl._block import _Block
 from myhdl._Signal import _PosedgeWaiterList, _siglist
 
 from myhdl_fsa.signals import BitSignal, UnsignedSignal
+from myhdl_fsa.sims.direct import direct
 
 __all__ = ["CycleSimulator", "Process", "processes"]
 
@@ -33,6 +35,16 @@ def processes(block: Any) -> Iterator[Any]:
             yield sub
 
 
+_MANY = 4
+"""instances of a block from which on its processes are worth compiling"""
+
+
+def _run(process: Any, instances: Counter[Any]) -> Process:
+    """What to call for a process."""
+    function: Process = process.func
+    return direct(function) if instances[getattr(function, "__code__", None)] >= _MANY else function
+
+
 class CycleSimulator:
     """Simulates an elaborated block whose processes are ``always(clock.posedge)`` or ``always_comb``.
 
@@ -42,21 +54,24 @@ class CycleSimulator:
 
     def __init__(self, block: Any) -> None:
         clock: Any = None
+        every = list(processes(block))
+        instances = Counter(getattr(process.func, "__code__", None) for process in every if hasattr(process, "func"))
         self._clocked: list[Process] = []
         self._combinational: list[Process] = []
-        for process in processes(block):
+        for process in every:
             if isinstance(process, _AlwaysComb):
-                self._combinational.append(process.func)
+                run = _run(process, instances)
+                self._combinational.append(run)
                 for signal in process.senslist:
                     if not isinstance(signal, BitSignal | UnsignedSignal):
                         raise TypeError(f"{process.name} reads a signal that is not from myhdl_fsa.signals")
                     # a dict keeps the order and runs a process once for many changes
-                    signal.listeners = {**signal.listeners, process.func: None}
+                    signal.listeners = {**signal.listeners, run: None}
             elif isinstance(process, _Always) and isinstance(process.senslist[0], _PosedgeWaiterList):
                 clock = process.senslist[0].sig if clock is None else clock
                 if len(process.senslist) > 1 or process.senslist[0].sig is not clock:
                     raise TypeError(f"{process.name} is not clocked by the one clock of the block")
-                self._clocked.append(process.func)
+                self._clocked.append(_run(process, instances))
             else:
                 raise TypeError(f"{getattr(process, 'name', process)} is neither clocked nor combinational")
 
@@ -96,7 +111,14 @@ class CycleSimulator:
         while _siglist:
             pending: dict[Process, None] = {}
             for signal in _siglist:
-                if signal.commit() and signal.listeners:
+                # commit, without the call for most signals: as many times as there are PEs, several times a cycle
+                if signal.__class__ is UnsignedSignal:
+                    value, after = signal._val, signal._next._val
+                    if value._val != after:
+                        value._val = after
+                        if signal.listeners:
+                            pending.update(signal.listeners)
+                elif signal.commit() and signal.listeners:
                     pending.update(signal.listeners)
             _siglist.clear()
             for process in pending:

@@ -2,23 +2,31 @@
 
 For every process of every instance MyHDL reads its source file, tokenises it, compiles and walks the syntax tree, and
 lists the whole call stack with source lines: about 9 ms an instance, 38 s for an array of 64 x 64. Within
-``shared_analysis`` a process's source is analysed once per code object (and per kind of what its names refer to), and
-callers are looked up directly. What is elaborated is the same.
+``shared_analysis`` a process's source is analysed once per code object (and per kind of what its names refer to),
+callers are looked up directly, a function's source is found without tokenising it, and nobody looks for garbage where
+hardly anything is. What is elaborated is the same.
 """
 
 from __future__ import annotations
 
+import ast
+import copy
+import gc
+import inspect
+import linecache
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from functools import cache
+from types import CodeType, FrameType
 from typing import Any
 from unittest.mock import patch
 
-from myhdl import _always, _always_comb, _block, _instance
+from myhdl import _always, _always_comb, _block, _instance, intbv
+from myhdl import _Signal as signal_module
 from myhdl._Signal import _isListOfSigs, _Signal
 
-__all__ = ["shared_analysis"]
+__all__ = ["shared_analysis", "source_lines"]
 
 
 def _caller(frame: FrameType) -> tuple[str, dict[str, Any], bool]:
@@ -54,6 +62,47 @@ def _kind(value: Any) -> int:
     return 2 if isinstance(value, list) and _isListOfSigs(value) else 0
 
 
+_read_lines = inspect.getsourcelines
+
+
+@cache
+def _last_lines(file: str) -> dict[int, int]:
+    """The last line of every function of a file, by its first, which may be a decorator's."""
+    functions = (node for node in ast.walk(ast.parse("".join(linecache.getlines(file))))
+                 if isinstance(node, ast.FunctionDef))
+    return {min([node.lineno, *(part.lineno for part in node.decorator_list)]): node.end_lineno or 0
+            for node in functions}
+
+
+def source_lines(thing: Any) -> tuple[list[str], int]:
+    """``inspect.getsourcelines``, which finds the end of a function by tokenising it in Python."""
+    code = getattr(thing, "__code__", thing)
+    if isinstance(code, CodeType):
+        first = code.co_firstlineno
+        last = _last_lines(code.co_filename).get(first)
+        if last is not None:
+            return linecache.getlines(code.co_filename)[first - 1:last], first
+    return _read_lines(thing)
+
+
+def _copied(value: Any) -> Any:
+    """A signal's initial value, for one of its three places."""
+    if type(value) is bool:
+        return value
+    return value.__deepcopy__(None) if type(value) is intbv else copy.deepcopy(value)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
 @contextmanager
 def shared_analysis() -> Iterator[None]:
     """Blocks instantiated inside are elaborated with one analysis per process definition."""
@@ -80,6 +129,9 @@ def shared_analysis() -> Iterator[None]:
         self.losdict = {name: symbols[name] for name in lists}
 
     with (
+        _without_collection(),
+        patch.object(inspect, "getsourcelines", source_lines),
+        patch.object(signal_module, "deepcopy", _copied),
         patch.object(_instance._Instantiator, "__init__", construct),
         patch.object(_instance, "_getCallInfo", _process_caller),
         patch.object(_always, "_getCallInfo", _process_caller),

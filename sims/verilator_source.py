@@ -6,11 +6,12 @@ The behaviour is the converter's, bit for bit; only the text changes:
   the modules, once, it stays one C++ function. Verilator can do that for results of up to 64 bits; a function with a
   longer one becomes a task.
 - The locals around a multiply-adder are all as wide as its unrounded result. Those of 64 bits stay out of Verilator's
-  slow arithmetic on arrays of words.
+  slow arithmetic on arrays of words. Shorter ones of more than 32 become as wide as a C++ integer: no masks.
 - A lane of a packed word is taken and put by shifts as wide as the word, so that all of them cost the square of it.
   They become part selects.
 - A row of PEs is a chain of instances, each of which becomes C++ code of its own. A process that loops over them is
-  compiled once a row, and the lanes of the row's ports become one vector.
+  compiled once a row, and the lanes of the row's ports become one vector; what all instances do in every cycle with a
+  lane is done once with the vector.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ _MERGE = re.compile(
     rf"^( *)(\w+) = \(\2 \| \(({_ELEMENT}) & \((\d+|\d+'h[0-9a-f]+) << ({_INDEX})\)\)\);$", re.MULTILINE
 )
 _LANE = re.compile(r"\b(\w+)_lane(\d+)\b")
+_EVERY_LANE = re.compile(r"^    (\w+)(\[\(at \* \d+\) \+: \d+\]) <= (\w+)\2;\n", re.MULTILINE)
+"""what an instance does with its lane in every cycle, without a condition"""
 _INSTANCE = re.compile(r"\bat\b(?=[^\[]*\])")
 """the number of an instance in an index"""
 _SELECTED = re.compile(r" \+: (\d+)\]$")
@@ -91,7 +94,7 @@ def loop_nets(modules: dict[str, str], chain: tuple[str, str]) -> list[dict[str,
 
 def _share(text: str, shared: dict[str, str]) -> str:
     """Moves the functions of a module to ``shared``, by name; one whose name is taken is called otherwise."""
-    text = _narrow(text)
+    text = _widen(_narrow(text))
     for function in list(_FUNCTION.finditer(text)):
         result, high, name, rest = function.groups()
         without = text.replace(function[0], "")
@@ -127,6 +130,12 @@ def _narrow(text: str) -> str:
     unrounded = "|".join(["raw", *re.findall(r"^    (\w+) = raw;$", text, re.MULTILINE)])
     return re.sub(rf"^((?:function| *input| *reg) signed )\[{packed[1]}:0\] (?!(?:{unrounded});)",
                   rf"\1[{LONGEST_RESULT - 1}:0] ", text, flags=re.MULTILINE)
+
+
+def _widen(text: str) -> str:
+    """The locals of 33 to 63 bits, all of which hold signed numbers with room to spare, as integers of C++."""
+    return re.sub(r"^((?:function| *input| *reg) signed )\[(?:3[2-9]|[45]\d|6[0-2]):0\]",
+                  rf"\1[{LONGEST_RESULT - 1}:0]", text, flags=re.MULTILINE)
 
 
 def _select(text: str) -> str:
@@ -188,7 +197,8 @@ def _loop(text: str, leaf: str, leaf_text: str) -> str:
             continue
         vector = f"[{high}:0] " if high else ""
         read[name] = f"{name}_now"
-        arrays += f"reg {vector}{leaf}_{name} [0:{count}];\n"
+        # of as many elements as the index can tell, or every access is checked
+        arrays += f"reg {vector}{leaf}_{name} [0:{(1 << count.bit_length()) - 1}];\n"
         start += f"    {leaf}_{name}[at] = {value};\n"
         if re.search(rf"\b{name}\b(?! <= )", body):
             locals_ += f"    reg {vector}{name}_now;\n"
@@ -204,6 +214,8 @@ def _loop(text: str, leaf: str, leaf_text: str) -> str:
         return f"{before or ''}{place}{assigned or ''}"
 
     body = re.sub(r"(^ *|: )?(?<!')\b([A-Za-z_]\w*)(?:\[(\d+)-1:0\])?( <= )?", rename, body, flags=re.MULTILINE)
+    enter += "".join(f"    {vector} <= {source};\n" for vector, _, source in _EVERY_LANE.findall(body))
+    body = _EVERY_LANE.sub("", body)
     # Verilator unrolls a loop between constants
     loop = f"""\
 {arrays}integer {leaf}_last = {count - 1};

@@ -15,6 +15,7 @@ from myhdl_fsa.engine import Watch
 from myhdl_fsa.signals import BitSignal, UnsignedSignal, unsigned
 from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, attention_run, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
+from myhdl_fsa.sims.direct import direct
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.event_driven import clocked, event_driven
 from myhdl_fsa.workbench.workload import generate
@@ -296,3 +297,58 @@ def test_bits_of_every_kind(value) -> None:
     signal.next = value
     CycleSimulator.settle()
     assert bool(signal) is True
+
+
+@block
+def accesses(clock: Any, source: Any, flag: Any, narrow: Any, wide: Any, out: Any, bit: Any, other: Any) -> Any:
+    """Every way to read and to write a signal that ``direct`` knows."""
+
+    @always(clock.posedge)
+    def process() -> None:
+        value = int(source)
+        wide.next = value
+        out.next = source
+        bit.next = flag
+        other.next = 1
+        if flag and not source == 3:
+            other.next = 0
+            wide.next = value + 200 * int(flag)
+        if value == 1:
+            narrow.next = source[2:]
+        elif source > 100:
+            bit.next = source > narrow
+            narrow.next = value
+
+    return process
+
+
+@pytest.mark.parametrize("flag", [0, 1])
+@pytest.mark.parametrize("value", [0, 1, 3, 101, 255])
+def test_direct_access_is_what_the_signals_do(value, flag) -> None:
+    results = []
+    for compiled in (False, True):
+        signals = [unsigned(8, value), unsigned(1, flag), *(unsigned(width) for width in (2, 9, 8, 1, 1))]
+        (process,) = accesses(unsigned(1), *signals).subs
+        run = direct(process.func) if compiled else process.func
+        assert (run is process.func) != compiled
+        try:
+            run()
+            said = ""
+        except ValueError as error:
+            said = str(error)
+            line = error.__traceback__.tb_next.tb_lineno
+            said += f" in line {line}"
+        CycleSimulator.settle()
+        results.append((said, [int(signal) for signal in signals], [type(signal.val) for signal in signals]))
+    assert results[0] == results[1]
+    assert ("does not fit" in results[0][0]) == (value > 100)
+
+
+def test_what_names_no_signal_is_not_compiled_again() -> None:
+    items: list[int] = []
+
+    def process() -> None:
+        items.append(1)
+
+    assert direct(process) is process
+    assert direct(items.clear) == items.clear

@@ -402,7 +402,8 @@ def test_wide_shifts_become_selects_and_functions_are_shared():
     files = prepare({name: module.format(name=name) for name in ("a", "b")})
     assert list(files) == [SHARED, "a", "b"]
     assert files[SHARED].count("endfunction") == 3
-    assert "function automatic signed [45:0] twice; /*verilator no_inline_task*/" in files[SHARED]
+    # no masks of 46 bits in C++
+    assert "function automatic signed [63:0] twice; /*verilator no_inline_task*/" in files[SHARED]
     # Verilator has no C++ function for a long result
     assert files[SHARED].count("task automatic too_wide; /*verilator no_inline_task*/\n    output signed [68:0]") == 1
     for name in ("a", "b"):
@@ -445,6 +446,15 @@ def test_a_row_of_pes_becomes_a_loop():
     assert "pe_right[at + 1] = register_now;" in row
     # lanes are packed outside, too
     assert "pe_row_0_down_lane" not in files["systolic"]
+
+
+def test_what_every_pe_does_with_its_lane_is_done_once():
+    row = prepare(design.verilog_modules(FOUR.replace(dataflow="stream")), ("pe_row", "pe"))["pe_row"]
+    loop = row.index("for (at = pe_last")
+    assert 0 < row.index("    up <= below;\n") < loop
+    assert "up[" not in row
+    # only under a condition
+    assert row.index("down[(at * 32) +: 32] <= above[(at * 32) +: 32];") > loop
 
 
 @pytest.mark.parametrize(("module", "old", "new"), [

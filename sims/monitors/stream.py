@@ -146,18 +146,18 @@ def rules(clock: Any, probe: dict[str, Any], config: Config) -> Any:
         if accumulate != wanted and (wanted or accumulate != Accumulate.NORM):
             broken(f"accumulator command {accumulate} in a slot of command {wanted}")
         for column in range(n):
-            updated[column] += int(commands[column]) in _UPDATES
-            word = int(lanes[column])
+            command, word = int(commands[column]), int(lanes[column])
             if word == Lane.MAX_LOW:
                 returned[column] += 1
-                if updated[column] < n * returned[column]:
+                if updated[column] + (command in _UPDATES) < n * returned[column]:
                     broken(f"column {column} sends a maximum before its last score")
-            if word & _LANE_MASK == Lane.SCORE:
+            elif word & _LANE_MASK == Lane.SCORE:
                 if not held[column][word >> Lane.WIDTH]:
                     broken(f"column {column} sends a score that is not there yet")
                 held[column][word >> Lane.WIDTH] = False
-            if int(commands[column]) in _UPDATES:
-                place = (updated[column] - 1) % capacity
+            if command in _UPDATES:
+                place = updated[column] % capacity
+                updated[column] += 1
                 if held[column][place]:
                     broken(f"the edge buffer of column {column} overflows")
                 held[column][place] = True

@@ -58,42 +58,51 @@ def pe(
     latch_p, latch_q = LATCH_P, LATCH_Q
     latches = LATCH_P | LATCH_Q
 
-    @always(clock.posedge)
-    def registers() -> None:
-        bits = int(control)
-        control_out.next = bits
-        if reset:
-            control_out.next = 0
-        up.next = below
-        if bits != 0:
-            op = bits & operation_mask
-            if op != 0:
-                right.next = left
-                factor = int(weight)
-                other = int(left)
-                addend = int(above)
-                exp2 = 0
-                if op == qk:
-                    factor = int(query)
-                if op == scale:
-                    addend = 0
-                if op == exp:
-                    exp2 = 1
-                    piece = find_piece(factor)
-                    other = slopes[piece]
-                    addend = intercepts[piece]
-                raw = multiply_add(factor, other, addend, exp2)
-                if op == qk or op == pv:
-                    down.next = round_acc(raw)
-                else:
-                    weight.next = round_elem(raw)
-                    if op == sub:
-                        down.next = above
-            if (bits & latches) != 0:
-                if (bits & latch_p) != 0:
-                    weight.next = below
-                if (bits & latch_q) != 0:
-                    query.next = below
+    if probe is not None:
+        probe.setdefault("pe_weight", []).append(weight)
+        probe.setdefault("pe_query", []).append(query)
+        probe.setdefault("pe_control", []).append(control)
+
+    # an array has thousands of PEs: each elaborates one of the two only
+    if config.mac_stages == 0 and config.adder_stages == 1:
+        @always(clock.posedge)
+        def registers() -> None:
+            bits = int(control)
+            control_out.next = bits
+            if reset:
+                control_out.next = 0
+            up.next = below
+            if bits != 0:
+                op = bits & operation_mask
+                if op != 0:
+                    right.next = left
+                    factor = int(weight)
+                    other = int(left)
+                    addend = int(above)
+                    exp2 = 0
+                    if op == qk:
+                        factor = int(query)
+                    if op == scale:
+                        addend = 0
+                    if op == exp:
+                        exp2 = 1
+                        piece = find_piece(factor)
+                        other = slopes[piece]
+                        addend = intercepts[piece]
+                    raw = multiply_add(factor, other, addend, exp2)
+                    if op == qk or op == pv:
+                        down.next = round_acc(raw)
+                    else:
+                        weight.next = round_elem(raw)
+                        if op == sub:
+                            down.next = above
+                if (bits & latches) != 0:
+                    if (bits & latch_p) != 0:
+                        weight.next = below
+                    if (bits & latch_q) != 0:
+                        query.next = below
+
+        return registers
 
     # the same in steps, with registers between them
     multiply, add_product = multiplier(elem, config.exp2_pieces), adder(elem, acc, config.exp2_pieces)
@@ -186,11 +195,7 @@ def pe(
                 if (bits & latch_q) != 0:
                     query.next = below
 
-    if probe is not None:
-        probe.setdefault("pe_weight", []).append(weight)
-        probe.setdefault("pe_query", []).append(query)
-        probe.setdefault("pe_control", []).append(control)
-    return pipelined_registers if before or after else registers
+    return pipelined_registers
 
 
 @block
