@@ -29,6 +29,8 @@ def activity(
         sending       in  1  a release is due
         busy          out 1  something is queued or under way
         moving        out 1  something is under way
+
+    From the cycle after a start; a word that is queued makes busy at once. Source: docs/stream.md, Order.
     """
     cycles = times.to_accumulator + times.latency + 1
     drain = counter(cycles)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always_comb, block
+from myhdl import block
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.controller.accumulator_queue import AccumulatorState, accumulator_queue
@@ -65,10 +65,10 @@ def matrix_controller(
     tiles, accumulators = ScoreTiles(config), AccumulatorState()
     wave, slot = ValueWave(config), Slot(config, times)
     of_score, of_value, of_load, of_norm, of_reciprocal = (Ended() for _ in range(5))
-    working, sending = unsigned(1), unsigned(1)
+    sending = unsigned(1)
 
     queue = instruction_queue(
-        clock, reset, instruction, starts, accumulators.tailed, working, head, following, queued, accepted, config
+        clock, reset, instruction, starts, accumulators.tailed, busy, head, following, queued, accepted, config
     )
     rules = start_rules(
         clock, reset, head, following, queued, lane, value, score, tiles, accumulators, accumulator_head, starts,
@@ -88,15 +88,11 @@ def matrix_controller(
     )
     arbiter = releases(clock, reset, of_score, of_value, of_load, of_norm, of_reciprocal, release, sending)
     idle = activity(
-        clock, reset, starts, lane, value, score, accumulators, queued, sending, working, instruction.moving, times
+        clock, reset, starts, lane, value, score, accumulators, queued, sending, busy, instruction.moving, times
     )
     stages = slot_stages(clock, reset, slot, control, config, times)
-
-    @always_comb
-    def tell() -> None:
-        busy.next = working
 
     if probe is not None:
         probe.update(control=control, start_load=starts.load, start_score=starts.score, start_value=starts.value,
                      queued=queued, tailed=accumulators.tailed, tiles=tiles.held, waiting=tiles.waiting)
-    return queue, rules, ring, values, scores, buffers, accumulates, arbiter, idle, stages, tell
+    return queue, rules, ring, values, scores, buffers, accumulates, arbiter, idle, stages

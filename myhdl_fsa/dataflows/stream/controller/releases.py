@@ -22,6 +22,8 @@ def releases(
         score, value, load, norm, reciprocal  in     ``Ended``
         release                               out    ``SemaphoreRelease``
         sending                               out 1  something is due
+
+    Sent in the cycle in which it is due, if nothing before it is. Source: docs/stream.md.
     """
     semaphore_at, value_at = RELEASE.low["semaphore"], RELEASE.low["value"]
     semaphore_mask, value_mask = RELEASE.mask["semaphore"], RELEASE.mask["value"]

@@ -42,7 +42,7 @@ def score_tiles(
         finished  in  1  the last wave of an ATTN_SCORE was in the slot before
         tiles     out    ``ScoreTiles``
 
-    A tile is in the buffers ``Times.to_comparator`` cycles after its last wave.
+    A tile is in the buffers ``Times.to_comparator`` cycles after its last wave. Source: docs/stream.md.
     """
     last_tile = times.slots - 1
     # the oldest first

@@ -64,7 +64,7 @@ def value_player(
         head     in     ``Word`` of ``array_word``, that ATTN_VALUE
         tiles    in     ``ScoreTiles``: of its tile
         wave     out    ``ValueWave``
-        latch_p  out 1  of the slot of ``wave`` a cycle later (of ``Slot``)
+        latch_p  out 1  of ``Slot``, a register behind ``wave``
         state    out    ``ValueState``
         ended    out    ``Ended``
 
