@@ -14,8 +14,9 @@ from myhdl_fsa import golden
 from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat
 from myhdl_fsa.config import Config, ConfigError
 from myhdl_fsa.dataflows import attention_cycles
-from myhdl_fsa.dataflows.stream import controller, timetable
+from myhdl_fsa.dataflows.stream import timetable
 from myhdl_fsa.dataflows.stream.control import Left, Operation
+from myhdl_fsa.dataflows.stream.controller import controller, value_player
 from myhdl_fsa.dataflows.stream.times import QUEUE_CYCLES, Times
 from myhdl_fsa.dataflows.stream.timetable import Timetable, Wave, wave_memory
 from myhdl_fsa.engine import engine
@@ -267,7 +268,7 @@ def test_waves_in_another_order_are_seen(monkeypatch):
         words[2], words[3] = words[3], words[2]
         return tuple(words)
 
-    monkeypatch.setattr(controller, "wave_memory", hasty)
+    monkeypatch.setattr(value_player, "wave_memory", hasty)
     with pytest.raises(CollisionError, match="accumulator command 3 in a slot of command 2"):
         attend(machine(4), 1, 1)
 
