@@ -11,6 +11,9 @@ turns its direction twice an iteration. Everything that belongs to this dataflow
     accumulator what stands under a column
     sequencer   when an instruction may start, and the players of the plans
     core        the machine without front end and DMA
+    rules       what it asks of a program
+    kernel      FlashAttention as a program
+    golden      the array without a clock
 """
 
 __all__ = []

@@ -8,9 +8,14 @@ becomes P in place, and P V runs down again. Everything that belongs to this dat
     control     the control words
     pe, edge    the array: processing elements; top register, comparator and buffer of a column
     array       both together
+    delay       skews and delay lines
     accumulator what stands under a column
     controller  when an instruction may start, and the players of the timetable
     core        the machine without front end and DMA
+    order       in which order instructions may come, in Python and in hardware
+    rules       what else it asks of a program
+    kernel      FlashAttention as a program
+    golden      the array without a clock
 """
 
 __all__ = []
