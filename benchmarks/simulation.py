@@ -1,7 +1,7 @@
 """How fast the MyHDL model of the core simulates: whole attention runs, elaboration included, and the command itself.
 
 Run from the repository: ``python benchmarks/simulation.py [--quick] [--dataflows]``. Prints one line per measurement.
-With ``--dataflows`` only the two dataflows side by side, with the same tensors and the same reciprocal: the best
+The two dataflows side by side (alone with ``--dataflows``) have the same tensors and the same reciprocal: the best
 processor times of several runs, in turn.
 """
 
@@ -65,16 +65,15 @@ def command(repeats: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one repeat each")
-    parser.add_argument("--dataflows", action="store_true", help="compare the dataflows instead")
+    parser.add_argument("--dataflows", action="store_true", help="only the comparison of the dataflows")
     arguments = parser.parse_args()
     repeats = 1 if arguments.quick else 3
-    if arguments.dataflows:
-        for size, tiles_q, tiles_kv in ((4, 16, 8), (16, 2, 8), (16, 8, 8), (64, 1, 2)):
-            compare(size, tiles_q, tiles_kv, repeats)
-        return
-    command(repeats)
-    for size, tiles_q, tiles_kv in ((4, 16, 8), (8, 8, 4), (16, 4, 4), (32, 1, 2)):
-        attention(f"FSA{size}X{size}Fp16Config", tiles_q, tiles_kv, repeats)
+    if not arguments.dataflows:
+        command(repeats)
+        for size, tiles_q, tiles_kv in ((4, 16, 8), (8, 8, 4), (16, 4, 4), (32, 1, 2)):
+            attention(f"FSA{size}X{size}Fp16Config", tiles_q, tiles_kv, repeats)
+    for size, tiles_q, tiles_kv in ((4, 16, 8), (16, 2, 8), (16, 8, 8), (64, 1, 2)):
+        compare(size, tiles_q, tiles_kv, repeats)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """How long the Verilator engine builds and how fast it simulates core and device, harness and start included.
 
 Run from the repository: ``python benchmarks/verilator.py [--quick] [--size N]... [--dataflows]``. Every run is checked
-against the golden model. Prints one line per measurement. With ``--dataflows`` only the two dataflows side by side, on
-the core, with the same tensors and the same reciprocal: the best processor times of several runs, in turn.
+against the golden model. Prints one line per measurement. The two dataflows side by side (alone with ``--dataflows``) are
+on the core, with the same tensors and the same reciprocal: the best processor times of several runs, in turn.
 """
 
 from __future__ import annotations
@@ -89,14 +89,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one repeat each")
     parser.add_argument("--size", type=int, action="append", choices=TILES, help="only this array size; repeatable")
-    parser.add_argument("--dataflows", action="store_true", help="compare the dataflows instead")
+    parser.add_argument("--dataflows", action="store_true", help="only the comparison of the dataflows")
     arguments = parser.parse_args()
     for size in arguments.size or TILES:
-        if arguments.dataflows:
-            compare(size, 1 if arguments.quick else 4)
-            continue
-        for device in (False, True):
+        for device in () if arguments.dataflows else (False, True):
             measure(size, 1 if arguments.quick else 3, device)
+        compare(size, 1 if arguments.quick else 4)
 
 
 if __name__ == "__main__":
