@@ -1,8 +1,8 @@
 """How long the Verilator engine builds and how fast it simulates core and device, harness and start included.
 
 Run from the repository: ``python benchmarks/verilator.py [--quick] [--size N]... [--dataflows]``. Every run is checked
-against the golden model. Prints one line per measurement. The two dataflows side by side (alone with ``--dataflows``) are
-on the core, with the same tensors and the same reciprocal: the best processor times of several runs, in turn.
+against the golden model. Prints one line per measurement. The two dataflows side by side (alone with ``--dataflows``)
+are on the core, with the same tensors and the same reciprocal: the best processor times of several runs, in turn.
 """
 
 from __future__ import annotations
