@@ -14,6 +14,7 @@ from myhdl import always_comb, block
 from myhdl_fsa.axi import AxiLite, MemoryPorts
 from myhdl_fsa.config import Config
 from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core_block
+from myhdl_fsa.dataflows import part
 from myhdl_fsa.dma.engine import DmaStatus, dma_engine
 from myhdl_fsa.fifo import Stream, fifo
 from myhdl_fsa.frontend.counters import Events, PerformanceCounters, performance_counters
@@ -82,8 +83,8 @@ def accelerator(
         matrix_idle.next = bool(matrix_empty) and not busy
 
     # a controller that queues instructions takes them long before it could start them
-    stream = config.dataflow == "stream"
-    free, moving = (instruction.starved, instruction.moving) if stream else (instruction.ready, busy)
+    queues = part(config, "core").QUEUES
+    free, moving = (instruction.starved, instruction.moving) if queues else (instruction.ready, busy)
 
     @always_comb
     def observe() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from myhdl_fsa.config import Config
+from myhdl_fsa.dataflows import part
 from myhdl_fsa.signals import address_width, unsigned
 
 __all__ = [
@@ -50,7 +51,7 @@ class MatrixInstruction:
         self.zero = unsigned(1)
         """the old value is +0, whatever the RAM holds"""
         self.causal = unsigned(1)
-        if config.dataflow == "stream":
+        if part(config, "core").QUEUES:
             # a controller that queues what it has accepted also says what comes of it
             self.starved = unsigned(1)
             """out: it could start an instruction and has none"""

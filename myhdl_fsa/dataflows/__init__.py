@@ -7,7 +7,8 @@ A folder has these modules, which the rest of the machine finds by their names; 
            come, as a Python object and as the decoder's block, or None
     kernel ``flash_attention``: FlashAttention as a program; ``QUERIES_TRANSPOSED``: whether it takes Q^T
     golden ``Array``: what the instructions make of the two RAMs, without a clock
-    core   ``core``: controller, array, accumulators and their memories, as a block
+    core   ``core``: controller, array, accumulators and their memories, as a block; ``QUEUES``: whether its controller
+           takes instructions long before it can start them
 """
 
 from __future__ import annotations

@@ -22,7 +22,10 @@ from myhdl_fsa.ram import ram
 from myhdl_fsa.signals import address_width, unsigned
 from myhdl_fsa.skew import input_skew, output_skew
 
-__all__ = ["core", "left_edge"]
+__all__ = ["QUEUES", "core", "left_edge"]
+
+QUEUES = False
+"""an instruction that is accepted starts"""
 
 
 @block

@@ -24,7 +24,10 @@ from myhdl_fsa.ram import ram
 from myhdl_fsa.signals import address_width, unsigned
 from myhdl_fsa.skew import output_skew
 
-__all__ = ["core"]
+__all__ = ["QUEUES", "core"]
+
+QUEUES = True
+"""an instruction that is accepted waits until it can start"""
 
 
 @block
