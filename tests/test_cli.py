@@ -758,11 +758,6 @@ def test_hardware_with_own_tensors(tmp_path, tensors):
 # Dataflows
 
 
-@pytest.fixture
-def every_dataflow_on_the_device(monkeypatch):
-    monkeypatch.setattr(Config, "check_accelerator", lambda self: None)
-
-
 def test_a_dataflow_instead_of_the_configurations_own(tmp_path):
     ok("--top", "core", "--dataflow", "stream", "--seq-kv", 8, "--json", tmp_path / "run.json")
     run = json.loads((tmp_path / "run.json").read_text())
@@ -786,7 +781,7 @@ def test_compare_prints_dataflows_side_by_side(fake):
     )
 
 
-def test_compare_on_the_device_has_its_counters(fake, every_dataflow_on_the_device):
+def test_compare_on_the_device_has_its_counters(fake):
     assert ok("--compare", "stream, fsa") == (
         "                     stream     fsa\n"
         "Cycles                   62      65\n"
@@ -824,7 +819,7 @@ def test_compare_sees_dataflows_that_err_alike(fake):
         "stream equals fsa bit for bit"]
 
 
-def test_json_of_a_comparison(fake, every_dataflow_on_the_device, tmp_path, tensors):
+def test_json_of_a_comparison(fake, tmp_path, tensors):
     ok("--compare", "stream,fsa", *flat(tensors), "--causal", "--reciprocal", "division", "--json",
        tmp_path / "run.json")
     run = json.loads((tmp_path / "run.json").read_text())
