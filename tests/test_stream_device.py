@@ -20,7 +20,6 @@ from myhdl_fsa.dataflows import attention_cycles
 from myhdl_fsa.dataflows.stream import order
 from myhdl_fsa.dataflows.stream.kernel import residency
 from myhdl_fsa.dataflows.stream.order import Order
-from myhdl_fsa.dataflows.stream.rules import Rules
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.engine import engine
 from myhdl_fsa.golden import device
@@ -172,12 +171,11 @@ def test_what_stays_in_the_scratchpad(places, tiles, expected):
 def random_program(config: Config, rng: random.Random) -> list[Instruction]:
     """Matrix instructions that no rule forbids, on any rows, until the checker has nothing against the whole."""
     while True:
-        follower, rules, items = Order(config), Rules(config), list[Instruction](FILLED)
+        follower, items = Order(config), list[Instruction](FILLED)
         # every accumulator row holds something
         begin = [load_q(), *(item for tile in range(3) for item in (score(), value(accumulator_row=1 + N * tile)))]
         for item in begin:
             follower.take(item)
-            list(rules.hazards(item))
         items += begin
         for _ in range(rng.randrange(4, 40)):
             tile = 1 + N * rng.randrange(3)
@@ -190,7 +188,7 @@ def random_program(config: Config, rng: random.Random) -> list[Instruction]:
                 value(rng.randrange(2), rng.randrange(2), accumulator_row=tile, **rows),
                 value(1, 1, accumulator_row=tile, **rows), reciprocal(), norm(accumulator_row=tile),
             ])
-            if follower.fault(item) is None and not list(rules.hazards(item)):
+            if follower.fault(item) is None:
                 follower.take(item)
                 items.append(item)
                 if rng.random() < 0.2 and not follower.announced:

@@ -148,7 +148,8 @@ class _Device:
             case Dma():
                 return self._store(instruction)
             case Matrix():
-                for hazard in self.rules.hazards(instruction):
+                self.rules.follow(instruction)
+                for hazard in self.rules.hazards():
                     raise RunError(f"{hazard.message}; this has no defined result in the golden model")
                 with np.errstate(all="ignore"):
                     self.array.run(instruction, self.scratchpad, self.accumulator)

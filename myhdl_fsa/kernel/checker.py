@@ -159,7 +159,8 @@ def _each(instructions: Sequence[Instruction], config: Config) -> Iterator[Findi
             case Fence(matrix=1):
                 rules.idle()
             case Matrix():
-                for hazard in rules.hazards(instruction):
+                rules.follow(instruction)
+                for hazard in rules.hazards():
                     yield Finding("error", index, *hazard)
             case Dma():
                 outside = outside_memory(instruction, config)

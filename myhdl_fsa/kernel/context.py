@@ -19,6 +19,7 @@ from myhdl_fsa.arithmetic.formats import Bits, FloatFormat
 from myhdl_fsa.arithmetic.rounding import check_bits
 from myhdl_fsa.arithmetic.tensors import to_elem
 from myhdl_fsa.config import Config
+from myhdl_fsa.dataflows import part
 from myhdl_fsa.isa import (
     SEMAPHORES,
     Dma,
@@ -121,6 +122,8 @@ class Context:
         self._semaphores: set[int] = set()
         # what only the bare core can be has no instruction words: its rows may be too long for them
         self._has_words = config.fits_accelerator
+        # how the dataflow wants a scratchpad row to enter
+        self._skew: dict[Function, tuple[int, int, int]] = part(config, "rules").SKEW
 
     def alloc_memory(
         self, shape: tuple[int, ...], fmt: FloatFormat | str | None = None, name: str = ""
@@ -215,10 +218,8 @@ class Context:
         """
         self._check_tile("attn_score", k, ScratchpadTile, self.config.rows)
         self._check_tile("attn_score", l, AccumulatorTile, 1)
-        # the published array multiplies upwards here, and downwards in attn_value; stream downwards in both
-        up = int(self.config.dataflow == "fsa")
-        self._matrix(Function.ATTN_SCORE, k, l, semaphore, acquire, release, reverse_in=1, reverse_out=up, delay=1,
-                     zero=int(not accumulate), causal=int(causal))
+        self._matrix(Function.ATTN_SCORE, k, l, semaphore, acquire, release, zero=int(not accumulate),
+                     causal=int(causal))
 
     def attn_value(self, v_t: ScratchpadTile, o_t: AccumulatorTile, accumulate: bool,
                    semaphore: Semaphore | None = None, acquire: bool = True, release: bool = True,
@@ -230,8 +231,8 @@ class Context:
         """
         self._check_tile("attn_value", v_t, ScratchpadTile, self.config.rows)
         self._check_tile("attn_value", o_t, AccumulatorTile, self.config.rows)
-        self._matrix(Function.ATTN_VALUE, v_t, o_t, semaphore, acquire, release, reverse_in=1, delay=1,
-                     zero=int(not accumulate), causal=int(paired))
+        self._matrix(Function.ATTN_VALUE, v_t, o_t, semaphore, acquire, release, zero=int(not accumulate),
+                     causal=int(paired))
 
     def reciprocal(self, l: AccumulatorTile, semaphore: Semaphore | None = None,
                    acquire: bool = True, release: bool = True) -> None:
@@ -254,6 +255,7 @@ class Context:
         rows: dict[str, int] = {}
         if scratchpad is not None:
             rows.update(scratchpad_row=scratchpad.row, scratchpad_stride=scratchpad.stride)
+            rows.update(zip(("reverse_in", "delay", "reverse_out"), self._skew[function], strict=True))
         if accumulator is not None:
             rows.update(accumulator_row=accumulator.row, accumulator_stride=accumulator.stride)
         self._push_with(semaphore, acquire, release, Matrix, function=int(function), **rows, **flags)

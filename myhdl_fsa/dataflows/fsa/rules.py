@@ -10,11 +10,15 @@ from myhdl_fsa.kernel.hazard import Hazard, Part, Sums
 from myhdl_fsa.kernel.legality import accumulator_rows
 from myhdl_fsa.kernel.remedies import Remedy
 
-__all__ = ["ORDER", "ORDER_CHECK", "Rules", "announces", "overlap_hazard", "skew_fault"]
+__all__ = ["ORDER", "ORDER_CHECK", "Rules", "SKEW", "announces", "overlap_hazard", "skew_fault"]
 
 ORDER = None
 ORDER_CHECK = None
 """no order of instructions would never end"""
+
+
+SKEW = {Function.LOAD_STATIONARY: (0, 0, 0), Function.ATTN_SCORE: (1, 1, 1), Function.ATTN_VALUE: (1, 1, 0)}
+"""reverse_in, delay and reverse_out as ``Context`` sets them: scores rise, the others' sums fall"""
 
 
 def announces(instruction: Matrix) -> bool:
@@ -29,26 +33,31 @@ class Rules:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._previous: Matrix | None = None
-        """the one that may still be at work"""
         self._history: tuple[Matrix | None, Matrix | None] = None, None
+        self._at_work: Matrix | None = None
+        """the one before, where it may still be at work"""
         self._count = 0
+        self._idle = False
 
     def idle(self) -> None:
         """A fence has waited for the array."""
-        self._previous = None
-
-    def hazards(self, instruction: Matrix) -> Iterator[Hazard]:
-        """Why the instruction, which comes now, has no defined result."""
-        for hazard in (skew_fault(instruction), overlap_hazard(self._previous, instruction)):
-            if hazard is not None:
-                yield hazard
-        self._previous = instruction
+        self._idle = True
 
     def follow(self, instruction: Matrix) -> None:
         """The instruction comes now; what the others below say is about it."""
-        self._history = self._history[1], instruction
+        before = self._history[1]
+        self._history = before, instruction
+        self._at_work = None if self._idle else before
+        self._idle = False
         self._count += 1
+
+    def hazards(self) -> Iterator[Hazard]:
+        """Why it has no defined result."""
+        _, now = self._history
+        assert now is not None
+        for hazard in (skew_fault(now), overlap_hazard(self._at_work, now)):
+            if hazard is not None:
+                yield hazard
 
     def sums(self) -> list[Sums]:
         """What it goes through in the accumulator RAM."""

@@ -17,7 +17,12 @@ from myhdl_fsa.isa import Function, Matrix
 from myhdl_fsa.program import ErrorCode
 from myhdl_fsa.signals import unsigned
 
-__all__ = ["Order", "order_check"]
+__all__ = ["Order", "announces", "order_check"]
+
+
+def announces(instruction: Matrix) -> bool:
+    """Whether the instruction starts together with the ATTN_SCORE behind it."""
+    return instruction.function == Function.ATTN_VALUE and bool(instruction.causal)
 
 
 class Order:
@@ -65,7 +70,7 @@ class Order:
                 self._waiting.append(instruction)
                 self._begun, self.announced = True, False
             case Function.ATTN_VALUE:
-                self._summed, self._tail, self.announced = True, False, bool(instruction.causal)
+                self._summed, self._tail, self.announced = True, False, announces(instruction)
                 return self._waiting.pop(0)
             case Function.ACC_RECIPROCAL:
                 self._summed, self._tail, self._inverted = False, True, True

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.dataflows.stream.order import Order, order_check
+from myhdl_fsa.dataflows.stream.order import Order, announces, order_check
 from myhdl_fsa.isa import Function, Matrix
 from myhdl_fsa.kernel.hazard import Hazard, Part, Sums
 from myhdl_fsa.kernel.legality import accumulator_rows
 from myhdl_fsa.kernel.remedies import Remedy
 
-__all__ = ["ORDER", "ORDER_CHECK", "Rules", "announces", "skew_fault"]
+__all__ = ["ORDER", "ORDER_CHECK", "Rules", "SKEW", "announces", "skew_fault"]
 
 ORDER = Order
 ORDER_CHECK = order_check
 
-_OF_ARRAY = (Function.LOAD_STATIONARY, Function.ATTN_SCORE, Function.ATTN_VALUE)
-
-
-def announces(instruction: Matrix) -> bool:
-    """Whether the instruction starts together with the ATTN_SCORE behind it."""
-    return instruction.function == Function.ATTN_VALUE and bool(instruction.causal)
+SKEW = {Function.LOAD_STATIONARY: (0, 0, 0), Function.ATTN_SCORE: (1, 1, 0), Function.ATTN_VALUE: (1, 1, 0)}
+"""reverse_in, delay and reverse_out, which are those of the array, whose skew is fixed"""
 
 
 class Rules:
@@ -32,7 +28,7 @@ class Rules:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._hazards, self._order = Order(config), Order(config)
+        self._order = Order(config)
         self._sum_row: int | None = None
         self._now: Matrix | None = None
         self._score: Matrix | None = None
@@ -44,12 +40,23 @@ class Rules:
     def idle(self) -> None:
         """A fence has waited for the array."""
 
-    def hazards(self, instruction: Matrix) -> Iterator[Hazard]:
-        """Why the instruction, which comes now, has no defined result."""
+    def follow(self, instruction: Matrix) -> None:
+        """The instruction comes now; what the others below say is about it."""
+        self._now, self._score = instruction, self._order.take(instruction)
+        self._count += 1
+        if self._score is not None:
+            self._sum_row = self._score.accumulator_row
+            if self._score.zero:
+                self._normalised = self._values[0]
+            self._values = self._count, *self._values[:2]
+
+    def hazards(self) -> Iterator[Hazard]:
+        """Why it has no defined result."""
+        instruction, score = self._now, self._score
+        assert instruction is not None
         skew = skew_fault(instruction)
         if skew is not None:
             yield skew
-        score = self._hazards.take(instruction)
         function = Function(instruction.function)
         name = function.name
         match function:
@@ -66,17 +73,6 @@ class Rules:
             case Function.ACC_RECIPROCAL if instruction.accumulator_row != self._sum_row:
                 yield Hazard(f"{name} of accumulator row {instruction.accumulator_row}: must be {self._sum_row}, the "
                              "sums of the last ATTN_VALUE", Remedy.LAST_SUMS.fill())
-        if score is not None:
-            self._sum_row = score.accumulator_row
-
-    def follow(self, instruction: Matrix) -> None:
-        """The instruction comes now; what the others below say is about it."""
-        self._now, self._score = instruction, self._order.take(instruction)
-        self._count += 1
-        if instruction.function == Function.ATTN_VALUE:
-            if self._score is not None and self._score.zero:
-                self._normalised = self._values[0]
-            self._values = self._count, *self._values[:2]
 
     def sums(self) -> list[Sums]:
         """What it goes through in the accumulator RAM.
@@ -130,12 +126,10 @@ class Rules:
 def skew_fault(instruction: Matrix) -> Hazard | None:
     """Why the scratchpad flags are not those of the array, whose skew is fixed; None when they are."""
     function = Function(instruction.function)
-    if function not in _OF_ARRAY:
-        return None
     given = instruction.reverse_in, instruction.delay, instruction.reverse_out
-    turned = int(function is not Function.LOAD_STATIONARY)
-    if given == (turned, turned, 0):
+    right = SKEW.get(function, given)
+    if given == right:
         return None
-    needed = f"reverse_in {turned}, delay {turned} and reverse_out 0"
+    needed = f"reverse_in {right[0]}, delay {right[1]} and reverse_out {right[2]}"
     return Hazard(f"{function.name} with reverse_in {given[0]}, delay {given[1]} and reverse_out {given[2]}: must have "
                   f"{needed}", Remedy.SKEW.fill(flags=needed, method=function.name.lower()))
