@@ -73,7 +73,7 @@ def test_a_signal_cleans_up(tmp_path, number):
         run.send_signal(number)
         out, err = run.communicate(timeout=60)
     assert (run.returncode, out, err) == (128 + number, "", "")
-    assert gone(pids, 0)
+    assert ended(pids)
     assert not list(tmp_path.iterdir())
 
 
@@ -163,6 +163,21 @@ def gone(pids, seconds):
     return not any(map(runs, pids))
 
 
+def ended(pids):
+    """Whether they have closed all their files by now, and run no more a moment later.
+
+    The kernel closes the files of what is killed, which is what a tool is waited for, a moment before it ends it.
+    """
+    return not any(map(open_files, pids)) and gone(pids, 10)
+
+
+def open_files(pid):
+    try:
+        return os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return []
+
+
 def test_a_killed_parent_leaves_nothing(tmp_path):
     script = textwrap.dedent(f"""
         import sys
@@ -204,14 +219,15 @@ def test_an_exception_ends_a_tool_before_it_goes_on(tmp_path):
         tools.started(TOOL, tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT),
     ):
         pids = started(tmp_path)
+        assert all(map(open_files, pids))
         raise ZeroDivisionError
-    assert gone(pids, 0)
+    assert ended(pids)
 
 
 def test_a_tool_that_takes_too_long(tmp_path):
     with pytest.raises(subprocess.TimeoutExpired):
         tools.run(TOOL, tmp_path, timeout=0.2)
-    assert gone(started(tmp_path), 0)
+    assert ended(started(tmp_path))
 
 
 def test_temporary_files_of_a_tool(tmp_path):
