@@ -21,7 +21,7 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.convert.hierarchy import Design, arguments, find, flatten, ports, twin_of
 from myhdl_fsa.convert.regression import Case, Dut, Port, case_bench, simulate, vectors
 from myhdl_fsa.convert.testbench_data import SEED, TestbenchError, attention_data
-from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite
+from myhdl_fsa.core import AccumulatorReadPort, ScalePort, ScratchpadWrite
 from myhdl_fsa.dataflows.fsa.control import Accumulator
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.instruction import MatrixInstruction, SemaphoreRelease
@@ -100,7 +100,7 @@ def _fresh(value: Any, made: dict[int, Any]) -> Any:
 @myhdl.block
 def _array(
     clock: Any, reset: Any, instruction: MatrixInstruction, release: SemaphoreRelease, busy: Any,
-    write: ScratchpadWrite, read: AccumulatorReadPort, config: Config, probe: Any = None,
+    write: ScratchpadWrite, read: AccumulatorReadPort, scale: ScalePort, config: Config, probe: Any = None,
 ) -> Any:
     """In the core's place, whatever its size: takes an instruction now and then, releases, and answers reads."""
     rng = random.Random(SEED)

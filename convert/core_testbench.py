@@ -52,6 +52,7 @@ def core_testbench(config: Config) -> dict[str, str]:
         loads=len(loads), steps=len(steps), rows=n, columns=config.cols, width=config.acc.width, cycles=cycles,
         limit=len(loads) + 2 * cycles + n + 100, first_row=store.row, address_high=address - 1, row_high=row - 1,
         load_high=address + row - 1, step_high=sum(widths.values()) - 1,
+        elem_scale=f"{config.elem.width}'h{run.scale.elem:x}", acc_scale=f"{config.acc.width}'h{run.scale.acc:x}",
         ram_high=len(fields.accumulator_row) - 1, out_high=config.cols * config.acc.width - 1,
         declarations="\n".join(f"    reg [{width - 1}:0] instruction_{name} = 0;" for name, width in widths.items()),
         connections="\n".join(f"        .instruction_{name}(instruction_{name})," for name in widths),
@@ -121,7 +122,9 @@ $connections
         .accumulator_read_valid(accumulator_read_valid),
         .accumulator_read_ready(accumulator_read_ready),
         .accumulator_read_row(accumulator_read_row),
-        .accumulator_read_data(accumulator_read_data)
+        .accumulator_read_data(accumulator_read_data),
+        .scale_elem($elem_scale),
+        .scale_acc($acc_scale)
     );
 
     integer cycle = 0, loaded = 0, issued = 0, first = 0, taken = 0, asked = 0, compared = 0, failures = 0, column;

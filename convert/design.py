@@ -11,7 +11,7 @@ from myhdl_fsa.axi import AxiLite, MemoryPorts
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.distinct import distinct_blocks
 from myhdl_fsa.convert.hierarchy import Design, Module, find
-from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core_block
+from myhdl_fsa.core import AccumulatorReadPort, ScalePort, ScratchpadWrite, core_block
 from myhdl_fsa.instruction import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.elaboration import shared_analysis
@@ -47,7 +47,7 @@ def build_core(config: Config) -> Any:
     with shared_analysis(), distinct_blocks():
         return core_block(config)(
             unsigned(1), unsigned(1), MatrixInstruction(config), SemaphoreRelease(), unsigned(1),
-            ScratchpadWrite(config), AccumulatorReadPort(config), config,
+            ScratchpadWrite(config), AccumulatorReadPort(config), ScalePort(config), config,
         )
 
 

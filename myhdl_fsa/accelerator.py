@@ -13,7 +13,7 @@ from myhdl import always_comb, block
 
 from myhdl_fsa.axi import AxiLite, MemoryPorts
 from myhdl_fsa.config import Config
-from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core_block
+from myhdl_fsa.core import AccumulatorReadPort, ScalePort, ScratchpadWrite, core_block
 from myhdl_fsa.dataflows import part
 from myhdl_fsa.dma.engine import DmaStatus, dma_engine
 from myhdl_fsa.fifo import Stream, fifo
@@ -54,12 +54,12 @@ def accelerator(
     acquire_matrix, acquire_load, acquire_store = (SemaphoreAcquire() for _ in range(3))
     release_matrix, release_load, release_store = (SemaphoreRelease() for _ in range(3))
     instruction, write, read = MatrixInstruction(config), ScratchpadWrite(config), AccumulatorReadPort(config)
-    status = DmaStatus()
+    status, scale = DmaStatus(), ScalePort(config)
     words_empty, matrix_empty, busy, matrix_idle = (unsigned(1) for _ in range(4))
     fence, stop, progress = (unsigned(1) for _ in range(3))
     number = unsigned(NUMBER_WIDTH)
 
-    front = registers(clock, reset, control, pushed, registered, counters)
+    front = registers(clock, reset, control, pushed, registered, scale, counters, config)
     state = device_state(clock, reset, registered, stop, decode_fault, load_fault, store_fault, progress, status.active,
                          number, active, restart, stopped, clear, interrupt)
     counting = performance_counters(clock, clean, restart, active, events, counters)
@@ -72,7 +72,8 @@ def accelerator(
                                 release_load, release_store)
     dma = dma_engine(clock, clean, stopped, decoded_dma, acquire_load, acquire_store, release_load, release_store,
                      memory, write, read, load_fault, store_fault, status, config)
-    machine = core_block(config)(clock, clean, instruction, release_matrix, busy, write, read, config, probe)
+    machine = core_block(config)(clock, clean, instruction, release_matrix, busy, write, read, scale, config,
+                                 probe)
 
     @always_comb
     def resets() -> None:

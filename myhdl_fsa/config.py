@@ -284,14 +284,6 @@ class Config:
         """Whether ``check_accelerator`` passes."""
         return all(holds for _, holds, _ in self._accelerator_misfits(self._names))
 
-    @property
-    def attention_scale(self) -> float:
-        """``log2(e) / sqrt(d)`` in float64; rounded to elem or acc where it is used.
-
-        Source: docs/specification.md section 2.
-        """
-        return math.log2(math.e) / math.sqrt(self.rows)
-
     def _follows(self, name: str, field: FieldInfo) -> bool:
         """Whether the field has the value that follows from others."""
         follow: Any = field.default_factory

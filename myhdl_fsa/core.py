@@ -7,9 +7,10 @@ from typing import Any
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows import part
+from myhdl_fsa.scale import Scale
 from myhdl_fsa.signals import address_width, unsigned
 
-__all__ = ["AccumulatorReadPort", "ScratchpadWrite", "core_block"]
+__all__ = ["AccumulatorReadPort", "ScalePort", "ScratchpadWrite", "core_block"]
 
 
 class ScratchpadWrite:
@@ -32,6 +33,15 @@ class AccumulatorReadPort:
         self.ready = unsigned(1)
         self.row = unsigned(address_width(config.accumulator_rows))
         self.data = unsigned(config.cols * config.acc.width)
+
+
+class ScalePort:
+    """What the array multiplies a score less its maximum by (``scale.Scale``); steady while instructions run."""
+
+    def __init__(self, config: Config) -> None:
+        reset = Scale.of(config)
+        self.elem = unsigned(config.elem.width, reset.elem)
+        self.acc = unsigned(config.acc.width, reset.acc)
 
 
 def core_block(config: Config) -> Callable[..., Any]:

@@ -51,6 +51,8 @@ class MatrixInstruction:
         self.zero = unsigned(1)
         """the old value is +0, whatever the RAM holds"""
         self.causal = unsigned(1)
+        self.hidden = unsigned(hidden_width(config))
+        """keys at the end of the tile that do not count, fewer than all"""
         if part(config, "core").QUEUES:
             # a controller that queues what it has accepted also says what comes of it
             self.starved = unsigned(1)
@@ -69,5 +71,5 @@ class SemaphoreRelease:
 
 
 def hidden_width(config: Config) -> int:
-    """Bits of the causal countdown, which starts at most at rows - 1."""
+    """Bits of a count of hidden keys, and of the comparators' countdown, which starts at most at rows."""
     return max(2, config.rows.bit_length())

@@ -159,11 +159,14 @@ class Matrix:
     zero: int = 0
     """the old value is +0, whatever the RAM holds"""
     causal: int = 0
+    hidden: int = 0
+    """of an ATTN_SCORE: keys at the end of the tile whose scores are -Inf (published: 0)"""
 
     KIND: ClassVar[Kind] = Kind.MATRIX
     WORDS: ClassVar[int] = 3
     LAYOUT: ClassVar[Layout] = {
         "function": _at(0, 15, 11), **_SEMAPHORE, "wait_idle": _at(0, 10, 10),
+        "hidden": _at(0, 7, 0),
         "scratchpad_row": _at(1, 31, 12), "scratchpad_stride": _at(1, 11, 7, signed=True),
         "reverse_in": _at(1, 6, 6), "reverse_out": _at(1, 5, 5), "delay": _at(1, 4, 4),
         "accumulator_row": _at(2, 31, 12), "accumulator_stride": _at(2, 11, 7, signed=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from myhdl_fsa.config import Config
 
@@ -19,6 +20,9 @@ __all__ = [
     "error_message",
     "memory_fault",
 ]
+
+if TYPE_CHECKING:
+    from myhdl_fsa.scale import Scale
 
 
 class State(IntEnum):
@@ -54,6 +58,8 @@ class ErrorCode(IntEnum):
     """nothing moved for as long as the watchdog allows: a semaphore that never comes, or no fence with stop"""
     ORDER = 10
     """a matrix instruction, or a fence, that must not come after those before it (of the stream dataflow)"""
+    HIDDEN_KEYS = 11
+    """an ATTN_SCORE that hides every key of its tile"""
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,8 @@ class Program:
     outputs: tuple[Region, ...] = ()
     watchdog: int | None = None
     """cycles without progress after which the device stops with TIMEOUT; None leaves the register as it resets"""
+    scale: Scale | None = None
+    """what the host writes to the scale registers; None leaves them as they reset"""
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class DeviceRun:
                 wrong = memory_fault(region, self.config)
                 if wrong:
                     raise RunError(f"{region.size} bytes at {region.address:#x}: {wrong}")
-        self.steps = script(self.programs, self.timing)
+        self.steps = script(self.programs, self.timing, self.config)
 
     def check_limit(self) -> None:
         """Raises RunError when the run reached its cycle limit, saying where it stood."""

@@ -14,8 +14,8 @@ from myhdl import StopSimulation, always, block
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.hierarchy import flatten
-from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite, core_block
-from myhdl_fsa.dataflows import attention_cycles, measured_iteration
+from myhdl_fsa.core import AccumulatorReadPort, ScalePort, ScratchpadWrite, core_block
+from myhdl_fsa.dataflows import expected_cycles, measured_iteration
 from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.instruction import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.isa import Dma, Function, Matrix, Transfer
@@ -23,6 +23,7 @@ from myhdl_fsa.kernel.context import Kernel
 from myhdl_fsa.kernel.flash_attention import attention_kernel, attention_output
 from myhdl_fsa.kernel.legality import accumulator_rows, memory_rows, scratchpad_rows
 from myhdl_fsa.program import ErrorCode, Execution, Region, State
+from myhdl_fsa.scale import Scale
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.ideal_device import FrontEnd, SemaphoreFile, from_row, to_row
 from myhdl_fsa.sims.memory import Memory
@@ -82,6 +83,11 @@ class CoreRun:
     def config(self) -> Config:
         """The machine's."""
         return self.kernel.config
+
+    @property
+    def scale(self) -> Scale:
+        """What is at the core's scale port."""
+        return self.kernel.scale or Scale.of(self.config)
 
     @cached_property
     def steps(self) -> tuple[Matrix, ...]:
@@ -146,17 +152,18 @@ class CoreRun:
 
 
 def attention_run(
-    q: Bits, k: Bits, v: Bits, config: Config, causal: bool = False, watch: Watch = UNWATCHED
+    q: Bits, k: Bits, v: Bits, config: Config, causal: bool = False, watch: Watch = UNWATCHED,
+    scale: float | None = None,
 ) -> CoreRun:
-    """The run of FlashAttention on q [seq_q, d] and k, v [seq_kv, d], elem bit patterns, whole tiles.
+    """The run of FlashAttention on elem bit patterns, in shapes as ``AttentionRequest`` has them.
 
     Raises KernelError for tensors that do not fit.
     """
-    tiles = len(q) // config.cols, len(k) // config.rows
+    kernel = attention_kernel(q, k, v, config, causal, scale)
+    shape = kernel.attention
+    assert shape is not None
     return CoreRun(
-        attention_kernel(q, k, v, config, causal), watch, attention_cycles(config, *tiles, causal),
-        Intermediates(config, *tiles, causal) if watch.trace else None,
-    )
+        kernel, watch, expected_cycles(config, shape), Intermediates(config, shape) if watch.trace else None)
 
 
 class CorePorts:
@@ -169,12 +176,13 @@ class CorePorts:
         self.busy = unsigned(1)
         self.scratchpad_write = ScratchpadWrite(config)
         self.accumulator_read = AccumulatorReadPort(config)
+        self.scale = ScalePort(config)
 
     def split(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The core's inputs (without the clock) and outputs, by their Verilog names."""
         answers = ("instruction_ready", "instruction_starved", "instruction_moving", "accumulator_read_ready",
                    "accumulator_read_data")
-        driven = ("reset", "instruction", "scratchpad_write", "accumulator_read")
+        driven = ("reset", "instruction", "scratchpad_write", "accumulator_read", "scale")
         every = {n: s for name, port in vars(self).items() for n, s in flatten(name, port).items()}
         inputs = {name: signal for name, signal in every.items() if name.startswith(driven) and name not in answers}
         return inputs, {name: signal for name, signal in every.items() if name not in inputs}
@@ -185,7 +193,8 @@ def watched_core(clock: Any, ports: CorePorts, run: CoreRun) -> Any:
     """The MyHDL core with its collision assertions; intermediates go to ``run.captured``."""
     probe: dict[str, Any] = {}
     config = run.config
-    signals = ports.reset, ports.instruction, ports.release, ports.busy, ports.scratchpad_write, ports.accumulator_read
+    signals = (ports.reset, ports.instruction, ports.release, ports.busy, ports.scratchpad_write,
+               ports.accumulator_read, ports.scale)
     return core_block(config)(clock, *signals, config, probe), watchers(clock, probe, config, True, run.captured)
 
 
@@ -202,6 +211,7 @@ def core_bench(
     ports = CorePorts(config) if ports is None else ports
     reset, busy, release = ports.reset, ports.busy, ports.release
     instruction, write, read = ports.instruction, ports.scratchpad_write, ports.accumulator_read
+    elem_scale, acc_scale = ports.scale.elem, ports.scale.acc
     dut = make_core(clock, ports)
     limit = run.watch.max_cycles
     front, semaphores = FrontEnd(run.kernel.instructions), SemaphoreFile()
@@ -213,6 +223,7 @@ def core_bench(
         run.cycle = now + 1
         if now < RESET_CYCLES:
             reset.next = now < RESET_CYCLES - 1
+            elem_scale.next, acc_scale.next = run.scale.elem, run.scale.acc
             return
         if release.valid:
             semaphores.release(int(release.semaphore), int(release.value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from myhdl_fsa.dataflows import attention_cycles
+from myhdl_fsa.dataflows import expected_cycles
 from myhdl_fsa.engine.base import Engine
 from myhdl_fsa.engine.request import AttentionRequest, EngineResult, ProgramRequest, RunError, Watch
 from myhdl_fsa.kernel.flash_attention import attention_kernel, attention_output
@@ -36,21 +36,22 @@ class HardwareEngine(Engine):
         return self._executions(DeviceRun(request.config, request.programs, request.timing, watch=watch))
 
     def _core_attention(self, request: AttentionRequest, watch: Watch) -> EngineResult:
-        run = attention_run(request.q, request.k, request.v, request.config, request.causal, watch)
+        run = attention_run(request.q, request.k, request.v, request.config, request.causal, watch, request.scale)
         self.simulate_core(run)
         run.check_limit()
         return EngineResult(
             output=run.result(), cycles=run.cycles, inner_iteration_cycles=run.inner_iteration_cycles(),
-            trace={} if run.captured is None else run.captured.trace,
+            trace={} if run.captured is None else run.captured.cut(),
         )
 
     def _attention(self, request: AttentionRequest, watch: Watch) -> EngineResult:
-        kernel = attention_kernel(request.q, request.k, request.v, request.config, request.causal)
-        tiles = len(request.q) // request.config.cols, len(request.k) // request.config.rows
+        kernel = attention_kernel(request.q, request.k, request.v, request.config, request.causal, request.scale)
+        shape = kernel.attention
+        assert shape is not None
         run = DeviceRun(
             request.config, [kernel.program(checked=False)], request.timing, watch=watch,
-            expected=attention_cycles(request.config, *tiles, request.causal), careful=True,
-            captured=Intermediates(request.config, *tiles, request.causal) if watch.trace else None,
+            expected=expected_cycles(request.config, shape), careful=True,
+            captured=Intermediates(request.config, shape) if watch.trace else None,
         )
         (execution,) = self._executions(run)
         if execution.state is not State.DONE:
@@ -58,7 +59,7 @@ class HardwareEngine(Engine):
         return EngineResult(
             output=attention_output(kernel, execution),
             cycles=None if execution.counters is None else execution.counters.execution_time,
-            inner_iteration_cycles=None, trace={} if run.captured is None else run.captured.trace,
+            inner_iteration_cycles=None, trace={} if run.captured is None else run.captured.cut(),
             counters=execution.counters,
         )
 

@@ -4,19 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import IntEnum
 from typing import Any
 
 from myhdl_fsa.axi import AxiLite
+from myhdl_fsa.config import Config
 from myhdl_fsa.frontend.registers import WATCHDOG_CYCLES, Register
 from myhdl_fsa.program import Counters, ErrorCode, Program, State, Timing
+from myhdl_fsa.scale import Scale
 
 __all__ = [
     "Action",
     "COUNTERS",
     "Host",
     "Outcome",
+    "SCALES",
     "STATUS",
     "Step",
     "outcomes",
@@ -53,16 +56,18 @@ class Step:
 
 
 STATUS = (Register.STATE, Register.ERROR, Register.ERROR_INSTRUCTION)
+SCALES = (Register.SCALE_ELEM, Register.SCALE_ACC)
 COUNTERS = tuple(Register(r) for r in range(Register.EXECUTION_TIME, Register.DEQUEUED + 1, 4))
 
 
-def script(programs: Sequence[Program], timing: Timing) -> list[Step]:
+def script(programs: Sequence[Program], timing: Timing, config: Config) -> list[Step]:
     """Runs the programs one after the other, with a reset by software between them, and reads what they left.
 
     The watchdog is set to what a program asks for, or at least so long that neither the memory nor the host's own
     pace sets it off.
     """
     steps: list[Step] = []
+    held, initial = None, Scale.of(config)
     longest = max(timing.push_interval, timing.read_latency, timing.write_latency)
     slowest = max(1 / timing.read_bandwidth, 1 / timing.write_bandwidth)
     for number, program in enumerate(programs):
@@ -74,6 +79,11 @@ def script(programs: Sequence[Program], timing: Timing) -> list[Step]:
             watchdog = max(WATCHDOG_CYCLES, int(4 * longest + 1024 * slowest))
         if watchdog != WATCHDOG_CYCLES or number:
             steps.append(Step(Action.WRITE, Register.WATCHDOG, watchdog))
+        # a software reset leaves the registers as they are
+        if program.scale != held:
+            held = program.scale
+            for register, value in zip(SCALES, astuple(held or initial), strict=True):
+                steps.append(Step(Action.WRITE, register, value))
         steps.append(Step(Action.FILL, value=number))
         steps.append(Step(Action.WRITE, Register.SET_ACTIVE, 1))
         steps += [Step(Action.PUSH, Register.QUEUE, word) for word in program.words]

@@ -58,15 +58,15 @@ class LockstepMismatch(RunError):
 
 
 def lockstep(
-    simulator: str, q: Bits, k: Bits, v: Bits, config: Config, *, causal: bool = False, build_dir: Path | None = None,
-    max_cycles: int | None = None, message: Callable[[str], None] | None = None,
+    simulator: str, q: Bits, k: Bits, v: Bits, config: Config, *, causal: bool = False, scale: float | None = None,
+    build_dir: Path | None = None, max_cycles: int | None = None, message: Callable[[str], None] | None = None,
 ) -> LockstepReport:
-    """Runs attention on q [seq_q, d] and k, v [seq_kv, d] (elem bits) on the bare core, in MyHDL and in ``simulator``.
+    """Runs attention on elem patterns, in AttentionRequest's shapes, on the bare core, in MyHDL and in ``simulator``.
 
     ``message`` is told of a build. Raises LockstepMismatch at the first difference, and RunError at the cycle limit and
     when a tool is missing.
     """
-    run = attention_run(q, k, v, config, causal, Watch(max_cycles=max_cycles, message=message))
+    run = attention_run(q, k, v, config, causal, Watch(max_cycles=max_cycles, message=message), scale)
     return _compare_runs(simulator, config, "core", core_bench, run, partial(watched_core, run=run),
                            CorePorts(config), build_core(config), build_dir)
 

@@ -33,7 +33,7 @@ class _Kind(IntEnum):
 _INSTRUCTION = (
     "matrix", "dma", "row", "stride", "rows", "data", "semaphore", "acquire", "acquire_value", "release",
     "release_value", "function", "wait_idle", "scratchpad_row", "scratchpad_stride", "reverse_in", "reverse_out",
-    "delay", "accumulator_row", "accumulator_stride", "zero", "causal",
+    "delay", "accumulator_row", "accumulator_stride", "zero", "causal", "hidden",
 )
 """the harness's Instruction, after the kind"""
 
@@ -85,7 +85,7 @@ def write_run(run: CoreRun, path: Path) -> None:
     row_words = _words(config.rows * config.elem.width)
     head = [
         row_words, _words(config.cols * config.acc.width), RESET_CYCLES, PRIMING_LOADS, int(run.serial),
-        NONE if limit is None else limit, count, len(data),
+        NONE if limit is None else limit, run.scale.elem, run.scale.acc, count, len(data),
     ]
     with path.open("wb") as file:
         file.write(np.array(head + words, np.uint64).tobytes())

@@ -22,7 +22,7 @@ from myhdl_fsa.axi import AxiLite, AxiRead, AxiWrite, Channels, MemoryPorts
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert import hierarchy
 from myhdl_fsa.convert.regression import Dut, Stimuli, flatten
-from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite
+from myhdl_fsa.core import AccumulatorReadPort, ScalePort, ScratchpadWrite
 from myhdl_fsa.dataflows.fsa import accumulator as accumulators
 from myhdl_fsa.dataflows.fsa import comparator as comparators
 from myhdl_fsa.dataflows.fsa import core as cores
@@ -291,7 +291,8 @@ def matrix_issue(config: Config) -> Dut:
 
 def registers() -> Dut:
     return bundled("registers", register_files.registers, clock=unsigned(1), reset=unsigned(1), bus=AxiLite(),
-                   push=Stream(32), control=register_files.DeviceControl(), counters=PerformanceCounters())
+                   push=Stream(32), control=register_files.DeviceControl(), scale=ScalePort(Config()),
+                   counters=PerformanceCounters(), config=Config())
 
 
 def performance_counters() -> Dut:

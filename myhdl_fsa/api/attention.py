@@ -11,42 +11,38 @@ from myhdl_fsa.arithmetic.tensors import as_array, to_bits
 from myhdl_fsa.config import Config, as_config
 from myhdl_fsa.easyfloat import to_float
 from myhdl_fsa.engine.request import AttentionRequest, Watch
+from myhdl_fsa.scale import Scale
+from myhdl_fsa.tiling import AttentionShape
 
 __all__ = ["attention"]
 
 
 def attention(
-    q: Any, k: Any, v: Any, config: Config | str | None = None, *, causal: bool = False, engine: str = "golden",
-    bits: bool = False,
+    q: Any, k: Any, v: Any, config: Config | str | None = None, *, causal: bool = False, scale: float | None = None,
+    engine: str = "golden", bits: bool = False,
 ) -> npt.NDArray[Any]:
-    """softmax(q k^T / sqrt(d)) v as the machine computes it, every bit of it.
+    """softmax(scale * q k^T) v as the machine computes it, every bit of it.
 
-    ``q`` is [seq_q, d], ``k`` and ``v`` are [seq_kv, d], whole tiles: arrays of any floating type (numpy's or
-    ml_dtypes'), torch tensors, or nested lists, rounded to the machine's input format; or unsigned arrays of its bit
-    patterns.
-    ``config`` is a Config, a published name or a path that ends in .json (None: the machine of size d, fp16).
-    ``causal`` lets query i see keys 0 to i. ``engine`` is ``golden``, or one that simulates the device cycle by cycle:
-    ``myhdl``, ``verilator`` or ``icarus``.
+    ``q`` is [seq_q, d], ``k`` [seq_kv, d] and ``v`` [seq_kv, dv]; or each has [batch, heads] before it, and the heads
+    of k and v divide those of q. Arrays of any floating type (numpy's or ml_dtypes'), torch tensors, or nested lists,
+    rounded to the machine's input format; or unsigned arrays of its bit patterns. ``config`` is a Config, a published
+    name or a path that ends in .json (None: the smallest fp16 machine for d and dv). ``causal`` lets query i see keys 0
+    to i; ``scale`` is 1 / sqrt(d) unless given. ``engine`` is ``golden``, or one that simulates the device cycle by
+    cycle: ``myhdl``, ``verilator`` or ``icarus``.
 
-    Returns float32 [seq_q, d], or with ``bits`` the patterns of ``config.acc``. Raises TypeError for what is no such
-    array, ValueError for a shape that does not fit (ConfigError, which is one, for a configuration), RunError for a
-    simulation that fails.
+    Returns float32 [seq_q, dv], after [batch, heads] where q has them, or with ``bits`` the patterns of ``config.acc``.
+    Raises TypeError for what is no such array, ValueError for a shape or a scale that does not fit (ConfigError, which
+    is one, for a configuration), RunError for a simulation that fails.
     """
     from myhdl_fsa.engine import engine as engine_of
 
     arrays = {name: as_array(array, name) for name, array in (("q", q), ("k", k), ("v", v))}
-    for name, array in arrays.items():
-        if array.ndim != 2:
-            raise ValueError(f"{name} has shape {list(array.shape)}: must be [sequence, d]")
-    machine = Config(rows=arrays["q"].shape[1]) if config is None else as_config(config)
-    for name, array in arrays.items():
-        tile = machine.cols if name == "q" else machine.rows
-        if array.shape[1] != machine.rows or not len(array) or len(array) % tile:
-            raise ValueError(f"{name} has shape {list(array.shape)}: must be [a positive multiple of {tile}, "
-                             f"{machine.rows}] for this configuration")
-    if arrays["k"].shape != arrays["v"].shape:
-        raise ValueError(f"k has {len(arrays['k'])} rows and v {len(arrays['v'])}: must be equal")
+    if config is None:
+        config = Config(rows=max(2, *(array.shape[-1] if array.ndim else 0 for array in arrays.values())))
+    machine = as_config(config)
+    AttentionShape.of([array.shape for array in arrays.values()], machine.rows)
+    Scale.of(machine, scale, arrays["q"].shape[-1])
     patterns = [to_bits(array, machine.elem, name) for name, array in arrays.items()]
-    request = AttentionRequest(patterns[0], patterns[1], patterns[2], machine, causal)
+    request = AttentionRequest(patterns[0], patterns[1], patterns[2], machine, causal, scale=scale)
     result = engine_of(engine).run_attention(request, Watch())
     return result.output if bits else to_float(result.output, machine.acc).astype(np.float32)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from myhdl_fsa.arithmetic.fma import MultiplyAdd
 from myhdl_fsa.arithmetic.formats import Bits, FloatFormat, Values
@@ -18,6 +19,8 @@ from myhdl_fsa.arithmetic.rounding import encode, min_normal, operands, round_va
 __all__ = ["METHODS", "Reciprocal"]
 
 METHODS = ("newton", "division")
+_USEFUL = 2.0**-10
+"""relative error: that of an fp16 result"""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,16 @@ class Reciprocal:
                 # 53 >= 2 * 24 + 2: rounding the quotient to float64 first cannot change the second rounding
                 return round_values(1.0 / x, self.fmt)
             return self._newton(x)
+
+    def poor(self, x: Values) -> npt.NDArray[np.bool_]:
+        """Where the result is of no use: off by more than 2**-10 of 1/x, for a finite x that is not zero.
+
+        ``newton`` begins with 1 for a mantissa in [1, 2), and has not come far from it where that is just below 2.
+        """
+        with np.errstate(all="ignore"):
+            exact = 1.0 / x
+            ordinary = np.isfinite(x) & (np.abs(x) >= min_normal(self.fmt)) & (np.abs(exact) >= min_normal(self.fmt))
+            return ordinary & (np.abs(self.compute_values(x) - exact) > _USEFUL * np.abs(exact))
 
     def _newton(self, x: Values) -> Values:
         fma = MultiplyAdd(self.fmt, self.fmt).compute_values

@@ -19,8 +19,17 @@ from typing import Any
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.isa import Function
+from myhdl_fsa.tiling import AttentionShape, tiles
 
-__all__ = ["attention_cycles", "iteration_cycles", "measured_iteration", "operand_rows", "part", "rows_read"]
+__all__ = [
+    "attention_cycles",
+    "expected_cycles",
+    "iteration_cycles",
+    "measured_iteration",
+    "operand_rows",
+    "part",
+    "rows_read",
+]
 
 
 def part(config: Config, name: str) -> Any:
@@ -46,10 +55,21 @@ def iteration_cycles(config: Config) -> int:
     return cycles
 
 
-def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bool = False) -> int:
-    """Cycles of attention on the bare core, from the first issue to idle, with memory never in the way."""
-    cycles: int = part(config, "times").attention_cycles(config, query_tiles, kv_tiles, causal)
+def attention_cycles(
+    config: Config, query_tiles: int, kv_tiles: int, causal: bool = False, heads: int = 1
+) -> int:
+    """Cycles of attention on the bare core, from the first issue to idle, with memory never in the way.
+
+    Tiles are those of one head.
+    """
+    cycles: int = part(config, "times").attention_cycles(config, query_tiles, kv_tiles, causal, heads)
     return cycles
+
+
+def expected_cycles(config: Config, shape: AttentionShape) -> int:
+    """``attention_cycles`` of a shape."""
+    query_tiles, kv_tiles = tiles(shape.seq_q, config.rows), tiles(shape.seq_kv, config.rows)
+    return attention_cycles(config, query_tiles, kv_tiles, shape.causal, shape.query_heads)
 
 
 def measured_iteration(

@@ -35,16 +35,18 @@ class Engine(ABC):
 
     # ``watch`` below are the fields of Watch.
 
-    def attention(self, q: Any, k: Any, v: Any, config: Config, *, causal: bool = False, **watch: Any) -> EngineResult:
+    def attention(
+        self, q: Any, k: Any, v: Any, config: Config, *, causal: bool = False, scale: float | None = None, **watch: Any
+    ) -> EngineResult:
         """``run_attention`` on the bare core."""
-        return self.run_attention(AttentionRequest(q, k, v, config, causal, "core"), Watch(**watch))
+        return self.run_attention(AttentionRequest(q, k, v, config, causal, "core", scale=scale), Watch(**watch))
 
     def device_attention(
-        self, q: Any, k: Any, v: Any, config: Config, *, causal: bool = False, timing: Timing | None = None,
-        **watch: Any,
+        self, q: Any, k: Any, v: Any, config: Config, *, causal: bool = False, scale: float | None = None,
+        timing: Timing | None = None, **watch: Any,
     ) -> EngineResult:
         """``run_attention`` on the whole device; ``timing`` says how host and memory behave (None: at full speed)."""
-        request = AttentionRequest(q, k, v, config, causal, timing=timing or Timing())
+        request = AttentionRequest(q, k, v, config, causal, timing=timing or Timing(), scale=scale)
         return self.run_attention(request, Watch(**watch))
 
     # A Kernel is examined for ``config`` as ``Kernel.program`` does; anything but the two raises TypeError.

@@ -10,6 +10,7 @@ from typing import Literal
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.program import Counters, Program, Timing
+from myhdl_fsa.tiling import AttentionShape
 
 __all__ = [
     "AttentionRequest",
@@ -44,7 +45,7 @@ class AttentionRequest:
     q: Bits
     k: Bits
     v: Bits
-    """elem bit patterns: [seq_q, d], [seq_kv, d], [seq_kv, d]; whole tiles"""
+    """elem bit patterns: [seq_q, d], [seq_kv, d], [seq_kv, dv], or each with [batch, heads] before; d, dv at most N"""
     config: Config
     causal: bool = False
     """query i sees keys 0 to i"""
@@ -52,6 +53,13 @@ class AttentionRequest:
     """the whole device: instructions, DMA and memory; or the bare core, whose operands are always there in time"""
     timing: Timing = Timing()
     """of the device's host and memory"""
+    scale: float | None = None
+    """what the scores are multiplied by; None: 1 / sqrt(d)"""
+
+    @property
+    def shape(self) -> AttentionShape:
+        """Raises ValueError for tensors that do not go together."""
+        return AttentionShape.of([self.q.shape, self.k.shape, self.v.shape], self.config.rows, self.causal)
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,7 @@ class EngineResult:
     """What one attention run gave."""
 
     output: Bits
-    """acc-format bit patterns, [seq_q, d]"""
+    """acc-format bit patterns, [seq_q, dv] or [batch, heads, seq_q, dv]"""
     cycles: int | None
     """of the device, its execution time; of the bare core, from the first issue to idle; None without a clock"""
     inner_iteration_cycles: float | None
@@ -116,3 +124,5 @@ class EngineResult:
     """intermediates by the golden model's names and in its shapes; empty unless asked for"""
     counters: Counters | None = None
     """of a run on the whole device"""
+    poor_reciprocals: int | None = None
+    """rows whose 1 / row sum is of no use, as only ``newton`` has them; None where nobody counted"""

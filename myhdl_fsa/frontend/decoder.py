@@ -10,7 +10,7 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows import part, rows_read
 from myhdl_fsa.fifo import Stream
 from myhdl_fsa.instruction import FUNCTION_WIDTH
-from myhdl_fsa.isa import KIND, WORD_WIDTH, Dma, Fence, Kind, Matrix, Transfer
+from myhdl_fsa.isa import KIND, WORD_WIDTH, Dma, Fence, Function, Kind, Matrix, Transfer
 from myhdl_fsa.program import ErrorCode
 from myhdl_fsa.signals import constant, unsigned
 
@@ -63,7 +63,9 @@ def matrix_check(bits: Any, valid: Any, bad: Any, code: Any, config: Config) -> 
     accumulates = tuple(by_function[f][1] if f in by_function else 0 for f in functions)
     scratchpad_rows, accumulator_rows = config.scratchpad_rows, config.accumulator_rows
     illegal, outside_scratchpad = int(ErrorCode.ILLEGAL_FUNCTION), int(ErrorCode.SCRATCHPAD_ROW)
-    outside_accumulator = int(ErrorCode.ACCUMULATOR_ROW)
+    outside_accumulator, nothing_seen = int(ErrorCode.ACCUMULATOR_ROW), int(ErrorCode.HIDDEN_KEYS)
+    score, keys = int(Function.ATTN_SCORE), config.rows
+    hidden_low, hidden_mask = layout["hidden"].low, (1 << layout["hidden"].width) - 1
     is_known, count_read, count_accumulated = unsigned(2), unsigned(10), unsigned(10)
 
     @always_comb
@@ -94,6 +96,8 @@ def matrix_check(bits: Any, valid: Any, bad: Any, code: Any, config: Config) -> 
             last = row + stride * (int(count_accumulated) - 1)
             if count_accumulated != 0 and (row >= accumulator_rows or last < 0 or last >= accumulator_rows):
                 why = outside_accumulator
+            elif ((word >> function_low) & function_mask) == score and ((word >> hidden_low) & hidden_mask) >= keys:
+                why = nothing_seen
         bad.next = bool(valid) and why != 0
         code.next = why
 

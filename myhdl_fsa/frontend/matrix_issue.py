@@ -47,6 +47,7 @@ def matrix_issue(
     reverse_in_low, reverse_out_low = layout["reverse_in"].low, layout["reverse_out"].low
     delay_low = layout["delay"].low
     zero_low, causal_low = layout["zero"].low, layout["causal"].low
+    hidden_low, hidden_mask = layout["hidden"].low, (1 << len(instruction.hidden)) - 1
 
     @always_comb
     def unpack() -> None:
@@ -71,6 +72,7 @@ def matrix_issue(
         instruction.accumulator_stride.next = stride & accumulator_mask
         instruction.zero.next = (word >> zero_low) & 1
         instruction.causal.next = (word >> causal_low) & 1
+        instruction.hidden.next = (word >> hidden_low) & hidden_mask
         acquire.semaphore.next = (word >> semaphore_low) & semaphore_mask
         acquire.value.next = (word >> acquire_value_low) & value_mask
         acquire.valid.next = bool(words.valid) and ((word >> acquire_low) & 1) != 0 and not taken and not stopped

@@ -8,8 +8,11 @@ from typing import Any
 from myhdl import always, always_comb, block
 
 from myhdl_fsa.axi import AxiLite, Response
+from myhdl_fsa.config import Config
+from myhdl_fsa.core import ScalePort
 from myhdl_fsa.fifo import Stream
 from myhdl_fsa.frontend.counters import PerformanceCounters
+from myhdl_fsa.scale import Scale
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["DeviceControl", "Register", "WATCHDOG_CYCLES", "registers"]
@@ -45,6 +48,10 @@ class Register(IntEnum):
     """bit 0 done, bit 1 error; writing 1 clears a bit, as setting active and resetting do"""
     WATCHDOG = 0x40
     """cycles without progress after which an active device stops with an error; 0: never"""
+    SCALE_ELEM = 0x44
+    """what the processing elements multiply a score less its maximum by, a pattern of elem; to be written while idle"""
+    SCALE_ACC = 0x48
+    """the same in the accumulators, a pattern of acc; both reset to log2(e) / sqrt(N)"""
 
 
 class DeviceControl:
@@ -65,7 +72,8 @@ class DeviceControl:
 
 @block
 def registers(
-    clock: Any, reset: Any, bus: AxiLite, push: Stream, control: DeviceControl, counters: PerformanceCounters,
+    clock: Any, reset: Any, bus: AxiLite, push: Stream, control: DeviceControl, scale: ScalePort,
+    counters: PerformanceCounters, config: Config,
 ) -> Any:
     """An AXI4-Lite subordinate: a write and a read a cycle, one cycle to the answer.
 
@@ -73,6 +81,7 @@ def registers(
         bus       in   AxiLite
         push      out  Stream of 32: instruction words
         control   both DeviceControl: activate, clear, acknowledge and watchdog are driven here
+        scale     out  ScalePort
         counters  in   PerformanceCounters
 
     A write to an unknown or read-only register, with a partial strobe, or of a word into a full queue of a device
@@ -90,6 +99,10 @@ def registers(
     at_dma_active, at_raw, at_matrix = int(Register.DMA_ACTIVE), int(Register.RAW), int(Register.MATRIX)
     at_dma, at_fence = int(Register.DMA), int(Register.FENCE)
     at_enqueued, at_dequeued = int(Register.ENQUEUED), int(Register.DEQUEUED)
+    at_scale_elem, at_scale_acc = int(Register.SCALE_ELEM), int(Register.SCALE_ACC)
+    elem_mask, acc_mask = (1 << len(scale.elem)) - 1, (1 << len(scale.acc)) - 1
+    initial = Scale.of(config)
+    initial_elem, initial_acc = initial.elem, initial.acc
     word_mask, watchdog_cycles = 0xFC, WATCHDOG_CYCLES
     active, failed = 1, 3
     write_now, is_push = unsigned(1), unsigned(1)
@@ -120,6 +133,8 @@ def registers(
         if reset:
             bus.bvalid.next = 0
             control.watchdog.next = watchdog_cycles
+            scale.elem.next = initial_elem
+            scale.acc.next = initial_acc
         elif write_now:
             bus.bvalid.next = 1
             bus.bresp.next = okay
@@ -136,6 +151,10 @@ def registers(
                 control.acknowledge.next = int(bus.wdata) & 3
             elif at == at_watchdog:
                 control.watchdog.next = bus.wdata
+            elif at == at_scale_elem:
+                scale.elem.next = int(bus.wdata) & elem_mask
+            elif at == at_scale_acc:
+                scale.acc.next = int(bus.wdata) & acc_mask
             else:
                 bus.bresp.next = refused
         elif bus.bready:
@@ -179,6 +198,10 @@ def registers(
                 bus.rdata.next = control.interrupt
             elif at == at_watchdog:
                 bus.rdata.next = control.watchdog
+            elif at == at_scale_elem:
+                bus.rdata.next = scale.elem
+            elif at == at_scale_acc:
+                bus.rdata.next = scale.acc
             else:
                 bus.rdata.next = 0
                 bus.rresp.next = refused

@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
-from myhdl_fsa.golden.model import attention, exp_weights, fold, mask_later, rescale_factor, running_max
+from myhdl_fsa.golden.model import (
+    Evaluation,
+    attention,
+    evaluate,
+    exp_weights,
+    fold,
+    hide_last,
+    mask_later,
+    rescale_factor,
+    running_max,
+    weight_table,
+)
 
-__all__ = ["attention", "exp_weights", "fold", "mask_later", "rescale_factor", "running_max"]
+__all__ = [
+    "Evaluation",
+    "attention",
+    "evaluate",
+    "exp_weights",
+    "fold",
+    "hide_last",
+    "mask_later",
+    "rescale_factor",
+    "running_max",
+    "weight_table",
+]

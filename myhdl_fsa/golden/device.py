@@ -27,6 +27,7 @@ from myhdl_fsa.kernel.legality import (
 from myhdl_fsa.kernel.queues import schedule
 from myhdl_fsa.kernel.tensor import pack, unpack
 from myhdl_fsa.program import ErrorCode, Execution, Program, State
+from myhdl_fsa.scale import Scale
 
 __all__ = ["execute"]
 
@@ -130,7 +131,7 @@ class _Device:
             self.memory.write(address, np.frombuffer(data, np.uint8))
         self.scratchpad: Bits = np.zeros((config.scratchpad_rows, config.rows), config.elem.dtype)
         self.accumulator: Values = np.zeros((config.accumulator_rows, config.cols))
-        self.array = part(config, "golden").Array(config)
+        self.array = part(config, "golden").Array(config, program.scale or Scale.of(config))
         self.rules = part(config, "rules").Rules(config)
 
     def leave(self, program: Program, code: ErrorCode, instruction: int) -> Execution:

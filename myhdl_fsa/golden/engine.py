@@ -18,11 +18,9 @@ class GoldenEngine(Engine):
 
     def run_attention(self, request: AttentionRequest, watch: Watch) -> EngineResult:
         """As Engine; core and device give the same without a clock."""
-        operands = request.q, request.k, request.v, request.config
-        if watch.trace:
-            output, intermediates = golden.attention(*operands, causal=request.causal, trace=True)
-            return EngineResult(output, None, None, intermediates)
-        return EngineResult(golden.attention(*operands, causal=request.causal), None, None)
+        found = golden.evaluate(request.q, request.k, request.v, request.config, request.causal, watch.trace,
+                                scale=request.scale, workers=None)
+        return EngineResult(found.output, None, None, found.trace, poor_reciprocals=found.poor_reciprocals)
 
     def run_programs(self, request: ProgramRequest, watch: Watch) -> list[Execution]:
         """Interprets each program from reset, as ``golden.device.execute``."""

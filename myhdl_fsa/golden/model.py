@@ -10,6 +10,9 @@ give the same bits as the exact route through float64, and are used.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -21,15 +24,21 @@ from myhdl_fsa.arithmetic.formats import FP32, Bits, FloatFormat, Values
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.arithmetic.rounding import add_values, check_bits, decode, encode, round_values
 from myhdl_fsa.config import Config
+from myhdl_fsa.scale import Scale
+from myhdl_fsa.tiling import AttentionShape, tiles
 
 __all__ = [
+    "Evaluation",
     "Floats",
     "attention",
+    "evaluate",
     "exp_weights",
     "fold",
+    "hide_last",
     "mask_later",
     "rescale_factor",
     "running_max",
+    "weight_table",
 ]
 
 Floats = np.ndarray
@@ -40,96 +49,142 @@ _BLOCK_QUERIES = 256
 _BLOCK_ELEMENTS = 1 << 16
 
 
-def attention(q: Any, k: Any, v: Any, config: Config, causal: bool = False, trace: bool = False) -> Any:
-    """softmax(q k^T / sqrt(d)) v as the machine computes it.
+@dataclass(frozen=True)
+class Evaluation:
+    """What the machine computes of one attention problem."""
 
-    ``q`` is [seq_q, d], ``k`` and ``v`` are [seq_kv, d]: floating arrays, rounded to ``config.elem``, or unsigned
-    arrays of ``elem`` patterns. d is ``config.rows``; seq_q is a multiple of ``config.cols`` and seq_kv of
-    ``config.rows``. ``causal`` lets query tile i see the key tiles up to i, the last of them without later keys.
+    output: Bits
+    """acc patterns, [seq_q, dv] or [batch, heads, seq_q, dv]"""
+    trace: dict[str, Bits]
+    """intermediates by name; empty unless asked for"""
+    poor_reciprocals: int
+    """rows of the output whose reciprocal is of no use (``Reciprocal.poor``): none with ``division``"""
 
-    Returns unsigned patterns of ``config.acc``, [seq_q, d]. With ``trace``, returns (patterns, steps), where steps maps
-    each name to patterns of the step's format: S [seq_q, seq_kv] before masking and O, L, row_sum and the rest per key
-    tile, [seq_q, tiles]; a tile that ``causal`` skips holds 0.
 
-    Raises ValueError for a shape or a pattern that does not fit, TypeError for an array of another kind.
+def attention(
+    q: Any, k: Any, v: Any, config: Config, causal: bool = False, trace: bool = False, *, scale: float | None = None,
+    workers: int | None = 1,
+) -> Any:
+    """softmax(scale * q k^T) v as the machine computes it: ``evaluate``'s output, or with ``trace`` (output, trace)."""
+    found = evaluate(q, k, v, config, causal, trace, scale=scale, workers=workers)
+    return (found.output, found.trace) if trace else found.output
+
+
+def evaluate(
+    q: Any, k: Any, v: Any, config: Config, causal: bool = False, trace: bool = False, *, scale: float | None = None,
+    workers: int | None = 1,
+) -> Evaluation:
+    """softmax(scale * q k^T) v as the machine computes it.
+
+    ``q`` is [seq_q, d], ``k`` [seq_kv, d] and ``v`` [seq_kv, dv], d and dv at most ``config.rows``; or each has
+    [batch, heads] before it, and the heads of k and v divide those of q. Floating arrays, rounded to ``config.elem``,
+    or unsigned arrays of ``elem`` patterns. ``causal`` lets query i see keys 0 to i; ``scale`` is 1 / sqrt(d) unless
+    given. ``workers`` threads compute, None: as many as there are processors.
+
+    The trace maps each name to patterns of the step's format: S [seq_q, seq_kv] before masking and O, L, row_sum and
+    the rest per key tile, [seq_q, tiles]; a tile that ``causal`` skips holds 0. With heads they come first.
+
+    Raises ValueError for a shape, a scale or a pattern that does not fit, TypeError for an array of another kind.
     """
-    q, k, v = (_elements(name, array, config) for name, array in (("q", q), ("k", k), ("v", v)))
-    if k.shape != v.shape:
-        raise ValueError(f"k has shape {k.shape} and v has shape {v.shape}: must be equal")
-    for name, array, tile in (("q", q, config.cols), ("k", k, config.rows)):
-        if array.shape[0] == 0 or array.shape[0] % tile:
-            raise ValueError(f"{name} has {array.shape[0]} rows: must be a positive multiple of {tile}")
-    steps = _empty_trace(len(q), len(k), config) if trace else None
-    result = np.empty(q.shape, config.acc.dtype)
-    tiles = max(1, _BLOCK_QUERIES // config.cols)
-    for first in range(0, len(q) // config.cols, tiles):
-        rows = slice(first * config.cols, (first + tiles) * config.cols)
+    arrays = [np.asarray(array) for array in (q, k, v)]
+    shape = AttentionShape.of([array.shape for array in arrays], config.rows, causal)
+    factors = Scale.of(config, scale, shape.head_dim)
+    q, k, v = (_elements(name, array, config) for name, array in zip("qkv", arrays, strict=True))
+    steps = _empty_trace(shape, config) if trace else {}
+    output = np.empty((shape.query_heads, shape.seq_q, shape.value_dim), config.acc.dtype)
+    block = max(1, _BLOCK_QUERIES // config.cols) * config.cols
+    jobs = [(head, first) for head in range(shape.query_heads) for first in range(0, shape.seq_q, block)]
+
+    def run(job: tuple[int, int]) -> int:
+        head, first = job
+        rows, key_head = slice(first, first + block), shape.key_head(head)
+        part = {name: array[head, rows] for name, array in steps.items()}
         with np.errstate(all="ignore"):
-            part = _part(steps, rows, range(len(k) // config.rows), config.rows)
-            result[rows] = _query_block(q[rows], k, v, first if causal else None, config, part)
-    return (result, steps) if trace else result
+            output[head, rows], poor = _query_block(
+                q[head, rows], k[key_head], v[key_head], first // config.cols if causal else None, config, factors,
+                part if trace else None)
+        return poor
+
+    count = min(len(jobs), os.cpu_count() or 1 if workers is None else workers)
+    if count > 1:
+        with ThreadPoolExecutor(count) as pool:
+            poor = sum(pool.map(run, jobs))
+    else:
+        poor = sum(map(run, jobs))
+    return Evaluation(output.reshape(*shape.leading, *output.shape[1:]),
+                      {name: array.reshape(*shape.leading, *array.shape[1:]) for name, array in steps.items()}, poor)
 
 
-def _elements(name: str, array: Any, config: Config) -> Values:
-    """An argument as values of ``elem``."""
-    array = np.asarray(array)
-    if array.ndim != 2 or array.shape[1] != config.rows:
-        raise ValueError(f"{name} has shape {array.shape}: must be [sequence, {config.rows}]")
+def _elements(name: str, array: np.ndarray, config: Config) -> Values:
+    """An argument as values of ``elem``, [heads, seq, d]."""
+    array = array.reshape(-1, *array.shape[-2:])
     if array.dtype.kind == "u":
-        return decode(check_bits(array, config.elem), config.elem)
+        try:
+            return decode(check_bits(array, config.elem), config.elem)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
     if array.dtype not in (np.float16, np.float32, np.float64):
         raise TypeError(f"{name} must be a float16, float32, float64 or unsigned integer array, not {array.dtype}")
     return round_values(array.astype(np.float64), config.elem)
 
 
 def _query_block(
-    q: Values, k: Values, v: Values, first: int | None, config: Config, steps: dict[str, Bits] | None
-) -> Bits:
-    """The result for some query tiles; ``first`` is the number of the first one when masking, else None."""
-    n, acc = config.rows, config.acc
-    kv_tiles = len(k) // n
+    q: Values, k: Values, v: Values, first: int | None, config: Config, scale: Scale, steps: dict[str, Bits] | None
+) -> tuple[Bits, int]:
+    """The result for some query tiles, and how many of its rows have a reciprocal that is of no use.
+
+    ``first`` is the number of the first tile when masking, else None.
+    """
+    n, acc, keys, dims = config.rows, config.acc, len(k), v.shape[1]
+    kv_tiles = tiles(keys, n)
+    # the last tile is filled up with keys that are hidden
+    k, v = (np.pad(array, ((0, kv_tiles * n - keys), (0, 0))) for array in (k, v))
     if first is not None:
-        kv_tiles = min(kv_tiles, first + len(q) // n)
+        kv_tiles = min(kv_tiles, first + tiles(len(q), n))
     running = np.full(len(q), -np.inf)
     # O^T, and L as one more row: a column of ones in V makes the row sum out of the same fold
-    total = np.zeros((n + 1, len(q)))
+    total = np.zeros((dims + 1, len(q)))
     q_by_step = np.ascontiguousarray(q.T)[:, None, :]
     width = max(1, _BLOCK_ELEMENTS // (len(q) * n))
     for start in range(0, kv_tiles, width):
         stop = min(start + width, kv_tiles)
         k_by_step = np.ascontiguousarray(k[start * n : stop * n].T)[:, :, None]
         score = fold(k_by_step, q_by_step, config).reshape(stop - start, n, len(q))
-        tiles = _part(steps, slice(None), range(start, stop), n)
-        if tiles is not None:
-            _record(tiles, "S", score, acc)
+        part = _part(steps, range(start, stop), n)
+        if part is not None:
+            _record(part, "S", score, acc)
         # the first query a key tile meets; the ones before it skip the tile
         begin = [0] * (stop - start) if first is None else [max(0, t - first) * n for t in range(start, stop)]
         if first is not None:
             mask_later(score, range(start - first, stop - first))
+        if stop * n > keys:
+            hide_last(score[-1], stop * n - keys)
         old, new = running_max(score, running)
         running = new[-1]
-        v_tiles = v[start * n : stop * n].reshape(stop - start, n, n)
+        v_tiles = v[start * n : stop * n].reshape(stop - start, n, dims)
         v_by_step = np.concatenate([v_tiles, np.ones((stop - start, n, 1))], axis=2).transpose(1, 0, 2)[..., None]
-        rescale = rescale_factor(old, new, config, tiles)
-        weights = exp_weights(score, new, config, tiles)
+        rescale = rescale_factor(old, new, config, scale, part)
+        weights = exp_weights(score, new, config, scale, part)
         partial = fold(v_by_step, weights.transpose(1, 0, 2)[:, :, None, :], config)
-        history = np.zeros(partial.shape) if tiles is not None else None
+        history = np.zeros(partial.shape) if part is not None else None
         for tile, column in enumerate(begin):
             seen = total[:, column:]
             total[:, column:] = add_values(seen * rescale[tile, column:], partial[tile, :, column:], acc)
             if history is not None:
                 history[tile] = total
-        if tiles is not None and history is not None:
+        if part is not None and history is not None:
             for name, array in (("running_max", new), ("row_sum", partial[:, -1]), ("L", history[:, -1])):
-                _record(tiles, name, array, acc)
+                _record(part, name, array, acc)
             for name, array in (("O_partial", partial[:, :-1]), ("O", history[:, :-1])):
-                _record(tiles, name, array, acc)
+                _record(part, name, array, acc)
             for tile, column in enumerate(begin):
-                _blank(tiles, tile, column, n)
-    factor = Reciprocal(acc, config.reciprocal).compute_values(total[-1])
+                _blank(part, tile, column, n)
+    unit = Reciprocal(acc, config.reciprocal)
+    factor = unit.compute_values(total[-1])
+    poor = 0 if config.reciprocal == "division" else int(np.count_nonzero(unit.poor(total[-1])))
     if steps is not None:
         steps["reciprocal"][:] = encode(factor, acc)
-    return encode(add_values(total[:-1] * factor, 0.0, acc), acc).T
+    return encode(add_values(total[:-1] * factor, 0.0, acc), acc).T, poor
 
 
 def _products_fit_fp32(left: Floats, right: Floats, config: Config) -> bool:
@@ -177,8 +232,14 @@ def mask_later(score: Floats, offsets: range) -> None:
     n = score.shape[1]
     later = np.tri(n, k=-1, dtype=bool)
     for tile, offset in enumerate(offsets):
-        if 0 <= offset < score.shape[2] // n:
-            score[tile, :, offset * n : (offset + 1) * n][later] = -np.inf
+        if 0 <= offset * n < score.shape[2]:
+            diagonal = score[tile, :, offset * n : (offset + 1) * n]
+            diagonal[later[:, : diagonal.shape[1]]] = -np.inf
+
+
+def hide_last(score: Floats, hidden: int) -> None:
+    """Replaces by -Inf the scores of so many keys at the end of a tile, [key, query], in place."""
+    score[len(score) - hidden :] = -np.inf
 
 
 def running_max(score: Floats, running: Values) -> tuple[Values, Values]:
@@ -195,46 +256,56 @@ def running_max(score: Floats, running: Values) -> tuple[Values, Values]:
     return maxima[:-1], maxima[1:]
 
 
-def rescale_factor(old: Values, new: Values, config: Config, tiles: dict[str, Bits] | None = None) -> Values:
+def rescale_factor(
+    old: Values, new: Values, config: Config, scale: Scale, trace: dict[str, Bits] | None = None
+) -> Values:
     """What the old sums are multiplied by, in the accumulator: 2**((m_old - m_new) * scale)."""
     acc = config.acc
     delta = add_values(old, -new, acc)
-    scaled = add_values(delta * _scale(config, acc), 0.0, acc)
+    scaled = add_values(delta * _value(scale.acc, acc), 0.0, acc)
     rescale = Exp2(acc, acc, config.exp2_pieces).compute_values(scaled)
-    if tiles is not None:
+    if trace is not None:
         for name, array in (("delta", delta), ("scaled_delta", scaled), ("rescale", rescale)):
-            _record(tiles, name, array, acc)
+            _record(trace, name, array, acc)
     return rescale
 
 
-def exp_weights(score: Floats, top: Values, config: Config, tiles: dict[str, Bits] | None = None) -> Floats:
+def exp_weights(
+    score: Floats, top: Values, config: Config, scale: Scale, trace: dict[str, Bits] | None = None
+) -> Floats:
     """P = 2**((S - m) * scale) in the processing elements, [tiles, keys, queries]."""
     elem = config.elem
-    unit, scale = Exp2(elem, config.acc, config.exp2_pieces), _scale(config, elem)
-    if elem.width <= 16 and tiles is None:
-        table = _weight_table(unit, scale)
+    unit, factor = Exp2(elem, config.acc, config.exp2_pieces), _value(scale.elem, elem)
+    if elem.width <= 16 and trace is None:
+        table = weight_table(config, scale)
         rounded = round_values(score.astype(np.float64, copy=False), elem)
         return table.take(encode(add_values(rounded, -top[:, None, :], elem), elem))
     rounded = round_values(score.astype(np.float64, copy=False), elem)
     x1 = add_values(rounded, -top[:, None, :], elem)
-    x2 = add_values(x1 * scale, 0.0, elem)
+    x2 = add_values(x1 * factor, 0.0, elem)
     weights = unit.compute_values(x2, elem)
-    if tiles is not None:
+    if trace is not None:
         for name, array in (("S_elem", rounded), ("X1", x1), ("X2", x2), ("P", weights)):
-            _record(tiles, name, array, elem)
+            _record(trace, name, array, elem)
     return weights
 
 
+def weight_table(config: Config, scale: Scale) -> Floats:
+    """P for every pattern of x1 = S - m, elements of at most 16 bits, as float32: [2**width]."""
+    return _weight_table(Exp2(config.elem, config.acc, config.exp2_pieces), scale.elem)
+
+
 @lru_cache(maxsize=8)
-def _weight_table(unit: Exp2, scale: float) -> Floats:
-    """P for every pattern of x1, an element of at most 16 bits, as float32."""
-    patterns = np.arange(1 << unit.mul.width, dtype=np.uint32).astype(unit.mul.dtype)
-    x2 = add_values(decode(patterns, unit.mul) * scale, 0.0, unit.mul)
-    return unit.compute_values(x2, unit.mul).astype(np.float32)
+def _weight_table(unit: Exp2, scale: int) -> Floats:
+    elem = unit.mul
+    patterns = np.arange(1 << elem.width, dtype=np.uint32).astype(elem.dtype)
+    with np.errstate(all="ignore"):
+        x2 = add_values(decode(patterns, elem) * _value(scale, elem), 0.0, elem)
+        return unit.compute_values(x2, elem).astype(np.float32)
 
 
-def _scale(config: Config, fmt: FloatFormat) -> float:
-    return float(round_values(np.array([config.attention_scale]), fmt)[0])
+def _value(bits: int, fmt: FloatFormat) -> float:
+    return float(decode(np.array([bits], fmt.dtype), fmt)[0])
 
 
 _PER_KEY = ("S", "S_elem", "X1", "X2", "P")
@@ -242,34 +313,33 @@ _ELEM_STEPS = ("S_elem", "X1", "X2", "P")
 _PER_TILE = ("running_max", "delta", "scaled_delta", "rescale", "row_sum", "L")
 
 
-def _empty_trace(queries: int, keys: int, config: Config) -> dict[str, Bits]:
-    tiles = keys // config.rows
-    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_PER_KEY, (queries, keys))
-    shapes.update(dict.fromkeys(_PER_TILE, (queries, tiles)))
-    shapes.update(dict.fromkeys(("O_partial", "O"), (queries, tiles, config.rows)))
-    shapes["reciprocal"] = (queries,)
+def _empty_trace(shape: AttentionShape, config: Config) -> dict[str, Bits]:
+    queries, count = (shape.query_heads, shape.seq_q), tiles(shape.seq_kv, config.rows)
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_PER_KEY, (*queries, shape.seq_kv))
+    shapes.update(dict.fromkeys(_PER_TILE, (*queries, count)))
+    shapes.update(dict.fromkeys(("O_partial", "O"), (*queries, count, shape.value_dim)))
+    shapes["reciprocal"] = queries
     return {
-        name: np.zeros(shape, (config.elem if name in _ELEM_STEPS else config.acc).dtype)
-        for name, shape in shapes.items()
+        name: np.zeros(size, (config.elem if name in _ELEM_STEPS else config.acc).dtype)
+        for name, size in shapes.items()
     }
 
 
-def _part(steps: dict[str, Bits] | None, rows: slice, tiles: range, n: int) -> dict[str, Bits] | None:
-    """Views of the trace: some queries, some key tiles."""
+def _part(steps: dict[str, Bits] | None, found: range, n: int) -> dict[str, Bits] | None:
+    """Views of the trace for some key tiles."""
     if steps is None:
         return None
-    keys = slice(tiles.start * n, tiles.stop * n)
-    columns = slice(tiles.start, tiles.stop)
+    keys, columns = slice(found.start * n, found.stop * n), slice(found.start, found.stop)
     return {
-        name: array[rows] if array.ndim == 1 else array[rows, keys if name in _PER_KEY else columns]
+        name: array if array.ndim == 1 else array[:, keys if name in _PER_KEY else columns]
         for name, array in steps.items()
     }
 
 
 def _record(steps: dict[str, Bits], name: str, values: Floats, fmt: FloatFormat) -> None:
-    """Stores a step: its last axis is the query, which the trace has first."""
+    """Stores a step: its last axis is the query, which the trace has first; keys past the end are left out."""
     if name in _PER_KEY:
-        values = values.reshape(-1, values.shape[-1])
+        values = values.reshape(-1, values.shape[-1])[: steps[name].shape[1]]
     steps[name][:] = encode(np.moveaxis(values, -1, 0), fmt)
 
 

@@ -4,11 +4,13 @@ One instruction a line; ``#`` or ``;`` begins a comment. Fields left out are 0, 
 
     fence matrix dma stop
     matrix attn_score sem=2 acquire=1 release=0 spad=96+1 acc=0+1 reverse_in reverse_out delay zero causal wait_idle
+    matrix attn_score spad=96+1 acc=0+1 hidden=3
     load rows=16 spad=32+1 memory=0x80000200+32 size=32 sem=2 acquire=0 release=1
     store rows=16 acc=1+1 memory=0x80000600+64 size=64 sem=6 acquire=1 release=0
     .word 0x12345678
 
 ``spad`` and ``acc`` are a row and a stride in rows, ``memory`` an address and a stride in bytes; strides carry a sign.
+``hidden`` is a number of keys.
 ``acquire`` and ``release`` name the value, and leaving them out turns them off; the value that a header holds all the
 same is ``idle_acquire`` or ``idle_release``. ``matrix 9`` and ``dma 5`` are functions without a name; ``load`` with
 ``acc`` and ``store`` with ``spad`` can be written too. Words that are no instruction, or that set bits which no field
@@ -103,6 +105,8 @@ def format_instruction(instruction: Instruction) -> str:
             ):
                 if row or stride:
                     parts.append(f"{name}={row}{stride:+}")
+            if instruction.hidden:
+                parts.append(f"hidden={instruction.hidden}")
             return " ".join([*parts, *(name for name in _MATRIX_FLAGS if getattr(instruction, name))])
         case Dma():
             known = instruction.function in tuple(Transfer)
@@ -188,6 +192,7 @@ def _matrix_keys() -> dict[str, Reader]:
         **_semaphore_keys(),
         "spad": lambda text: _place(text, "spad", layout, "scratchpad_row", "scratchpad_stride"),
         "acc": lambda text: _place(text, "acc", layout, "accumulator_row", "accumulator_stride"),
+        "hidden": lambda text: {"hidden": _number(text, "hidden", layout["hidden"].allowed)},
     }
 
 

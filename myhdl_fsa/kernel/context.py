@@ -47,6 +47,8 @@ from myhdl_fsa.kernel.tensor import (
     pack,
 )
 from myhdl_fsa.program import Execution, Program, Region
+from myhdl_fsa.scale import Scale
+from myhdl_fsa.tiling import AttentionShape
 
 __all__ = ["Context", "Kernel", "KernelFunction", "RamTile", "kernel"]
 
@@ -66,6 +68,10 @@ class Kernel:
     """where each instruction was written; empty when nobody knows"""
     definition: Origin | None = field(default=None, repr=False, compare=False)
     """where the kernel's function is"""
+    scale: Scale | None = None
+    """what it wants in the scale registers; None: what they have after a reset"""
+    attention: AttentionShape | None = field(default=None, compare=False)
+    """of attention over tensors that are cut into its tiles, how ``flash_attention.attention_output`` joins them"""
 
     @property
     def words(self) -> tuple[int, ...]:
@@ -89,6 +95,7 @@ class Kernel:
             memory=tuple((tensor.address, data) for tensor, data in self.inputs),
             outputs=self.regions,
             watchdog=watchdog,
+            scale=self.scale,
         )
 
     def tensors(self, execution: Execution) -> tuple[Bits, ...]:
@@ -211,15 +218,19 @@ class Context:
         self._matrix(Function.LOAD_STATIONARY, q, None, semaphore, acquire, release)
 
     def attn_score(self, k: ScratchpadTile, l: AccumulatorTile, accumulate: bool, semaphore: Semaphore | None = None,
-                   causal: bool = False, acquire: bool = True, release: bool = True) -> None:
+                   causal: bool = False, acquire: bool = True, release: bool = True, hidden: int = 0) -> None:
         """Scores and weights of the keys ``k``, [config.rows, config.rows]; their sums go to ``l``, [1, config.cols].
 
-        Without ``accumulate`` the old ``l`` counts as zero. ``causal`` hides the keys after each query of the tile.
+        Without ``accumulate`` the old ``l`` counts as zero. ``causal`` hides the keys after each query of the tile,
+        ``hidden`` so many at its end: their weights are zero, but the rows of ``v_t`` must hold numbers all the same.
         """
+        if not isinstance(hidden, int) or not 0 <= hidden < self.config.rows:
+            raise KernelError(f"attn_score: hidden = {hidden!r}: must be from 0 to {self.config.rows - 1}, "
+                              "one key of the tile counts")
         self._check_tile("attn_score", k, ScratchpadTile, self.config.rows)
         self._check_tile("attn_score", l, AccumulatorTile, 1)
         self._matrix(Function.ATTN_SCORE, k, l, semaphore, acquire, release, zero=int(not accumulate),
-                     causal=int(causal))
+                     causal=int(causal), hidden=hidden)
 
     def attn_value(self, v_t: ScratchpadTile, o_t: AccumulatorTile, accumulate: bool,
                    semaphore: Semaphore | None = None, acquire: bool = True, release: bool = True,

@@ -191,6 +191,9 @@ def _matrix_faults(instruction: Matrix, config: Config) -> Iterator[Refusal]:
     outside = list(_row_fault(rows, everywhere, False))
     yield from outside
     yield from _row_fault(accumulator_rows(instruction, config), range(config.accumulator_rows), True)
+    if instruction.function == Function.ATTN_SCORE and instruction.hidden >= config.rows:
+        yield Refusal(ErrorCode.HIDDEN_KEYS, f"{instruction.hidden} hidden keys: must be from 0 to {config.rows - 1}, "
+                                             "one key of the tile counts", Remedy.HIDDEN.fill())
     if not outside:
         yield from _row_fault(rows, known[instruction.function].operands, False)
 

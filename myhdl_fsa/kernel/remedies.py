@@ -24,6 +24,7 @@ class Remedy(Enum):
     MEMORY_STRIDE = "space the tensor's rows by a multiple of {beat} bytes"
     SCRATCHPAD_ROWS = "keep the tile within the scratchpad, as ctx.alloc_scratchpad does"
     ACCUMULATOR_ROWS = "keep the tile within the accumulator RAM, as ctx.alloc_accumulator does"
+    HIDDEN = "leave the tile out where no key of it counts"
     # what an instruction must be for its execution plan, alone and after the one before
     SKEW = "set {flags}, as ctx.{method} does"
     ACCUMULATOR_STRIDE = "give the tile a stride of 1 or -1"

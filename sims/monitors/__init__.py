@@ -14,7 +14,7 @@ from myhdl import block
 
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
-from myhdl_fsa.tiling import visits
+from myhdl_fsa.tiling import AttentionShape, tiles, visits
 
 __all__ = ["CollisionError", "Intermediates", "watchers"]
 
@@ -26,21 +26,35 @@ class CollisionError(AssertionError):
 class Intermediates:
     """Every intermediate of one attention run, as the hardware has it."""
 
-    def __init__(self, config: Config, query_tiles: int, kv_tiles: int, causal: bool) -> None:
+    def __init__(self, config: Config, shape: AttentionShape) -> None:
         n, elem, acc = config.rows, config.elem, config.acc
-        seq_q, seq_kv = query_tiles * n, kv_tiles * n
-        self.config = config
-        self.visits = visits(query_tiles, kv_tiles, causal)
+        kv_tiles = tiles(shape.seq_kv, n)
+        seq_q, seq_kv = shape.query_heads * tiles(shape.seq_q, n) * n, kv_tiles * n
+        self.config, self.shape = config, shape
+        self.visits = [(visit.query_tile, visit.key_tile % kv_tiles) for visit in visits(shape, n)]
+        """query tile, counted through the heads, and key tile of its head"""
         self.trace: dict[str, Bits] = {
             name: np.zeros((seq_q, seq_kv), (acc if name == "S" else elem).dtype)
             for name in ("S", "S_elem", "X1", "X2", "P")
         }
-        """by the golden model's names and in its shapes"""
+        """by the golden model's names, whole tiles, all heads one after the other"""
         for name in ("running_max", "delta", "scaled_delta", "rescale", "row_sum", "L"):
             self.trace[name] = np.zeros((seq_q, kv_tiles), acc.dtype)
         for name in ("O_partial", "O"):
             self.trace[name] = np.zeros((seq_q, kv_tiles, n), acc.dtype)
         self.trace["reciprocal"] = np.zeros(seq_q, acc.dtype)
+
+    def cut(self) -> dict[str, Bits]:
+        """In the golden model's shapes."""
+        shape = self.shape
+        last = {"S": shape.seq_kv, "S_elem": shape.seq_kv, "X1": shape.seq_kv, "X2": shape.seq_kv, "P": shape.seq_kv,
+                "O_partial": shape.value_dim, "O": shape.value_dim}
+        found = {}
+        for name, array in self.trace.items():
+            by_head = array.reshape(shape.query_heads, -1, *array.shape[1:])[:, : shape.seq_q]
+            kept = by_head[..., : last[name]] if name in last else by_head
+            found[name] = np.ascontiguousarray(kept).reshape(*shape.leading, *kept.shape[1:])
+        return found
 
 
 @block

@@ -51,12 +51,12 @@ enum Kind : uint64_t { FENCE, MATRIX, LOAD, STORE };
 struct Instruction {
     uint64_t kind, matrix, dma, row, stride, rows, data, semaphore, acquire, acquire_value, release, release_value,
         function, wait_idle, scratchpad_row, scratchpad_stride, reverse_in, reverse_out, delay, accumulator_row,
-        accumulator_stride, zero, causal;
+        accumulator_stride, zero, causal, hidden;
 };
 
 struct Run {
     uint64_t scratchpad_words, accumulator_words;  // 32-bit words a row of each memory
-    uint64_t reset_cycles, priming_loads, serial, max_cycles;
+    uint64_t reset_cycles, priming_loads, serial, max_cycles, scale_elem, scale_acc;
     std::vector<Instruction> instructions;  // up to a fence with stop
     uint64_t matrix_count = 0;
     std::vector<uint32_t> rows;  // a load begins at its row ``data``
@@ -71,9 +71,11 @@ Run read_run(const char* path) {
     run.priming_loads = reader.word();
     run.serial = reader.word();
     run.max_cycles = reader.word();
+    run.scale_elem = reader.word();
+    run.scale_acc = reader.word();
     run.instructions.resize(reader.word());
     run.rows.resize(reader.word() * run.scratchpad_words);
-    static_assert(sizeof(Instruction) == 23 * sizeof(uint64_t), "an Instruction is its words in the file");
+    static_assert(sizeof(Instruction) == 24 * sizeof(uint64_t), "an Instruction is its words in the file");
     reader.take(run.instructions.data(), run.instructions.size());
     reader.take(run.rows.data(), run.rows.size());
     for (const Instruction& instruction : run.instructions) run.matrix_count += instruction.kind == MATRIX;
@@ -142,6 +144,8 @@ public:
         : run_(run), core_(&context, ""), clock_(core_), front_(run.instructions), row_(run.accumulator_words) {
         core_.clock = 0;
         core_.reset = 1;
+        core_.scale_elem = run.scale_elem;
+        core_.scale_acc = run.scale_acc;
         core_.eval();
     }
     ~Bench() { core_.final(); }
@@ -307,6 +311,7 @@ private:
         core_.instruction_accumulator_stride = step.accumulator_stride;
         core_.instruction_zero = step.zero;
         core_.instruction_causal = step.causal;
+        core_.instruction_hidden = step.hidden;
     }
 
     const Run& run_;

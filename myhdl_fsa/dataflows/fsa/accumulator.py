@@ -12,7 +12,6 @@ from myhdl_fsa.arithmetic.newton import newton
 from myhdl_fsa.arithmetic.scalar import multiply_adder, piece_finder, rounder
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.fsa.control import Accumulator
-from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["accumulator", "accumulator_unit"]
@@ -20,7 +19,7 @@ __all__ = ["accumulator", "accumulator_unit"]
 
 @block
 def accumulator_unit(
-    clock: Any, reset: Any, command: Any, from_array: Any, ram_word: Any, result: Any, config: Config,
+    clock: Any, reset: Any, command: Any, from_array: Any, ram_word: Any, scale: Any, result: Any, config: Config,
     probe: dict[str, Any] | None = None,
 ) -> Any:
     """One column's accumulator.
@@ -29,6 +28,7 @@ def accumulator_unit(
         command     in   3 bits   ``control.Accumulator``
         from_array  in   acc      what leaves the array below this column, de-skewed
         ram_word    in   acc      this column's word of the row read the cycle before
+        scale       in   acc      log2(e)/sqrt(d), or another factor of the scores
         result      out  acc      a * ram_word (+ from_array); combinational, for the RAM to write back
 
     The register ``a`` holds the rescaling factor, then the reciprocal of the row sum. Latency: 1 cycle into ``a``,
@@ -50,7 +50,6 @@ def accumulator_unit(
     multiply_add, round_acc = multiply_adder(acc, acc, pieces), rounder(acc, acc, acc)
     find_piece = piece_finder(acc, pieces)
     slopes, intercepts = Exp2(acc, acc, pieces).slopes, Exp2(acc, acc, pieces).streamed_intercepts
-    scale = int(from_float(config.attention_scale, acc))
     exp_s1, exp_s2, acc_sa = Accumulator.EXP_S1, Accumulator.EXP_S2, Accumulator.ACC_SA
     set_scale, reciprocal = Accumulator.SET_SCALE, Accumulator.RECIPROCAL
 
@@ -67,7 +66,7 @@ def accumulator_unit(
                 addend = int(from_array)
             elif op == exp_s1:
                 left = int(from_array)
-                right = scale
+                right = int(scale)
             elif op == exp_s2:
                 exp2 = 1
                 piece = find_piece(left)
@@ -110,7 +109,7 @@ def accumulator_unit(
 
 @block
 def accumulator(
-    clock: Any, reset: Any, command: Any, from_array: Any, ram_row: Any, result_row: Any, config: Config,
+    clock: Any, reset: Any, command: Any, from_array: Any, ram_row: Any, scale: Any, result_row: Any, config: Config,
     probe: dict[str, Any] | None = None,
 ) -> Any:
     """The accumulators of all columns; ports as in ``accumulator_unit``, cols words wide, column 0 in the low bits.
@@ -121,7 +120,7 @@ def accumulator(
     mask = (1 << width) - 1
     inflows, old_words, results = ([unsigned(width) for _ in range(cols)] for _ in range(3))
     units = [
-        accumulator_unit(clock, reset, command, inflows[c], old_words[c], results[c], config, probe)
+        accumulator_unit(clock, reset, command, inflows[c], old_words[c], scale, results[c], config, probe)
         for c in range(cols)
     ]
 

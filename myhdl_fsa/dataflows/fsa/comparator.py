@@ -24,7 +24,7 @@ def comparator(
 
     Ports
         command      in   3 bits   ``control.Comparator``; moves on to ``command_out``
-        hidden       in   log2(N)+1 bits: causal countdown; where it is not 0 the score is taken as -Inf, and the
+        hidden       in   log2(N)+1 bits: countdown; where it is not 0 the score is taken as -Inf, and the
                                next column sees one less on ``hidden_out``
         score        in   acc      what leaves the column's top PE upwards
         down         out  acc      what enters the column's top PE from above; an UPDATE's elem value in its low bits

@@ -55,7 +55,7 @@ class Constant:
 
     ONE = 0
     SCALE = 1
-    """log2(e) / sqrt(d)"""
+    """the elem value of the scale registers"""
     SLOPES = 2
     """the next exp2 slope"""
     WIDTH = 2

@@ -17,7 +17,6 @@ from myhdl_fsa.dataflows.fsa.control import Accumulator, Comparator, Constant
 from myhdl_fsa.dataflows.fsa.plans import plans
 from myhdl_fsa.dataflows.fsa.sequencer import EDGE_BIT, MatrixControl, matrix_controller
 from myhdl_fsa.dataflows.fsa.systolic import systolic
-from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.ram import ram
 from myhdl_fsa.signals import address_width, unsigned
 from myhdl_fsa.skew import input_skew, output_skew
@@ -30,15 +29,16 @@ QUEUES = False
 
 @block
 def left_edge(
-    clock: Any, reset: Any, edges: Any, skew: Any, use_constant: Any, constant: Any, reverse_in: Any, delay: Any,
-    reverse_out: Any, config: Config,
+    clock: Any, reset: Any, edges: Any, skew: Any, scale: Any, use_constant: Any, constant: Any, reverse_in: Any,
+    delay: Any, reverse_out: Any, config: Config,
 ) -> Any:
     """Delays the skew's controls by the scratchpad's read cycle and picks the constant; latency 1 cycle.
 
     Ports
         edges, skew   in   edge control and skew flags as the controller sends them
+        scale         in   elem   log2(e)/sqrt(d), or another factor of the scores
         use_constant  out  1
-        constant      out  elem   1.0, log2(e)/sqrt(d), or the next exp2 slope
+        constant      out  elem   1.0, ``scale``, or the next exp2 slope
         reverse_in, delay, reverse_out
                       out  1      held until the next word enters, so that the last one drains as it came
 
@@ -46,7 +46,7 @@ def left_edge(
     """
     elem = config.elem
     slopes = Exp2(elem, config.acc, config.exp2_pieces).slopes
-    one, scale = elem.one, int(from_float(config.attention_scale, elem))
+    one = elem.one
     last_piece = config.exp2_pieces - 1
     piece = unsigned(max(2, last_piece.bit_length()))
     read_bit, use_bit, constant_bit = 1 << EDGE_BIT["read"], 1 << EDGE_BIT["use_constant"], EDGE_BIT["constant"]
@@ -88,6 +88,7 @@ def core(
     busy: Any,
     scratchpad_write: Any,
     accumulator_read: Any,
+    scale: Any,
     config: Config,
     probe: dict[str, Any] | None = None,
 ) -> Any:
@@ -99,6 +100,7 @@ def core(
         busy              out  1
         scratchpad_write  in   ``ScratchpadWrite``
         accumulator_read  in   ``AccumulatorReadPort``; ready whenever the core does not read itself
+        scale             in   ``ScalePort``
 
     ``probe``, when given, receives the internal signals that a test bench watches.
     Source: docs/specification.md section 3.
@@ -132,7 +134,7 @@ def core(
         scratchpad_write.data, config.scratchpad_rows,
     )
     edge_registers = left_edge(
-        clock, reset, edges, control.skew, use_constant, constant, reverse_in, delay, reverse_out, config
+        clock, reset, edges, control.skew, scale.elem, use_constant, constant, reverse_in, delay, reverse_out, config
     )
     enter = input_skew(
         clock, scratchpad_data, constant, use_constant, reverse_in, delay, reverse_out, left, rows, elem.width
@@ -141,7 +143,7 @@ def core(
         clock, reset, command, control.hidden, control.pe, left, bottom, config, probe
     )
     leave = output_skew(clock, bottom, from_array, cols, acc.width)
-    accumulators = accumulator(clock, reset, accumulate, from_array, old_row, new_row, config, probe)
+    accumulators = accumulator(clock, reset, accumulate, from_array, old_row, scale.acc, new_row, config, probe)
     accumulator_ram = ram(
         clock, ram_read, ram_read_row, ram_data, ram_write, ram_write_row, new_row, config.accumulator_rows
     )

@@ -11,6 +11,7 @@ from myhdl_fsa.arithmetic.rounding import add_values, decode
 from myhdl_fsa.config import Config
 from myhdl_fsa.isa import Function, Matrix
 from myhdl_fsa.kernel.legality import accumulator_rows, scratchpad_rows
+from myhdl_fsa.scale import Scale
 
 __all__ = ["Array"]
 
@@ -21,8 +22,8 @@ class Array:
     An ATTN_SCORE takes what the array holds (queries, or the weights of the one before), an ATTN_VALUE likewise.
     """
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: Config, scale: Scale) -> None:
+        self.config, self.scale = config, scale
         self.registers: Values = np.zeros((config.rows, config.cols))
         """the elem register of each processing element: queries, then weights with the last key in row 0"""
         self.running_max: Values = np.full(config.cols, -np.inf)
@@ -59,10 +60,12 @@ class Array:
         score = golden.fold(keys.T[:, :, None], self.registers[:, None, :], config)[None]
         if instruction.causal:
             golden.mask_later(score, range(1))
+        if instruction.hidden:
+            golden.hide_last(score[0], instruction.hidden)
         old, new = golden.running_max(score, self.running_max)
         self.running_max = new[-1]
-        weights = golden.exp_weights(score, new, config)[0]
-        self.factor = golden.rescale_factor(old, new, config)[0]
+        weights = golden.exp_weights(score, new, config, self.scale)[0]
+        self.factor = golden.rescale_factor(old, new, config, self.scale)[0]
         self.registers = weights[::-1].astype(np.float64)
         return golden.fold(np.ones((config.rows, 1)), weights, config)[None]
 

@@ -49,7 +49,7 @@ class MatrixControl:
         self.edges = unsigned(EDGE_WIDTH)
         """fields of ``EDGE_BIT``"""
         self.hidden = unsigned(hidden_width(config))
-        """causal countdown for comparator column 0"""
+        """the comparators' countdown for column 0"""
         self.scratchpad_row = unsigned(address_width(config.scratchpad_rows))
         self.skew = unsigned(3)
         """reverse_in, delay, reverse_out from bit 0 up, for the word read now"""
@@ -105,13 +105,15 @@ def sequencer(
     word = unsigned(max(2, len(pe_rom).bit_length()))
     scratchpad_stride = unsigned(len(instruction.scratchpad_stride))
     accumulator_stride = unsigned(len(instruction.accumulator_stride))
-    causal = unsigned(1)
+    causal, hidden_keys, key = unsigned(1), unsigned(len(instruction.hidden)), unsigned(len(instruction.hidden))
+    keys = config.rows
 
     read, accumulator_read = 1 << EDGE_BIT["read"], 1 << EDGE_BIT["accumulator_read"]
     last = 1 << EDGE_BIT["last"]
     compare_bit, compare_mask, update = EDGE_BIT["compare"], (1 << Comparator.WIDTH) - 1, Comparator.UPDATE
     scratchpad_mask = (1 << len(control.scratchpad_row)) - 1
     accumulator_mask = (1 << len(control.accumulator_row)) - 1
+    key_mask = (1 << len(key)) - 1
     pe_word, edges, hidden = control.pe, control.edges, control.hidden
     scratchpad_row, accumulator_row = control.scratchpad_row, control.accumulator_row
 
@@ -130,6 +132,8 @@ def sequencer(
             pe_word.next = pe_rom[address]
             edges.next = edge_rom[address]
             hidden.next = 0
+            key.next = 0
+            hidden_keys.next = instruction.hidden
             scratchpad_row.next = instruction.scratchpad_row
             scratchpad_stride.next = instruction.scratchpad_stride
             accumulator_row.next = instruction.accumulator_row
@@ -156,11 +160,16 @@ def sequencer(
                 scratchpad_row.next = (int(scratchpad_row) + int(scratchpad_stride)) & scratchpad_mask
             if (now & accumulator_read) != 0:
                 accumulator_row.next = (int(accumulator_row) + int(accumulator_stride)) & accumulator_mask
-            if causal:
-                if ((now >> compare_bit) & compare_mask) == update:
-                    hidden.next = hidden + 1
-                else:
-                    hidden.next = 0
+            if ((now >> compare_bit) & compare_mask) == update:
+                following = int(key) + 1
+                key.next = following & key_mask
+                # a countdown from the number of columns hides the key from all of them
+                if following + int(hidden_keys) >= keys:
+                    hidden.next = keys
+                elif causal:
+                    hidden.next = following
+            else:
+                hidden.next = 0
 
     return step
 

@@ -86,7 +86,7 @@ def systolic(
     """Comparators and PE rows.
 
     Ports
-        command, hidden       in   comparator command and causal countdown for column 0; one column right each cycle
+        command, hidden       in   comparator command and countdown for column 0; one column right each cycle
         pe_control            in   27 bits: PE control for all rows now, for row 0 on its way down, and for row N-1
                                    on its way up, from bit 0 up
         left                  in   rows x elem: what enters each row, row 0 in the low bits

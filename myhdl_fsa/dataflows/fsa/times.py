@@ -29,10 +29,11 @@ def iteration_cycles(config: Config) -> int:
     return 5 * config.rows + 5 + config.exp2_pieces
 
 
-def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bool) -> int:
+def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bool, heads: int) -> int:
     """Cycles from first issue to idle with memory never in the way (docs/specification.md section 3)."""
     query_tile = 2 * config.rows + 4 + Reciprocal(config.acc, config.reciprocal).latency
-    return tile_pairs(query_tiles, kv_tiles, causal) * iteration_cycles(config) + query_tiles * query_tile + 1
+    head = tile_pairs(query_tiles, kv_tiles, causal) * iteration_cycles(config) + query_tiles * query_tile
+    return heads * head + 1
 
 
 def measured_iteration(

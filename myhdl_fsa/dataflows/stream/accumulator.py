@@ -14,7 +14,6 @@ from myhdl_fsa.arithmetic.units import pipelined_multiply_adder
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.control import Accumulate
 from myhdl_fsa.dataflows.stream.delay import delay_line
-from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["accumulator", "accumulator_unit"]
@@ -22,8 +21,8 @@ __all__ = ["accumulator", "accumulator_unit"]
 
 @block
 def accumulator_unit(
-    clock: Any, reset: Any, command: Any, divide: Any, from_array: Any, ram_word: Any, result: Any, config: Config,
-    probe: dict[str, Any] | None = None,
+    clock: Any, reset: Any, command: Any, divide: Any, from_array: Any, ram_word: Any, scale: Any, result: Any,
+    config: Config, probe: dict[str, Any] | None = None,
 ) -> Any:
     """One column's accumulator.
 
@@ -32,6 +31,7 @@ def accumulator_unit(
         divide      in   1        start the reciprocal of the last row sums; nothing while one is under way
         from_array  in   acc      what leaves the array below this column, de-skewed
         ram_word    in   acc      this column's word of the row read the cycle before
+        scale       in   acc      log2(e)/sqrt(d), or another factor of the scores
         result      out  acc      for the RAM to write back, in the cycle of the command or, with more stages of the
                                   multiply-adder than one, as many fewer one later; combinational
 
@@ -53,7 +53,6 @@ def accumulator_unit(
     find_piece = piece_finder(acc, pieces)
     slopes, intercepts = Exp2(acc, acc, pieces).slopes, Exp2(acc, acc, pieces).streamed_intercepts
     plain_intercepts, latency = Exp2(acc, acc, pieces).intercepts, config.mac_stages + config.adder_stages
-    scale = int(from_float(config.attention_scale, acc))
     exp_s1, exp_s2, norm = Accumulate.EXP_S1, Accumulate.EXP_S2, Accumulate.NORM
     acc_sum, acc_sa = Accumulate.ACC_SUM, Accumulate.ACC_SA
 
@@ -74,7 +73,7 @@ def accumulator_unit(
                 addend = int(from_array)
             elif op == exp_s1:
                 left = int(from_array)
-                right = scale
+                right = int(scale)
             elif op == exp_s2:
                 exp2 = 1
                 piece = find_piece(left)
@@ -106,7 +105,7 @@ def accumulator_unit(
             addend = int(from_array)
         elif op == exp_s1:
             left = int(from_array)
-            right = scale
+            right = int(scale)
         elif op == exp_s2:
             exp2 = 1
             piece = find_piece(left)
@@ -156,15 +155,18 @@ def accumulator_unit(
 
 @block
 def accumulator(
-    clock: Any, reset: Any, command: Any, divide: Any, from_array: Any, ram_row: Any, result_row: Any, config: Config,
-    probe: dict[str, Any] | None = None,
+    clock: Any, reset: Any, command: Any, divide: Any, from_array: Any, ram_row: Any, scale: Any, result_row: Any,
+    config: Config, probe: dict[str, Any] | None = None,
 ) -> Any:
-    """The accumulators of all columns; ports as in ``accumulator_unit``, cols words wide, column 0 in the low bits."""
+    """The accumulators of all columns; ports as in ``accumulator_unit``, column 0 in the low bits.
+
+    Rows are cols words wide; ``scale`` is one word.
+    """
     cols, width = config.cols, config.acc.width
     mask = (1 << width) - 1
     inflows, old_words, results = ([unsigned(width) for _ in range(cols)] for _ in range(3))
     units = [
-        accumulator_unit(clock, reset, command, divide, inflows[c], old_words[c], results[c], config, probe)
+        accumulator_unit(clock, reset, command, divide, inflows[c], old_words[c], scale, results[c], config, probe)
         for c in range(cols)
     ]
 

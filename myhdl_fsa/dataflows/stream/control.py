@@ -70,7 +70,7 @@ class Left:
     """a row of the K/V scratchpad"""
     ONE = 2
     SCALE = 3
-    """log2(e) / sqrt(d)"""
+    """the elem value of the scale registers"""
     WIDTH = 2
 
 

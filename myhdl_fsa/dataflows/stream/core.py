@@ -18,7 +18,6 @@ from myhdl_fsa.dataflows.stream.control import Accumulate, Capture, Compare, Lan
 from myhdl_fsa.dataflows.stream.controller import SlotControl, matrix_controller
 from myhdl_fsa.dataflows.stream.delay import delay_line, diagonal
 from myhdl_fsa.dataflows.stream.times import Times
-from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.instruction import hidden_width
 from myhdl_fsa.ram import ram
 from myhdl_fsa.signals import address_width, unsigned
@@ -33,7 +32,7 @@ QUEUES = True
 @block
 def core(
     clock: Any, reset: Any, instruction: Any, release: Any, busy: Any, scratchpad_write: Any, accumulator_read: Any,
-    config: Config, probe: dict[str, Any] | None = None,
+    scale: Any, config: Config, probe: dict[str, Any] | None = None,
 ) -> Any:
     """The machine without its front end and DMA; the ports are those of ``dataflows.fsa.core.core``.
 
@@ -43,6 +42,7 @@ def core(
         busy              out  1
         scratchpad_write  in   ``ScratchpadWrite``; the first 2*cols rows are the Q scratchpad, the rest is K's and V's
         accumulator_read  in   ``AccumulatorReadPort``; ready whenever the core does not read itself
+        scale             in   ``ScalePort``
 
     The skew is fixed: rows of K and V enter reversed and delayed, whatever an instruction's flags say. ``probe``, when
     given, receives the internal signals that a test bench watches.
@@ -89,7 +89,7 @@ def core(
         probe,
     )
     leave = output_skew(clock, bottom, from_array, cols, acc.width)
-    accumulators = accumulator(clock, reset, accumulate, divide, from_array, old_row, new_row, config, probe)
+    accumulators = accumulator(clock, reset, accumulate, divide, from_array, old_row, scale.acc, new_row, config, probe)
     accumulator_ram = ram(
         clock, ram_read, ram_read_row, ram_data, ram_write, ram_write_row, new_row, config.accumulator_rows
     )
@@ -102,7 +102,7 @@ def core(
     else:
         to_write, written_later = [], written
 
-    one, scale = elem.one, int(from_float(config.attention_scale, elem))
+    one, factor = elem.one, scale.elem
     left_one, left_scale = Left.ONE, Left.SCALE
     elem_width, elem_mask, last_row = elem.width, (1 << elem.width) - 1, rows - 1
     max_low, max_high, low, high, show_at = Lane.MAX_LOW, Lane.MAX_HIGH, Capture.LOW, Capture.HIGH, Capture.WIDTH
@@ -140,7 +140,7 @@ def core(
                 word = word | (one << (r * elem_width))
         elif control.left == left_scale:
             for r in range(rows):
-                word = word | (scale << (r * elem_width))
+                word = word | (int(factor) << (r * elem_width))
         else:
             for r in range(rows):
                 word = word | (((row_data >> (r * elem_width)) & elem_mask) << ((last_row - r) * elem_width))

@@ -66,7 +66,7 @@ def comparator(
 
     Ports
         command      in   3 bits   ``control.Compare``; moves on to ``command_out``
-        hidden       in   log2(N)+1 bits: causal countdown; where it is not 0 the score is taken as -Inf, and the
+        hidden       in   log2(N)+1 bits: countdown; where it is not 0 the score is taken as -Inf, and the
                           next column sees one less on ``hidden_out``
         lane         in   3 bits and log2 of the buffer: ``control.Lane``, and with a score the number of its word
                           in the buffer; moves on to ``lane_out``

@@ -13,6 +13,7 @@ from myhdl_fsa.arithmetic.rounding import add_values, decode
 from myhdl_fsa.config import Config
 from myhdl_fsa.isa import Function, Matrix
 from myhdl_fsa.kernel.legality import Rows, accumulator_rows, scratchpad_rows
+from myhdl_fsa.scale import Scale
 
 __all__ = ["Array"]
 
@@ -34,8 +35,8 @@ class _Tile:
 class Array:
     """Q in the processing elements; scores that wait in the edge buffers; maxima, sums and 1 / L a column."""
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: Config, scale: Scale) -> None:
+        self.config, self.scale = config, scale
         cols = config.cols
         self.queries: Values = np.zeros((config.rows, cols))
         self.waiting: list[_Tile] = []
@@ -64,10 +65,11 @@ class Array:
     def _score(self, instruction: Matrix, keys: Values) -> None:
         # rows enter reversed: a sum meets the last element first, in row 0, and a fold begins with the last
         scores = golden.fold(keys.T[:, :, None], self.queries[::-1, None, :], self.config)
+        ascending = scores[::-1]
         if instruction.causal:
-            descending = scores[::-1][None]
-            golden.mask_later(descending, range(1))
-            scores = descending[0][::-1]
+            golden.mask_later(ascending[None], range(1))
+        if instruction.hidden:
+            golden.hide_last(ascending, instruction.hidden)
         start = np.full(self.config.cols, -np.inf) if instruction.zero else self.running_max
         self.running_max = golden.running_max(scores[None], start)[1][-1]
         self.waiting.append(_Tile(scores, self.running_max, bool(instruction.zero),
@@ -77,9 +79,9 @@ class Array:
         config, tile = self.config, self.waiting.pop(0)
         old = np.full(config.cols, -np.inf) if tile.first else self.maximum_in_use
         self.maximum_in_use = tile.maximum
-        factor = golden.rescale_factor(old[None], tile.maximum[None], config)[0]
+        factor = golden.rescale_factor(old[None], tile.maximum[None], config, self.scale)[0]
         # row 0 last, where a fold begins
-        weights = golden.exp_weights(tile.scores[None], tile.maximum[None], config)[0][::-1]
+        weights = golden.exp_weights(tile.scores[None], tile.maximum[None], config, self.scale)[0][::-1]
         sums = golden.fold(np.ones((config.rows, 1)), weights, config)[None]
         weighted = golden.fold(values.T[:, :, None], weights[:, None, :], config)
         rows = accumulator_rows(instruction, config)

@@ -2,81 +2,104 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.times import Times
 from myhdl_fsa.kernel.context import Context
 from myhdl_fsa.kernel.semaphore import Semaphore
 from myhdl_fsa.kernel.tensor import MemoryTensor
-from myhdl_fsa.tiling import visits
+from myhdl_fsa.tiling import Visit
 
-__all__ = ["MOST_BUFFERS", "MOST_O_TILES", "QUERIES_TRANSPOSED", "RESIDENT_SEMAPHORES", "flash_attention", "residency"]
+__all__ = [
+    "MOST_BUFFERS",
+    "MOST_O_TILES",
+    "MOST_REPLACED",
+    "QUERIES_TRANSPOSED",
+    "RESIDENT_SEMAPHORES",
+    "flash_attention",
+    "residency",
+]
 
 QUERIES_TRANSPOSED = True
 """Q lies in memory as Q^T, [d, seq_q]"""
 RESIDENT_SEMAPHORES = 4
-"""that hand resident tiles over, of K as of V: so many loads of them run ahead at most"""
+"""that hand tiles over that stay to the end, of K as of V: so many loads of them run ahead at most"""
 MOST_BUFFERS = 8
 """tiles, of K as of V, that are loaded in turn"""
 MOST_O_TILES = 4
+MOST_REPLACED = 13
+"""places, of K as of V, each with a semaphore of its own; Q and O^T have the others"""
 
 
-def residency(config: Config, kv_tiles: int) -> tuple[int, int]:
-    """How many of K's tiles, and of V's, stay in the scratchpad, and how many places the others take in turn.
+def residency(config: Config, kv_tiles: int, heads: int = 1) -> tuple[int, int]:
+    """How many of a head's K tiles, and V tiles, stay in the scratchpad, and how many places the others take in turn.
 
     Where not all fit two places suffice while memory is near; one tile that stays leaves the DMA time for Q. Of more
-    room latency and bandwidth have half each.
+    room latency and bandwidth have half each. With several K/V ``heads`` what stays is replaced by the next one's, as
+    many iterations before its use as a head has tiles: a single one takes turns instead.
     """
     places = (config.scratchpad_rows - 2 * config.cols) // (2 * config.rows)
-    if kv_tiles <= places:
+    if heads > 1:
+        places = min(places, MOST_REPLACED)
+    if kv_tiles <= places and (kv_tiles > 1 or heads == 1):
         return kv_tiles, 0
     buffers = min(places, 2 + max(0, places - 3) // 2, MOST_BUFFERS)
-    return places - buffers, buffers
+    return (0 if kv_tiles == 1 else places - buffers), buffers
 
 
 def flash_attention(ctx: Context, q_t: MemoryTensor, k: MemoryTensor, v_t: MemoryTensor, o_t: MemoryTensor,
-                    causal: bool) -> None:
-    """softmax(q k^T / sqrt(d)) v: ``q_t`` [d, seq_q], ``k`` [seq_kv, d], ``v_t`` [d, seq_kv]; ``o_t`` [d, seq_q].
+                    visits: Sequence[Visit]) -> None:
+    """softmax(scale * q k^T) v: ``q_t`` [d, seq_q], ``k`` [seq_kv, d], ``v_t`` [d, seq_kv]; ``o_t`` [d, seq_q].
 
     The ATTN_VALUE of a tile pair stands directly before the ATTN_SCORE that starts beside it, ``Times.slots`` pairs
     later, and a new Q directly behind the last ATTN_SCORE of the old one, while whose waves fall it rises.
-    The first tiles of K and V stay in the scratchpad, as many as ``residency`` says. An O^T tile is used again some
-    query tiles later. Where the first tile of V stays, the first ATTN_VALUE of a query tile needs no semaphore for it,
-    and waits itself until the O^T tile is stored; else there is a semaphore fewer than O^T tiles, and normalising one
-    tile waits until the one that comes into use next is stored.
+    The first tiles of a head's K and V stay in the scratchpad, as many as ``residency`` says. An O^T tile is used again
+    some query tiles later. Where the first tile of V stays to the end, the first ATTN_VALUE of a query tile needs no
+    semaphore for it, and waits itself until the O^T tile is stored; else there is a semaphore fewer than O^T tiles, and
+    normalising one tile waits until the one that comes into use next is stored.
     """
     rows, cols, config = ctx.config.rows, ctx.config.cols, ctx.config
     slots = Times.of(config).slots
     q_parts, o_parts = q_t.split(cols, dim=1), o_t.split(cols, dim=1)
     k_parts, v_parts = k.split(rows, dim=0), v_t.split(rows, dim=1)
+    count = len(visits)
+    places = [0] * count
+    """the visited tile's number in its head"""
+    for step in range(1, count):
+        places[step] = 0 if visits[step].first else places[step - 1] + 1
+    heads = len({visit.key_tile - place for visit, place in zip(visits, places, strict=True)})
+    resident, buffers = residency(config, len(k_parts) // heads, heads)
+    replaced = heads > 1
 
     q_tiles = [(ctx.alloc_scratchpad(rows, "Q^T"), ctx.semaphore()) for _ in range(2)]
-    resident, buffers = residency(config, len(k_parts))
     k_tiles, v_tiles = ([ctx.alloc_scratchpad(rows, name) for _ in range(resident + buffers)] for name in ("K", "V^T"))
-    k_semaphores, v_semaphores = (
-        [ctx.semaphore() for _ in range(min(resident, RESIDENT_SEMAPHORES) + buffers)] for _ in range(2))
+    stay_semaphores = resident if replaced else min(resident, RESIDENT_SEMAPHORES)
+    k_semaphores, v_semaphores = ([ctx.semaphore() for _ in range(stay_semaphores + buffers)] for _ in range(2))
     l_tile = ctx.alloc_accumulator(1, "L")
     o_count = min(len(o_parts), (config.accumulator_rows - 1) // rows, MOST_O_TILES)
     o_tiles = [ctx.alloc_accumulator(rows, "O^T") for _ in range(o_count)]
-    value_waits = resident > 0
+    value_waits = resident > 0 and not replaced
     o_semaphores = [ctx.semaphore() for _ in range(o_count if value_waits else max(1, o_count - 1))]
 
-    pairs = visits(len(q_parts), len(k_parts), causal)
-    first = [j == 0 for _, j in pairs]
-    last = [step + 1 == len(pairs) or first[step + 1] for step in range(len(pairs))]
+    begins = {visit.key_tile: step for step, visit in reversed(list(enumerate(visits)))}
+    ends = {visit.key_tile: step for step, visit in enumerate(visits)}
+    stays = [place < resident for place in places]
     # the first visit of a tile that stays, and any visit of one that does not
-    loads = [j >= resident or (j if causal else 0) == i for i, j in pairs]
-    streamed = [0] * len(pairs)
+    loads = [not stays[step] or begins[visits[step].key_tile] == step for step in range(count)]
+    # a tile that stays is handed back where another one takes its place
+    frees = [loads[step] if not (stays[step] and replaced) else ends[visits[step].key_tile] == step
+             for step in range(count)]
+    streamed = [0] * count
     """how many visits of tiles that do not stay came before"""
-    for step in range(1, len(pairs)):
-        streamed[step] = streamed[step - 1] + (pairs[step - 1][1] >= resident)
+    for step in range(1, count):
+        streamed[step] = streamed[step - 1] + (not stays[step - 1])
 
     def place(step: int) -> int:
-        j = pairs[step][1]
-        return j if j < resident else resident + streamed[step] % buffers
+        return places[step] if stays[step] else resident + streamed[step] % buffers
 
     def handed_over(step: int, semaphores: list[Semaphore]) -> Semaphore:
-        j = pairs[step][1]
-        return semaphores[j % RESIDENT_SEMAPHORES if j < resident else streamed[step] % buffers - buffers]
+        return semaphores[places[step] % stay_semaphores if stays[step] else streamed[step] % buffers - buffers]
 
     def load_q(i: int) -> None:
         if i < len(q_parts):
@@ -88,32 +111,33 @@ def flash_attention(ctx: Context, q_t: MemoryTensor, k: MemoryTensor, v_t: Memor
         ctx.load_stationary(tile.reverse(dim=0), semaphore)
 
     def load_k(step: int) -> None:
-        if step < len(pairs) and loads[step]:
-            ctx.load_tile(k_parts[pairs[step][1]], k_tiles[place(step)], handed_over(step, k_semaphores))
+        if step < count and loads[step]:
+            ctx.load_tile(k_parts[visits[step].key_tile], k_tiles[place(step)], handed_over(step, k_semaphores))
 
     def load_v(step: int) -> None:
-        if 0 <= step < len(pairs) and loads[step]:
-            ctx.load_tile(v_parts[pairs[step][1]], v_tiles[place(step)], handed_over(step, v_semaphores))
+        if 0 <= step < count and loads[step]:
+            ctx.load_tile(v_parts[visits[step].key_tile], v_tiles[place(step)], handed_over(step, v_semaphores))
 
     def score(step: int) -> None:
-        i, j = pairs[step]
-        ctx.attn_score(k_tiles[place(step)].reverse(dim=0), l_tile, not first[step], handed_over(step, k_semaphores),
-                       causal=causal and i == j, acquire=loads[step], release=loads[step])
+        visit = visits[step]
+        ctx.attn_score(k_tiles[place(step)].reverse(dim=0), l_tile, not visit.first, handed_over(step, k_semaphores),
+                       causal=visit.causal, acquire=loads[step], release=frees[step], hidden=visit.hidden)
 
     def value(step: int, paired: bool) -> None:
-        i = pairs[step][0]
-        semaphore, acquire, release = handed_over(step, v_semaphores), loads[step], loads[step]
-        if first[step] and i > 0:
+        visit = visits[step]
+        i = visit.query_tile
+        semaphore, acquire, release = handed_over(step, v_semaphores), loads[step], frees[step]
+        if visit.first and i > 0:
             if value_waits:
                 semaphore, acquire, release = o_semaphores[i % o_count], True, False
             elif o_count == 1:
                 ctx.fence(dma=True)  # the only O^T tile is still being stored
-        ctx.attn_value(v_tiles[place(step)], o_tiles[i % o_count], not first[step], semaphore, acquire=acquire,
+        ctx.attn_value(v_tiles[place(step)], o_tiles[i % o_count], not visit.first, semaphore, acquire=acquire,
                        release=release, paired=paired)
 
     load_q(0)
-    for step in range(len(pairs) + slots):
-        behind, more = step - slots, step < len(pairs)
+    for step in range(count + slots):
+        behind, more = step - slots, step < count
         load_k(step)
         if step == 0:
             load_stationary(0)
@@ -125,12 +149,12 @@ def flash_attention(ctx: Context, q_t: MemoryTensor, k: MemoryTensor, v_t: Memor
             value(behind, paired=more)
         if more:
             score(step)
-            if first[step]:
-                load_q(pairs[step][0] + 1)
-            if last[step] and step + 1 < len(pairs):
-                load_stationary(pairs[step + 1][0])
-        if behind >= 0 and last[behind]:
-            i = pairs[behind][0]
+            if visits[step].first:
+                load_q(visits[step].query_tile + 1)
+            if visits[step].last and step + 1 < count:
+                load_stationary(visits[step + 1].query_tile)
+        if behind >= 0 and visits[behind].last:
+            i = visits[behind].query_tile
             semaphore = o_semaphores[i % len(o_semaphores)]
             ctx.reciprocal(l_tile)
             ctx.attn_lse_norm(o_tiles[i % o_count], semaphore, acquire=not value_waits or i == 0)

@@ -162,14 +162,14 @@ def iteration_cycles(config: Config) -> int:
     return Times.of(config).period
 
 
-def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bool) -> int:
+def attention_cycles(config: Config, query_tiles: int, kv_tiles: int, causal: bool, heads: int) -> int:
     """Cycles from first issue to idle on the bare core, with memory never in the way.
 
     A lower bound where a query tile has so few K/V tiles that the reciprocal has no time to finish beside them, or the
     accumulator RAM so few O^T tiles that a store is waited for.
     """
-    iterations = tile_pairs(query_tiles, kv_tiles, causal)
-    return Times.of(config).total(iterations, query_tiles, config.reciprocal == "newton") + QUEUE_CYCLES
+    iterations = heads * tile_pairs(query_tiles, kv_tiles, causal)
+    return Times.of(config).total(iterations, heads * query_tiles, config.reciprocal == "newton") + QUEUE_CYCLES
 
 
 def measured_iteration(
@@ -180,4 +180,4 @@ def measured_iteration(
     When an instruction is accepted says nothing of its start: the core's queue takes several at once.
     """
     more = functions.count(Function.ATTN_VALUE) - 1
-    return (total - attention_cycles(config, 1, 1, False)) / more if more else float(Times.of(config).period)
+    return (total - attention_cycles(config, 1, 1, False, 1)) / more if more else float(Times.of(config).period)

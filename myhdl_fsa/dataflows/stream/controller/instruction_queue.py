@@ -39,6 +39,7 @@ def instruction_queue(
     function_mask, row_mask, accumulator_mask = mask["function"], mask["row"], mask["accumulator_row"]
     row_at, stride_at, zero_at, causal_at = low["row"], low["stride"], low["zero"], low["causal"]
     accumulator_row_at, accumulator_stride_at = low["accumulator_row"], low["accumulator_stride"]
+    hidden_at, hidden_mask = low["hidden"], mask["hidden"]
     releases_at, releases_mask = low["releases"], mask["releases"]
     semaphore_at, semaphore_value_at = RELEASE.low["semaphore"], RELEASE.low["value"]
     value, reciprocal, norm = Function.ATTN_VALUE, Function.ACC_RECIPROCAL, Function.ATTN_LSE_NORM
@@ -72,7 +73,7 @@ def instruction_queue(
                 | (int(instruction.accumulator_row) << accumulator_row_at)
                 | (int(instruction.accumulator_stride) << accumulator_stride_at)
                 | (int(instruction.zero) << zero_at) | (int(instruction.causal) << causal_at)
-                | (releases << releases_at)
+                | (int(instruction.hidden) << hidden_at) | (releases << releases_at)
             )
             if count == 0:
                 queue0.next = word
@@ -100,6 +101,7 @@ def instruction_queue(
         head.accumulator_stride.next = (word >> accumulator_stride_at) & accumulator_mask
         head.zero.next = (word >> zero_at) & 1
         head.causal.next = (word >> causal_at) & 1
+        head.hidden.next = (word >> hidden_at) & hidden_mask
         head.releases.next = (word >> releases_at) & releases_mask
 
     @always_comb

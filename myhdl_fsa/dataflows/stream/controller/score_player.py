@@ -10,6 +10,7 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.control import Compare, Left, Operation
 from myhdl_fsa.dataflows.stream.controller.words import RELEASE, counter
 from myhdl_fsa.dataflows.stream.times import Times
+from myhdl_fsa.instruction import hidden_width
 from myhdl_fsa.signals import address_width, unsigned
 
 __all__ = ["ScoreState", "score_player"]
@@ -53,6 +54,7 @@ def score_player(
     qk, from_row, update, update_first = Operation.QK, Left.ROW, Compare.UPDATE, Compare.UPDATE_FIRST
     waves_left, key_row, key_stride = counter(n), unsigned(width), unsigned(width)
     first, causal, releases = unsigned(1), unsigned(1), unsigned(RELEASE.width)
+    hidden_keys = unsigned(hidden_width(config))
 
     @always(clock.posedge)
     def play() -> None:
@@ -61,6 +63,7 @@ def score_player(
         stride = int(key_stride)
         is_first = int(first)
         hides = int(causal)
+        past = int(hidden_keys)
         operation = int(wave.operation)
         enters = int(wave.left)
         compare = int(wave.compare)
@@ -73,9 +76,11 @@ def score_player(
             stride = int(head.stride)
             is_first = int(head.zero)
             hides = int(head.causal)
+            past = int(head.hidden)
             key_stride.next = head.stride
             first.next = head.zero
             causal.next = head.causal
+            hidden_keys.next = head.hidden
             releases.next = head.releases
         if waves != 0 and operation == 0:
             operation = qk
@@ -84,7 +89,10 @@ def score_player(
             compare = update
             if is_first != 0 and waves == n:
                 compare = update_first
-            if hides != 0:
+            # a countdown from the number of columns hides the key from all of them
+            if waves + past > n:
+                hidden = n
+            elif hides != 0:
                 hidden = waves - 1
             keys = (keys + stride) & row_mask
             waves = waves - 1

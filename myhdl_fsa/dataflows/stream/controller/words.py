@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.instruction import SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH
+from myhdl_fsa.instruction import SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH, hidden_width
 from myhdl_fsa.signals import address_width, unsigned
 
 __all__ = [
@@ -57,7 +57,8 @@ def array_word(config: Config) -> WordLayout:
     scratchpad, accumulator = address_width(config.scratchpad_rows), address_width(config.accumulator_rows)
     return WordLayout((
         ("function", 3), ("row", scratchpad), ("stride", scratchpad), ("accumulator_row", accumulator),
-        ("accumulator_stride", accumulator), ("zero", 1), ("causal", 1), ("releases", RELEASE.width),
+        ("accumulator_stride", accumulator), ("zero", 1), ("causal", 1), ("hidden", hidden_width(config)),
+        ("releases", RELEASE.width),
     ))
 
 
