@@ -27,7 +27,7 @@ from myhdl_fsa.sims.core_bench import CoreRun, attention_run
 from myhdl_fsa.sims.core_engine import simulate
 from myhdl_fsa.sims.lockstep import lockstep
 from myhdl_fsa.sims.monitors import CollisionError
-from myhdl_fsa.tiling import visits
+from myhdl_fsa.tiling import AttentionShape, visits
 
 
 def machine(n: int, kv_tiles: int = 2, o_tiles: int = 3, **fields) -> Config:
@@ -295,7 +295,10 @@ def test_what_cannot_be_built_is_said():
 
 def test_iterations_are_the_visits():
     config = machine(4)
-    assert attention_cycles(config, 3, 3, causal=True) == Times.of(config).total(len(visits(3, 3, True))) + QUEUE_CYCLES
+    # the last tile of queries, and that of keys, partly empty
+    found = visits(AttentionShape(seq_q=11, seq_kv=10, head_dim=4, value_dim=4, causal=True), 4)
+    assert [(visit.query_tile, visit.key_tile) for visit in found] == [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
+    assert attention_cycles(config, 3, 3, causal=True) == Times.of(config).total(len(found)) + QUEUE_CYCLES
 
 
 @pytest.mark.parametrize("name", ["icarus", "verilator"])
