@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from programs import Attention, bad_words
@@ -29,10 +30,9 @@ def sequence(config: Config, count: int, seed: int) -> tuple[list[Program], list
     programs: list[Program] = []
     answers: list[Attention | None] = []
     for number in range(count):
-        good = Attention(config, rng.randrange(1 << 30), rng.randrange(1, 3), rng.randrange(1, 3),
-                         bool(rng.randrange(2)))
+        good = Attention.drawn(config, rng, 2)
         words = bad_words(config, good.program, rng)
-        programs.append(Program(tuple(words), good.program.memory, good.program.outputs, WATCHDOG))
+        programs.append(replace(good.program, words=tuple(words), watchdog=WATCHDOG))
         answers.append(None)
         if number % EVERY == EVERY - 1:
             programs.append(good.program)
