@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_core import operands
+from test_core import SHAPES, operands, operands_of
 
 from myhdl_fsa import golden
 from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat
@@ -52,6 +52,36 @@ def attend(config: Config, tiles_q: int, tiles_kv: int, kind: str = "fa3", causa
             if kind != "special" or name in ("S", "S_elem"):
                 np.testing.assert_array_equal(bits, intermediates[name], err_msg=name)
     return run
+
+
+def attend_shape(config: Config, shape: AttentionShape, scale: float | None, kind: str = "fa3") -> None:
+    """As ``attend`` with ``trace``, of any shape."""
+    q, k, v = operands_of(shape, config, kind)
+    result = engine("myhdl").attention(q, k, v, config, causal=shape.causal, scale=scale, trace=True, max_cycles=20_000)
+    expected, intermediates = golden.attention(q, k, v, config, causal=shape.causal, scale=scale, trace=True)
+    np.testing.assert_array_equal(result.output, expected)
+    for name, bits in result.trace.items():
+        if kind != "special" or name in ("S", "S_elem"):
+            np.testing.assert_array_equal(bits, intermediates[name], err_msg=name)
+
+
+@pytest.mark.parametrize(("shape", "scale"), SHAPES)
+def test_equals_golden_of_any_shape(shape, scale):
+    # tiles that stay, and such that do not
+    for kv_tiles in (1, 3):
+        attend_shape(machine(4, kv_tiles), shape, scale)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["uniform", "fa3", "large", "special"])
+@pytest.mark.parametrize("fields", [
+    {}, {"elem": BF16, "reciprocal": "newton"}, {"mac_stages": 1}, {"adder_stages": 2}, {"mac_stages": 2, "adder_stages": 2},
+], ids=str)
+@pytest.mark.parametrize("n", [5, 8])
+def test_equals_golden_of_many_shapes(n, fields, kind):
+    for shape, scale in SHAPES:
+        for kv_tiles in (1, 2, 4):
+            attend_shape(machine(n, kv_tiles, **fields), shape, scale, kind)
 
 
 @pytest.mark.parametrize("kind", ["uniform", "fa3", "large", "special"])
