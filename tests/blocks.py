@@ -271,8 +271,8 @@ def semaphores() -> Dut:
 
 
 def matrix_check(config: Config) -> Dut:
-    return bundled(f"matrix_check_{config.rows}", decoders.matrix_check, bits=unsigned(96), valid=unsigned(1), bad=unsigned(1),
-                   code=unsigned(4), config=config)
+    return bundled(f"matrix_check_{config.rows}", decoders.matrix_check, bits=unsigned(96), valid=unsigned(1),
+                   bad=unsigned(1), code=unsigned(4), config=config)
 
 
 def dma_check(config: Config) -> Dut:
@@ -288,8 +288,9 @@ def decoder(config: Config) -> Dut:
 
 
 def matrix_issue(config: Config) -> Dut:
-    return bundled(f"matrix_issue_{config.rows}", issues.matrix_issue, clock=unsigned(1), reset=unsigned(1), stopped=unsigned(1),
-                   words=Stream(96), acquire=SemaphoreAcquire(), instruction=MatrixInstruction(config), config=config)
+    return bundled(f"matrix_issue_{config.rows}", issues.matrix_issue, clock=unsigned(1), reset=unsigned(1),
+                   stopped=unsigned(1), words=Stream(96), acquire=SemaphoreAcquire(),
+                   instruction=MatrixInstruction(config), config=config)
 
 
 def registers(config: Config) -> Dut:

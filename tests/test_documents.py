@@ -586,7 +586,8 @@ def test_the_page_of_stream():
     assert all(f"{name}:" in fields["ATTN_SCORE"] for name in ("zero", "causal", "hidden"))
     # a head's tiles make way for the next one's, unless there is one only
     config = Config(dataflow="stream", scratchpad_rows=2 * 4 + 2 * 4 * 20)
-    assert [residency(config, tiles, heads) for tiles, heads in ((20, 1), (13, 2), (1, 1))] == [(20, 0), (13, 0), (1, 0)]
+    for tiles, heads in ((20, 1), (13, 2), (1, 1)):
+        assert residency(config, tiles, heads) == (tiles, 0)
     assert residency(config, 1, 2)[0] == 0 and sum(residency(config, 14, 2)) == MOST_REPLACED
 
 

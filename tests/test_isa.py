@@ -182,8 +182,8 @@ def test_comments_blank_lines_and_free_order():
     ("matrix 1 spad=1,1", "line 1: spad=1,1: must be a number and a stride with its sign, as in spad=96+1"),
     ("matrix 1 hidden=256", "line 1: hidden '256': must be a number from 0 to 255"),
     ("matrix 1 hidden", "line 1: 'hidden': must be one of sem=..., acquire=..., release=..., idle_acquire=..., "
-                        "idle_release=..., spad=..., acc=..., hidden=..., reverse_in, reverse_out, delay, zero, causal, "
-                        "wait_idle"),
+                        "idle_release=..., spad=..., acc=..., hidden=..., reverse_in, reverse_out, delay, zero, "
+                        "causal, wait_idle"),
     ("matrix 1 sem=32", "line 1: sem '32': must be a number from 0 to 31"),
     ("matrix 1 acquire=8", "line 1: acquire '8': must be a number from 0 to 7"),
     ("store memory=0x8000000000", f"line 1: memory '0x8000000000': must be a number from 0 to {(1 << 39) - 1}"),

@@ -578,7 +578,8 @@ def test_inputs_are_q_k_and_v_transposed():
 def test_attention_that_does_not_fit():
     q, k, v = tensors(CONFIG, 2, 3)
     refuses("k has shape [12, 3]: must have a head dimension of 4, that of q", attention_kernel, q, k[:, :3], v, CONFIG)
-    refuses("v has shape [0, 4]: must be [seq, d] with d from 1 to 4, and no size 0", attention_kernel, q, k, v[:0], CONFIG)
+    refuses("v has shape [0, 4]: must be [seq, d] with d from 1 to 4, and no size 0", attention_kernel, q, k, v[:0],
+            CONFIG)
     refuses("q has shape [8, 5]: must be [seq, d] with d from 1 to 4, and no size 0", attention_kernel,
             np.ones((8, 5)), k, v, CONFIG)
     refuses("q has shape [4]: must be [seq, d] or [batch, heads, seq, d]", attention_kernel, q[0], k, v, CONFIG)

@@ -75,7 +75,8 @@ def test_equals_golden_of_any_shape(shape, scale):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["uniform", "fa3", "large", "special"])
 @pytest.mark.parametrize("fields", [
-    {}, {"elem": BF16, "reciprocal": "newton"}, {"mac_stages": 1}, {"adder_stages": 2}, {"mac_stages": 2, "adder_stages": 2},
+    {}, {"elem": BF16, "reciprocal": "newton"}, {"mac_stages": 1}, {"adder_stages": 2},
+    {"mac_stages": 2, "adder_stages": 2},
 ], ids=str)
 @pytest.mark.parametrize("n", [5, 8])
 def test_equals_golden_of_many_shapes(n, fields, kind):

@@ -52,7 +52,7 @@ class Register(IntEnum):
     """what the processing elements multiply a score less its maximum by, a pattern of elem; to be written while the
     device is not active, and left by a reset by software"""
     SCALE_ACC = 0x48
-    """the same in the accumulators, a pattern of acc; both are those of log2(e) / sqrt(N) after a reset by the signal"""
+    """the same in the accumulators, a pattern of acc; a reset by the signal sets both to log2(e) / sqrt(N)"""
 
 
 class DeviceControl:
