@@ -141,8 +141,9 @@ def test_zero_replaces_the_old_value():
 
 def weights(query, keys, seen, scale):
     """P of each key, from the scores of those that are seen."""
-    scores = [fold(key[::-1], query[::-1]) if sees else exact.infinity(1, S) for key, sees in zip(keys, seen, strict=True)]
-    maximum = exact.infinity(1, S)
+    nothing = exact.infinity(1, S)
+    scores = [fold(key[::-1], query[::-1]) if sees else nothing for key, sees in zip(keys, seen, strict=True)]
+    maximum = nothing
     for score in scores:
         maximum = exact.maximum(score, maximum, S)
     found, table = [], exact.exp2_constants(H, S)
