@@ -79,16 +79,12 @@ _RAM_BYTES = {"minimum": 1, "maximum": MOST_ROWS * MOST_SIDE * 4}
 """of the file's sizes; which of them are right is a matter of other fields"""
 
 
-def _bytes(fmt: FloatFormat) -> int:
-    return (fmt.width + 7) // 8
-
-
 def _scratchpad_row_bytes(machine: Machine) -> int:
-    return machine["rows"] * _bytes(machine["elem"])
+    return machine["rows"] * machine["elem"].memory_bytes
 
 
 def _accumulator_row_bytes(machine: Machine) -> int:
-    return machine["cols"] * _bytes(machine["acc"])
+    return machine["cols"] * machine["acc"].memory_bytes
 
 
 def _memory_ports(machine: Machine) -> int:
@@ -232,8 +228,6 @@ class Config:
 
     def _accelerator_misfits(self, names: Names) -> Iterator[tuple[str, bool, str]]:
         """What the accelerator needs beside."""
-        for field in ("elem", "acc"):
-            yield field, getattr(self, field).width % 8 == 0, "a format of whole bytes"
         yield "memory_ports", self.memory_ports & (self.memory_ports - 1) == 0, "a power of two, at most 32"
         yield "rows", self.accumulator_row_bytes < 1024, "accumulator rows of at most 1023 bytes, as in DMA words"
         beat = self.beat_bytes

@@ -66,6 +66,11 @@ class FloatFormat:
         return 1 + self.exponent_bits + self.mantissa_bits
 
     @property
+    def memory_bytes(self) -> int:
+        """Bytes that one value takes in memory: whole bytes, the pattern in the low bits."""
+        return (self.width + 7) // 8
+
+    @property
     def bias(self) -> int:
         """What the exponent field of 1.0 holds."""
         return (1 << (self.exponent_bits - 1)) - 1
