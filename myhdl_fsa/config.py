@@ -20,7 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, ValidationInfo, f
 from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
 
-from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat, as_format
+from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat, as_format, shown_names
 from myhdl_fsa.config_fields import (
     ConfigError,
     InBytes,
@@ -120,7 +120,7 @@ class Config:
     cols: int = integer(lambda machine: machine["rows"], 2, MOST_SIDE,
                         "columns of the array: queries in a tile; left out: as sa_rows, which they must equal",
                         published="sa_cols")
-    elem: NumberFormat = number_format(FP16, "input format: fp16, bf16, fp32, or e<E>m<M>", "e_type")
+    elem: NumberFormat = number_format(FP16, f"input format: {shown_names()}, or e<E>m<M>", "e_type")
     acc: NumberFormat = number_format(FP32, "accumulation format, at least as wide as e_type in exponent and mantissa",
                                       "a_type")
     exp2_pieces: int = integer(8, 2, 128, "linear pieces of 2^x over (-1, 0], a power of two")
@@ -336,7 +336,7 @@ _ADAPTER = TypeAdapter(Config)
 
 
 def parse_format(name: str) -> FloatFormat:
-    """``fp16``, ``bf16``, ``fp32`` or ``e<E>m<M>``. Raises ConfigError."""
+    """As ``as_format``, of a name. Raises ConfigError."""
     try:
         return as_format(name)
     except (TypeError, ValueError) as error:

@@ -629,10 +629,10 @@ def test_a_format_may_be_given_by_name(name: str, fmt: FloatFormat) -> None:
 
 
 @pytest.mark.parametrize(("value", "says"), [
-    ("half", "float format 'half': must be one of fp16, bf16, fp32 or e<E>m<M>, as in e4m3"),
+    ("half", "float format 'half': must be one of fp16, bf16, fp32, tf32, e4m3, e5m2 or e<E>m<M>, as in e6m9"),
     ("FP16", "float format 'FP16': must be one of"), ("", "float format '': must be one of"),
     ("x\n" * 1000, "must be one of"), ("e9m10", "E must be 3 to 8"),
-    (16, "float format of type int: must be one of fp16, bf16, fp32 or e<E>m<M>, as in e4m3, or a FloatFormat"),
+    (16, "float format of type int: must be one of fp16, bf16, fp32, tf32, e4m3, e5m2 or e<E>m<M>, as in e6m9, or a FloatFormat"),
     (None, "float format of type NoneType: must be one of"), (np.zeros((9, 9)), "float format of type ndarray: "),
 ])
 def test_what_is_no_format(value: Any, says: str) -> None:
