@@ -206,9 +206,7 @@ class Config:
             enough = getattr(self, field) >= least
             yield field, enough, f"must be at least {self._in_unit(field, least, names)}: {why}"
         if self.dataflow == "stream":
-            words, least = 2 * self.elem.width, 2 * self.cols + 2 * self.rows
-            yield "acc", self.acc.width <= words, (f"the stream dataflow needs at most {words} bits: a maximum travels "
-                                                   f"as two words of the input format ({self.elem})")
+            least = 2 * self.cols + 2 * self.rows
             yield "scratchpad_rows", self.scratchpad_rows >= least, (
                 f"the stream dataflow needs at least {self._in_unit('scratchpad_rows', least, names)}: "
                 "two Q tiles, one K and one V tile")
