@@ -198,9 +198,9 @@ class Config:
         yield "cols", self.rows == self.cols, f"must equal {rows} ({self.rows}): the array is square"
         fits = self.elem.exponent_bits <= self.acc.exponent_bits and self.elem.mantissa_bits <= self.acc.mantissa_bits
         yield "elem", fits, f"must not exceed {acc} ({self.acc}) in exponent or mantissa bits"
-        pieces, most = self.exp2_pieces, 1 << min(self.elem.mantissa_bits, self.acc.exponent_bits - 1)
+        pieces, most = self.exp2_pieces, 1 << (self.acc.exponent_bits - 1)
         yield "exp2_pieces", pieces & (pieces - 1) == 0, "must be a power of two"
-        yield "exp2_pieces", pieces <= most, f"must be at most {most} for {self.elem}/{self.acc}"
+        yield "exp2_pieces", pieces <= most, f"must be at most {most} for {acc} = {self.acc}"
         for field, least, why in (("scratchpad_rows", self.cols + 2 * self.rows, "one Q, one K and one V tile"),
                                   ("accumulator_rows", self.rows + 1, "one O tile and the L row")):
             enough = getattr(self, field) >= least
