@@ -32,7 +32,7 @@ from myhdl_fsa.isa import Function
 from myhdl_fsa.signals import address_width
 from myhdl_fsa.workbench.workload import generate
 
-E4M3, E6M9 = FloatFormat(4, 3), FloatFormat(6, 9)
+E4M3, E5M2, E6M9 = FloatFormat(4, 3), FloatFormat(5, 2), FloatFormat(6, 9)
 SIMULATORS = ("icarus", "verilator")
 FP16_NEWTON = Config(elem=FP16, acc=FP32)
 BF16_DIVISION = Config(elem=BF16, acc=FP32, reciprocal="division")
@@ -123,7 +123,8 @@ def exp2_cases(fmt: FloatFormat, pieces: int) -> np.ndarray:
 
 @pytest.mark.parametrize("units", [
     ((FP16, FP32, FP16, 8), (FP32, FP32, FP32, 8)),
-    ((BF16, FP32, BF16, 8), (E4M3, E6M9, E4M3, 4), (FP16, FP16, FP16, 16)),
+    ((BF16, FP32, BF16, 8), (E4M3, E6M9, E4M3, 4), (FP16, FP16, FP16, 16), (E5M2, FP32, E5M2, 8),
+     (E4M3, BF16, E4M3, 32)),
 ], ids=("fp16", "other"))
 def test_exp2(units, tmp_path) -> None:
     jobs: list[Job] = []

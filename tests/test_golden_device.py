@@ -9,7 +9,7 @@ import pytest
 
 from myhdl_fsa import golden
 from myhdl_fsa.config import Config
-from myhdl_fsa.easyfloat import BF16, FP16, FP32, FloatFormat, Reciprocal
+from myhdl_fsa.easyfloat import BF16, FP16, FP32, TF32, FloatFormat, Reciprocal
 from myhdl_fsa.engine import RunError
 from myhdl_fsa.golden.device import execute
 from myhdl_fsa.isa import Dma, Fence, Matrix, encode, encode_all
@@ -32,7 +32,8 @@ def bits(rng, *shape):
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("reciprocal", ["newton", "division"])
-@pytest.mark.parametrize(("elem", "acc"), [(FP16, FP32), (BF16, FP32), (FP16, FP16), (E4M3, BF16)])
+@pytest.mark.parametrize(("elem", "acc"), [(FP16, FP32), (BF16, FP32), (FP16, FP16), (E4M3, BF16), (TF32, FP32),
+                                          (FloatFormat(5, 4), FloatFormat(6, 12))])
 def test_attention_equals_the_golden_model(elem, acc, reciprocal, causal):
     rng = np.random.default_rng(5)
     for n, query_tiles, kv_tiles in ((4, 1, 1), (4, 3, 5), (6, 5, 3), (16, 2, 2), (8, 1, 4)):
@@ -355,9 +356,3 @@ def test_what_has_no_defined_result_says_so(body, message):
 def test_a_fence_or_waiting_defines_it():
     assert outcome([SCORE, Fence(matrix=1), STATIONARY, STOP]) == (ErrorCode.NONE, 0)
     assert outcome([SCORE, replace(STATIONARY, wait_idle=1), STOP]) == (ErrorCode.NONE, 0)
-
-
-def test_formats_that_are_no_whole_bytes():
-    config = Config(rows=4, cols=4, elem=FloatFormat(5, 4))
-    with pytest.raises(RunError, match="^format e5m4: the accelerator needs formats of whole bytes$"):
-        execute(Program(tuple(encode(STOP))), config)

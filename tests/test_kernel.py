@@ -98,10 +98,9 @@ def test_what_cannot_be_done_with_a_tensor():
     refuses("memory tensor: shape (4, 0): must be integers of at least 1", MemoryTensor, (4, 0), FP16, 0)
     refuses("memory tensor: shape (4, -1): must be integers of at least 1", MemoryTensor, (4, -1), FP16, 0)
     refuses("memory tensor: shape (): must be integers of at least 1", MemoryTensor, (), FP16, 0)
-    refuses("memory tensor: float format 'fp8': must be one of fp16, bf16, fp32 or e<E>m<M>, as in e4m3",
-            MemoryTensor, (4, 4), "fp8", 0)
-    refuses("memory tensor: float format of type int: must be one of fp16, bf16, fp32 or e<E>m<M>, as in e4m3, or a "
-            "FloatFormat", MemoryTensor, (4, 4), 16, 0)
+    allowed = "must be one of fp16, bf16, fp32, tf32, e4m3, e5m2 or e<E>m<M>, as in e6m9"
+    refuses(f"memory tensor: float format 'fp8': {allowed}", MemoryTensor, (4, 4), "fp8", 0)
+    refuses(f"memory tensor: float format of type int: {allowed}, or a FloatFormat", MemoryTensor, (4, 4), 16, 0)
     refuses("memory tensor: address = -1: must not be negative", MemoryTensor, (4, 4), FP16, -1)
     refuses("memory tensor: 1 strides for 2 dimensions: must be as many", MemoryTensor, (4, 4), FP16, 0, (2,))
     refuses("memory tensor from 0x80000000 to 0x80000060: must lie in the data, 0x80000000 to 0x80000004",
@@ -274,8 +273,8 @@ def test_a_context_has_the_memories_of_its_configuration():
             context.alloc_memory, (size // 2, 2), FP16, "Q")
     refuses("scratchpad tile K: shape 0: must be integers of at least 1", context.alloc_scratchpad, 0, "K")
     refuses("memory tensor O: shape (4, 0): must be integers of at least 1", context.alloc_memory, (4, 0), FP32, "O")
-    refuses("memory tensor O: float format 'FP32': must be one of fp16, bf16, fp32 or e<E>m<M>, as in e4m3",
-            context.alloc_memory, (4, 4), "FP32", "O")
+    refuses("memory tensor O: float format 'FP32': must be one of fp16, bf16, fp32, tf32, e4m3, e5m2 or e<E>m<M>, as "
+            "in e6m9", context.alloc_memory, (4, 4), "FP32", "O")
 
 
 def test_a_format_may_be_given_by_name():
