@@ -18,6 +18,7 @@ from myhdl_fsa.cli.outputs import Recorder, messages, say, warn, waveform
 from myhdl_fsa.cli.sim_options import Options
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import AttentionRequest, EngineResult, RunError, Watch, engine
+from myhdl_fsa.isa import Dma
 from myhdl_fsa.scale import Scale
 from myhdl_fsa.tiling import AttentionShape, tile_pairs, tiles
 from myhdl_fsa.workbench import metrics, report
@@ -88,7 +89,7 @@ def workload(options: Options, config: Config) -> Workload:
         option = "--config" if options.scale is None else "--scale"
         reason = str(error).partition(": ")[2] if options.scale is not None else error
         raise click.UsageError(f"{said(option)}: {reason}") from None
-    _check_pairs(options, config, shape)
+    _check_length(options, config, shape)
     if work.not_finite.count:
         warn(options, work.not_finite.warning(config.elem))
     return work
@@ -120,17 +121,27 @@ def _workload(options: Options, config: Config) -> Workload:
     return work
 
 
-def _check_pairs(options: Options, config: Config, shape: AttentionShape) -> None:
-    """Raises click.UsageError for a program that would be too long to write."""
+def _check_length(options: Options, config: Config, shape: AttentionShape) -> None:
+    """Raises click.UsageError for a program that would be too long to write, or that the DMA's strides cannot say."""
     if options.engine_used == "golden" and options.lockstep is None and options.dump_asm is None:
         return
-    query_tiles, kv_tiles = tiles(shape.seq_q, config.rows), tiles(shape.seq_kv, config.rows)
+    n = config.rows
+    query_tiles, kv_tiles = tiles(shape.seq_q, n), tiles(shape.seq_kv, n)
     pairs = shape.query_heads * tile_pairs(query_tiles, kv_tiles, shape.causal)
     if pairs > MAX_TILE_PAIRS:
         sizes = [f"--seq-q {shape.seq_q}", f"--seq-kv {shape.seq_kv}"]
         sizes += [f"--batch {shape.batch}", f"--heads {shape.heads}"] if shape.stacked else []
         raise click.UsageError(f"{' '.join(sizes)}: {pairs} pairs of tiles: must be at most {MAX_TILE_PAIRS}, unless "
                                "--engine golden runs alone")
+    if options.top == "core":
+        return
+    # O^T and V^T have a column for each row of a tile
+    for option, length, columns, fmt in (("--seq-q", shape.seq_q, shape.query_heads * query_tiles * n, config.acc),
+                                         ("--seq-kv", shape.seq_kv, shape.key_heads * kv_tiles * n, config.elem)):
+        most = Dma.LAYOUT["memory_stride"].allowed[-1] * 8 // fmt.width
+        if columns > most:
+            raise click.UsageError(f"{option} {length}: {columns} rows in the tiles of all heads: must be at most "
+                                   f"{most} for the DMA: --top core has none")
 
 
 def kernel_of(options: Options, config: Config, work: Workload) -> Kernel | None:

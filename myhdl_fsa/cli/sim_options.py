@@ -61,7 +61,7 @@ GROUPS: Groups = {
         option("--k", type=FILE, metavar="FILE.npy", help="K, likewise; --q, --k and --v go together."),
         option("--v", type=FILE, metavar="FILE.npy", help="V, likewise."),
         option("--causal", is_flag=True, help="Query i sees keys 0 to i."),
-        option("--out", type=OutputFile(), metavar="FILE.npy", help="Write the result, float32 [seq_q, d] or [batch, heads, seq_q, d], d as V has it."),
+        option("--out", type=OutputFile(), metavar="FILE.npy", help="Write the result, float32, as Q with the d of V."),
     ),
     "A program instead": (
         option("--program", type=FILE, metavar="FILE.bin|FILE.s",

@@ -114,8 +114,8 @@ def generate(
         ("--batch", batch, MAX_SEQ), ("--heads", heads, MAX_SEQ), ("--kv-heads", kv_heads, MAX_SEQ),
     ):
         if size is not None and not 1 <= size <= most:
-            size_of = f", the size of the array, {most}" if option == "--head-dim" else f" {most}"
-            raise WorkloadError(option, f"{size}: must be from 1 to{size_of}")
+            of = ", the size of the array" if option == "--head-dim" else ""
+            raise WorkloadError(option, f"{size}: must be from 1 to {most}{of}")
     stacked = any(size is not None for size in (batch, heads, kv_heads))
     batch, heads = batch or 1, heads or 1
     kv_heads = kv_heads or heads
