@@ -1170,7 +1170,8 @@ def test_own_tensors_of_any_shape(tmp_path, shapes, args, causal):
     flags = ("--causal",) if causal else ()
     for sizes in ((), args):
         ok(*flat(files), *flags, *sizes, "--engine", "golden", "--reciprocal", "division", "--out", tmp_path / "o.npy")
-        expected = golden.attention(*bits, preset("FSA4X4Fp16Config").replace(reciprocal="division"), causal).view(np.float32)
+        config = preset("FSA4X4Fp16Config").replace(reciprocal="division")
+        expected = golden.attention(*bits, config, causal).view(np.float32)
         np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), expected)
     for option, value in zip(args[::2], args[1::2], strict=True):
         said = refused(*flat(files), option, value + 1 if option != "--head-dim" else 1)
