@@ -141,7 +141,7 @@ def _check_length(options: Options, config: Config, shape: AttentionShape) -> No
         most = Dma.LAYOUT["memory_stride"].allowed[-1] * 8 // fmt.width
         if columns > most:
             raise click.UsageError(f"{option} {length}: {columns} rows in the tiles of all heads: must be at most "
-                                   f"{most} for the DMA: --top core has none")
+                                   f"{most} for the DMA: --top core has no such limit")
 
 
 def kernel_of(options: Options, config: Config, work: Workload) -> Kernel | None:
