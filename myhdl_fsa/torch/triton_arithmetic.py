@@ -43,7 +43,9 @@ def multiply_add(x, y, z, EMULATE: tl.constexpr):
 def round_element(x, BF16: tl.constexpr):
     """The element's pattern, int32 0 to 65535, that a float32 rounds to; what is too small becomes +0."""
     if BF16:
-        bits = tl.where(tl.abs(x) < 2.0**-126 * (1 - 2.0**-9), 0.0, x).to(tl.int32, bitcast=True)
+        bits = x.to(tl.int32, bitcast=True)
+        # 2**-126 * (1 - 2**-9), as a pattern: Triton would compare a constant below float32's normal ones in float64
+        bits = tl.where((bits & 0x7FFFFFFF) < 0x007FC000, 0, bits)
         rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16) & 0xFFFF
         return tl.where(x != x, 0x7FC0, rounded)
     else:
@@ -62,18 +64,27 @@ def element_value(pattern, BF16: tl.constexpr):
 
 
 @triton.jit
-def round_difference(x, y, BF16: tl.constexpr):
+def round_difference(x, y, BF16: tl.constexpr, EMULATE: tl.constexpr):
     """The element's pattern that x - y rounds to, once; both float32, of one shape."""
-    MIDDLE: tl.constexpr = 0x8000 if BF16 else 0x1000
-    total = x - y
-    virtual = total - x
-    # what float32 dropped: it tells only where the difference lies in the middle of two elements
-    error = (x - (total - virtual)) - (y + virtual)
-    bits = total.to(tl.int32, bitcast=True)
-    outward = (error > 0) == (total > 0)
-    moved = tl.where(outward, bits + 1, bits - 1)
-    bits = tl.where(((bits & (2 * MIDDLE - 1)) == MIDDLE) & (error != 0), moved, bits)
-    return round_element(bits.to(tl.float32, bitcast=True), BF16)
+    if EMULATE:
+        MIDDLE: tl.constexpr = 0x8000 if BF16 else 0x1000
+        total = x - y
+        virtual = total - x
+        # what float32 dropped: it tells only where the difference lies in the middle of two elements
+        error = (x - (total - virtual)) - (y + virtual)
+        bits = total.to(tl.int32, bitcast=True)
+        outward = (error > 0) == (total > 0)
+        moved = tl.where(outward, bits + 1, bits - 1)
+        bits = tl.where(((bits & (2 * MIDDLE - 1)) == MIDDLE) & (error != 0), moved, bits)
+        odd = bits.to(tl.float32, bitcast=True)
+    else:
+        # rounded to odd: of the two float32 next to an inexact difference one is odd, and in the middle of no elements
+        lower = tl.inline_asm_elementwise(
+            "sub.rm.f32 $0, $1, $2;", "=f,f,f", [x, y], dtype=tl.float32, is_pure=True, pack=1)
+        upper = tl.inline_asm_elementwise(
+            "sub.rp.f32 $0, $1, $2;", "=f,f,f", [x, y], dtype=tl.float32, is_pure=True, pack=1)
+        odd = tl.where((lower.to(tl.int32, bitcast=True) & 1) != 0, lower, upper)
+    return round_element(odd, BF16)
 
 
 @triton.jit

@@ -185,7 +185,7 @@ def _attention_kernel(
         # a NaN makes its weight, the row sum and so the whole row NaN, whichever maximum is taken
         top = tl.maximum(old, tl.max(score, axis=1))
         narrow = element_value(round_element(score, BF16), BF16)
-        index = round_difference(narrow, tl.broadcast_to(top[:, None], (QUERIES, KEYS)), BF16)
+        index = round_difference(narrow, tl.broadcast_to(top[:, None], (QUERIES, KEYS)), BF16, INTERPRETED)
         weight = element_value(tl.load(table + index).to(tl.int32) & 0xFFFF, BF16)
         low_weight = 255
         if BF16:
