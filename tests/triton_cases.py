@@ -1,7 +1,7 @@
 """Attention problems for the GPU's kernel, and how its bits are compared with the golden model's.
 
-``TRITON_INTERPRET=1 python tests/triton_cases.py GROUP`` compares a group in Triton's interpreter, which has to be chosen
-before triton is imported, and prints a line for each problem that differs.
+``TRITON_INTERPRET=1 python tests/triton_cases.py GROUP`` compares a group in Triton's interpreter, which has to be
+chosen before triton is imported, and prints a line for each problem that differs.
 """
 
 import sys

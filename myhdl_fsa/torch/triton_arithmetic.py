@@ -19,7 +19,7 @@ _FLUSHED: tl.constexpr = tl.constexpr(2.0**-126 * (1 - 2.0**-25))
 
 
 @triton.jit
-def multiply_add(x, y, z, EMULATE: tl.constexpr):
+def multiply_add(x: tl.tensor, y: tl.tensor, z: tl.tensor, EMULATE: tl.constexpr) -> tl.tensor:
     """x * y + z, rounded once; all of one shape."""
     if EMULATE:
         product = x.to(tl.float64) * y.to(tl.float64)
@@ -40,31 +40,31 @@ def multiply_add(x, y, z, EMULATE: tl.constexpr):
 
 
 @triton.jit
-def round_element(x, BF16: tl.constexpr):
-    """The element's pattern, int32 0 to 65535, that a float32 rounds to; what is too small becomes +0."""
+def round_element(x: tl.tensor, BF16: tl.constexpr) -> tl.tensor:
+    """The element's pattern, int16, that a float32 rounds to; what is too small becomes +0."""
     if BF16:
         bits = x.to(tl.int32, bitcast=True)
         # 2**-126 * (1 - 2**-9), as a pattern: Triton would compare a constant below float32's normal ones in float64
         bits = tl.where((bits & 0x7FFFFFFF) < 0x007FC000, 0, bits)
-        rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16) & 0xFFFF
-        return tl.where(x != x, 0x7FC0, rounded)
+        rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+        return tl.where(x != x, 0x7FC0, rounded).to(tl.int16)
     else:
         # the conversion would make subnormal numbers, and of those next to the smallest normal number that one
         normal = tl.where(tl.abs(x) < 2.0**-14 * (1 - 2.0**-12), 0.0, x)
-        return normal.to(tl.float16).to(tl.int16, bitcast=True).to(tl.int32) & 0xFFFF
+        return normal.to(tl.float16).to(tl.int16, bitcast=True)
 
 
 @triton.jit
-def element_value(pattern, BF16: tl.constexpr):
-    """The float32 of an element's pattern, which is of no subnormal number."""
+def element_value(pattern: tl.tensor, BF16: tl.constexpr) -> tl.tensor:
+    """The float32 of an element's pattern, int16, which is of no subnormal number."""
     if BF16:
-        return (pattern << 16).to(tl.float32, bitcast=True)
+        return (pattern.to(tl.int32) << 16).to(tl.float32, bitcast=True)
     else:
-        return pattern.to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
+        return pattern.to(tl.float16, bitcast=True).to(tl.float32)
 
 
 @triton.jit
-def round_difference(x, y, BF16: tl.constexpr, EMULATE: tl.constexpr):
+def round_difference(x: tl.tensor, y: tl.tensor, BF16: tl.constexpr, EMULATE: tl.constexpr) -> tl.tensor:
     """The element's pattern that x - y rounds to, once; both float32, of one shape."""
     if EMULATE:
         MIDDLE: tl.constexpr = 0x8000 if BF16 else 0x1000
@@ -88,7 +88,7 @@ def round_difference(x, y, BF16: tl.constexpr, EMULATE: tl.constexpr):
 
 
 @triton.jit
-def exp2(x, coefficients, PIECES: tl.constexpr, EMULATE: tl.constexpr):
+def exp2(x: tl.tensor, coefficients: tl.tensor, PIECES: tl.constexpr, EMULATE: tl.constexpr) -> tl.tensor:
     """2**x of an x that is not above zero, by the chords at ``coefficients`` [PIECES, 2]."""
     inside = tl.abs(x) < 256.0
     argument = tl.where(inside, x, 0.0)
@@ -104,7 +104,7 @@ def exp2(x, coefficients, PIECES: tl.constexpr, EMULATE: tl.constexpr):
 
 
 @triton.jit
-def reciprocal(x, NEWTON_STEPS: tl.constexpr, EMULATE: tl.constexpr):
+def reciprocal(x: tl.tensor, NEWTON_STEPS: tl.constexpr, EMULATE: tl.constexpr) -> tl.tensor:
     """1 / x, by so many Newton steps; rounded correctly if there are none."""
     if NEWTON_STEPS == 0:
         quotient = tl.div_rn(tl.full(x.shape, 1.0, tl.float32), x)

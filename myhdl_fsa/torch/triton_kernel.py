@@ -11,9 +11,6 @@ exponents rule that out.
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
-
 import torch
 
 try:
@@ -38,27 +35,20 @@ from myhdl_fsa.torch.triton_arithmetic import (
 from myhdl_fsa.torch.triton_prepare import prepare
 from myhdl_fsa.torch.weights import tables
 
-__all__ = ["Blocking", "attention", "blocking"]
+__all__ = ["attention"]
 
+_STEP = tl.constexpr(16)
+"""folded by one dot product: Triton's least"""
 _SAFE_FIELDS = tl.constexpr(142)
 """exponent fields of two bf16 elements that add up to this: no bit of their product lies below 2**-126"""
 
 
-class Blocking(NamedTuple):
-    """How the work of a GPU is cut."""
-
-    queries: int
-    """of a program"""
-    depth: int
-    """folded by one dot product"""
-    warps: int
-    stages: int
-    """tiles of operands on their way"""
-
-
-def blocking(keys: int) -> Blocking:
-    """The fastest one measured for a tile of so many keys, a power of two from 16."""
-    return Blocking(queries=max(32, min(128, 8192 // keys)), depth=16, warps=4, stages=2)
+# Measured on an H100: 32 sums a thread for either product and three programs to a processor hide most of the waiting.
+_WARPS = 4
+_STAGES = 3
+_REGISTERS = 168
+_SUMS = 32 * 32 * _WARPS
+_MOST_QUERIES = 128
 
 
 def attention(
@@ -79,84 +69,88 @@ def attention(
                          "bf16, accumulated in fp32")
     shape = AttentionShape.of([tensor.shape for tensor in (query, key, value)], config.rows, causal)
     found = tables(config, Scale.of(config, scale, shape.head_dim), query.device)
-    interpreted = not isinstance(_attention_kernel, triton.JITFunction)
     n, bf16 = config.rows, config.elem == BF16
-    keys, depth, width = (max(16, triton.next_power_of_2(size)) for size in (n, shape.head_dim, shape.value_dim))
-    cut = blocking(keys)
-    result = torch.empty((shape.query_heads, shape.seq_q, shape.value_dim), dtype=torch.float32, device=query.device)
-    blocks = triton.cdiv(shape.seq_q, cut.queries)
-    q = prepare(query, cut.queries, cut.queries, depth, False, bf16)
-    k = prepare(key, n, keys, depth, False, bf16)
-    v = prepare(value, n, keys, width, True, bf16)
+    keys, depth, width = (max(_STEP.value, triton.next_power_of_2(size))
+                          for size in (n, shape.head_dim, shape.value_dim))
+    queries = min(_MOST_QUERIES, _SUMS // keys)
+    blocks = triton.cdiv(shape.seq_q, queries)
     programs = shape.query_heads * blocks
-    weights = torch.empty((programs, keys, cut.queries), dtype=torch.float32, device=query.device)
-    _attention_kernel[(programs,)](
-        q.values, k.values, v.values, q.lowest, k.lowest, v.lowest, found.weights, found.coefficients, weights, result,
-        blocks, shape.query_heads // shape.key_heads, shape.seq_q, shape.seq_kv, shape.value_dim,
-        TILE=n, KEYS=keys, DEPTH=depth, WIDTH=width, QUERIES=cut.queries, STEP=cut.depth, STAGES=cut.stages,
-        CAUSAL=causal, RAGGED=bool(shape.seq_kv % n) or keys != n, BF16=bf16, PIECES=config.exp2_pieces,
-        NEWTON_STEPS=Reciprocal(FP32, "newton").iterations if config.reciprocal == "newton" else 0,
-        INTERPRETED=interpreted, num_warps=cut.warps)
+    result = torch.empty((shape.query_heads, shape.seq_q, shape.value_dim), dtype=torch.float32, device=query.device)
+    weights = torch.empty((programs, keys, queries), dtype=torch.float32, device=query.device)
+    with torch.cuda.device_of(query):
+        q = prepare(query, queries, queries, depth, False, bf16)
+        k = prepare(key, n, keys, depth, False, bf16)
+        v = prepare(value, n, keys, width, True, bf16)
+        _attention_kernel[(programs,)](
+            q.values, k.values, v.values, q.lowest, k.lowest, v.lowest, found.weights, found.coefficients, weights,
+            result, shape.query_heads, shape.query_heads // shape.key_heads, shape.seq_q, shape.seq_kv,
+            shape.value_dim,
+            TILE=n, KEYS=keys, DEPTH=depth, WIDTH=width, QUERIES=queries, STAGES=_STAGES, CAUSAL=causal,
+            RAGGED=bool(shape.seq_kv % n) or keys != n, BF16=bf16, PIECES=config.exp2_pieces,
+            NEWTON_STEPS=Reciprocal(FP32, "newton").iterations if config.reciprocal == "newton" else 0,
+            INTERPRETED=not isinstance(_attention_kernel, triton.JITFunction),
+            num_warps=_WARPS, maxnreg=_REGISTERS)
     return result.view(shape.batch, shape.heads, shape.seq_q, shape.value_dim)
 
 
 @triton.jit
-def _step_by_step(left, right, DEPTH: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, BF16: tl.constexpr,
-                  INTERPRETED: tl.constexpr):
-    """left^T right and the row sums of left^T, where each step may have to flush."""
-    row, column = tl.arange(0, ROWS), tl.arange(0, COLUMNS)
-    total = tl.zeros((ROWS, COLUMNS), tl.float32)
-    sums = tl.zeros((ROWS, 1), tl.float32)
-    for step in range(DEPTH):
-        x = tl.load(left + step * ROWS + row)[:, None]
-        y = tl.load(right + step * COLUMNS + column)[None, :]
-        sums += x
-        x, y = tl.broadcast_to(x, (ROWS, COLUMNS)), tl.broadcast_to(y, (ROWS, COLUMNS))
-        if BF16:
-            total = multiply_add(x, y, total, INTERPRETED)
-        else:
-            total = tl.fma(x, y, total)
-    return total, sums
-
-
-@triton.jit
-def _fold(left, right, safe, DEPTH: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, STEP: tl.constexpr,
-          STAGES: tl.constexpr, SUMS: tl.constexpr, BF16: tl.constexpr, INTERPRETED: tl.constexpr):
+def _fold(
+    left: tl.tensor, right: tl.tensor, safe: tl.tensor, DEPTH: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    STAGES: tl.constexpr, SUMS: tl.constexpr, BF16: tl.constexpr, INTERPRETED: tl.constexpr
+) -> tuple[tl.tensor, tl.tensor]:
     """left^T right, [ROWS, COLUMNS], and with SUMS the row sums of left^T, [ROWS, 1]; from the first row on.
 
     ``left`` points to float32 [DEPTH, ROWS], ``right`` to [DEPTH, COLUMNS]; of bf16, ``safe`` says whether no product
     has bits below the smallest normal number. A row sum has none: its addends are elements, and not negative.
     """
+    row, column, depth = tl.arange(0, ROWS), tl.arange(0, COLUMNS), tl.arange(0, _STEP)
+    total = tl.zeros((ROWS, COLUMNS), tl.float32)
+    sums = tl.zeros((ROWS, 1), tl.float32)
+    # the steps that dot products take: all or none
+    fast = DEPTH
     if INTERPRETED:
-        total, sums = _step_by_step(left, right, DEPTH, ROWS, COLUMNS, BF16, INTERPRETED)
-    else:
-        row, column, depth = tl.arange(0, ROWS), tl.arange(0, COLUMNS), tl.arange(0, STEP)
-        total = tl.zeros((ROWS, COLUMNS), tl.float32)
-        sums = tl.zeros((ROWS, 1), tl.float32)
-        if BF16 and not safe:
-            total, sums = _step_by_step(left, right, DEPTH, ROWS, COLUMNS, BF16, INTERPRETED)
-        else:
-            for start in tl.range(0, DEPTH, STEP, num_stages=STAGES):
-                x = tl.trans(tl.load(left + (start + depth)[:, None] * ROWS + row[None, :]))
-                y = tl.load(right + (start + depth)[:, None] * COLUMNS + column[None, :])
-                total = tl.dot(x, y, total, input_precision="ieee")
-                if SUMS:
-                    sums = tl.dot(x, tl.full((STEP, 1), 1.0, tl.float32), sums, input_precision="ieee")
+        fast = 0
+    elif BF16:
+        fast = tl.where(safe, DEPTH, 0)
+    if not INTERPRETED:
+        for start in tl.range(0, fast, _STEP, num_stages=STAGES):
+            x = tl.trans(tl.load(left + (start + depth)[:, None] * ROWS + row[None, :]))
+            y = tl.load(right + (start + depth)[:, None] * COLUMNS + column[None, :])
+            total = tl.dot(x, y, total, input_precision="ieee")
+            if SUMS:
+                sums = tl.dot(x, tl.full((_STEP, 1), 1.0, tl.float32), sums, input_precision="ieee")
+    if INTERPRETED or BF16:
+        for step in range(fast, DEPTH):
+            x = tl.load(left + step * ROWS + row)[:, None]
+            y = tl.load(right + step * COLUMNS + column)[None, :]
+            if SUMS:
+                sums += x
+            x, y = tl.broadcast_to(x, (ROWS, COLUMNS)), tl.broadcast_to(y, (ROWS, COLUMNS))
+            if BF16:
+                total = multiply_add(x, y, total, INTERPRETED)
+            else:
+                # the products are exact
+                total = tl.fma(x, y, total)
     return total, sums
 
 
 @triton.jit
 def _attention_kernel(
-    query, key, value, query_lowest, key_lowest, value_lowest, table, coefficients, scratch, result,
-    blocks, group, seq_q, seq_kv, value_dim,
-    TILE: tl.constexpr, KEYS: tl.constexpr, DEPTH: tl.constexpr, WIDTH: tl.constexpr, QUERIES: tl.constexpr,
-    STEP: tl.constexpr, STAGES: tl.constexpr, CAUSAL: tl.constexpr, RAGGED: tl.constexpr, BF16: tl.constexpr,
-    PIECES: tl.constexpr, NEWTON_STEPS: tl.constexpr, INTERPRETED: tl.constexpr,
-):
+    query: tl.tensor, key: tl.tensor, value: tl.tensor, query_lowest: tl.tensor, key_lowest: tl.tensor,
+    value_lowest: tl.tensor, table: tl.tensor, coefficients: tl.tensor, scratch: tl.tensor, result: tl.tensor,
+    heads: tl.tensor, group: tl.tensor, seq_q: tl.tensor, seq_kv: tl.tensor, value_dim: tl.tensor, TILE: tl.constexpr,
+    KEYS: tl.constexpr, DEPTH: tl.constexpr, WIDTH: tl.constexpr, QUERIES: tl.constexpr, STAGES: tl.constexpr,
+    CAUSAL: tl.constexpr, RAGGED: tl.constexpr, BF16: tl.constexpr, PIECES: tl.constexpr, NEWTON_STEPS: tl.constexpr,
+    INTERPRETED: tl.constexpr,
+) -> None:
     """One block of queries of one head: TILE keys at a time, filled up to KEYS."""
     program = tl.program_id(0)
-    # of a causal problem the blocks with the most tiles come first
-    head, block = program // blocks, blocks - 1 - program % blocks
+    blocks = tl.cdiv(seq_q, QUERIES)
+    if CAUSAL:
+        # the blocks with the most tiles come first, so that none of them is left at the end
+        head, block = program % heads, blocks - 1 - program // heads
+    else:
+        head, block = program // blocks, program % blocks
     tiles = tl.cdiv(seq_kv, TILE)
     row, column = tl.arange(0, QUERIES), tl.arange(0, KEYS)
     place = block * QUERIES + row
@@ -171,10 +165,10 @@ def _attention_kernel(
     seen = tiles
     if CAUSAL:
         seen = tl.minimum(tiles, (tl.minimum((block + 1) * QUERIES, seq_q) - 1) // TILE + 1)
-    for tile in range(0, seen):
+    for tile in range(seen):
         at = first_tile + tile
         safe = low_query + tl.load(key_lowest + at) >= _SAFE_FIELDS
-        score, _ = _fold(query, key + at.to(tl.int64) * DEPTH * KEYS, safe, DEPTH, QUERIES, KEYS, STEP, STAGES, False,
+        score, _ = _fold(query, key + at.to(tl.int64) * DEPTH * KEYS, safe, DEPTH, QUERIES, KEYS, STAGES, False,
                          BF16, INTERPRETED)
         if CAUSAL or RAGGED:
             visible = ((column < TILE) & (tile * TILE + column < seq_kv))[None, :]
@@ -186,7 +180,7 @@ def _attention_kernel(
         top = tl.maximum(old, tl.max(score, axis=1))
         narrow = element_value(round_element(score, BF16), BF16)
         index = round_difference(narrow, tl.broadcast_to(top[:, None], (QUERIES, KEYS)), BF16, INTERPRETED)
-        weight = element_value(tl.load(table + index).to(tl.int32) & 0xFFFF, BF16)
+        weight = element_value(tl.load(table + (index.to(tl.int32) & 0xFFFF)), BF16)
         low_weight = 255
         if BF16:
             field = weight.to(tl.int32, bitcast=True) >> 23
@@ -196,8 +190,8 @@ def _attention_kernel(
         tl.store(scratch + (KEYS - 1 - column)[None, :] * QUERIES + row[:, None], weight)
         tl.debug_barrier()
         safe = low_weight + tl.load(value_lowest + at) >= _SAFE_FIELDS
-        partial, sums = _fold(scratch, value + at.to(tl.int64) * KEYS * WIDTH, safe, KEYS, QUERIES, WIDTH, STEP, STAGES,
-                              True, BF16, INTERPRETED)
+        partial, sums = _fold(scratch, value + at.to(tl.int64) * KEYS * WIDTH, safe, KEYS, QUERIES, WIDTH, STAGES, True,
+                              BF16, INTERPRETED)
         row_sum = tl.sum(sums, axis=1)
         one, zero = tl.full((QUERIES,), 1.0, tl.float32), tl.zeros((QUERIES,), tl.float32)
         delta = multiply_add(old, one, -top, INTERPRETED)

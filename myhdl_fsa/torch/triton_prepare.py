@@ -45,7 +45,7 @@ def prepare(tensor: torch.Tensor, rows: int, padded: int, width: int, by_row: bo
 
 
 @triton.jit
-def _element_of_double(x, BF16: tl.constexpr):
+def _element_of_double(x: tl.tensor, BF16: tl.constexpr) -> tl.tensor:
     """The element, as float32, that a float64 rounds to."""
     DROPPED: tl.constexpr = 52 - (7 if BF16 else 10)
     SMALLEST: tl.constexpr = 2.0**-126 if BF16 else 2.0**-14
@@ -62,7 +62,7 @@ def _element_of_double(x, BF16: tl.constexpr):
 
 
 @triton.jit
-def _element(x, BF16: tl.constexpr):
+def _element(x: tl.tensor, BF16: tl.constexpr) -> tl.tensor:
     """The element, as float32, that a float32 or a narrower number rounds to."""
     wide = x.to(tl.float32)
     if BF16:
@@ -75,10 +75,11 @@ def _element(x, BF16: tl.constexpr):
 
 @triton.jit
 def _prepare_kernel(
-    tensor, values, lowest, batch_stride, head_stride, row_stride, column_stride, heads, tiles, length, used, rows,
-    PADDED: tl.constexpr, WIDTH: tl.constexpr, STEP: tl.constexpr, BY_ROW: tl.constexpr, BF16: tl.constexpr,
-    DOUBLE: tl.constexpr,
-):
+    tensor: tl.tensor, values: tl.tensor, lowest: tl.tensor, batch_stride: tl.tensor, head_stride: tl.tensor,
+    row_stride: tl.tensor, column_stride: tl.tensor, heads: tl.tensor, tiles: tl.tensor, length: tl.tensor,
+    used: tl.tensor, rows: tl.tensor, PADDED: tl.constexpr, WIDTH: tl.constexpr, STEP: tl.constexpr,
+    BY_ROW: tl.constexpr, BF16: tl.constexpr, DOUBLE: tl.constexpr,
+) -> None:
     """One tile: rounds it, and turns it round."""
     program = tl.program_id(0)
     head, tile = program // tiles, program % tiles
