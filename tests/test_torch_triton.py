@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import triton_cases
 from triton_cases import CUDA, INTERPRETED, difference
 
 from myhdl_fsa.arithmetic.formats import FP16
@@ -24,11 +23,26 @@ def run(code: list[str], **environment: str) -> subprocess.CompletedProcess:
                           env={**os.environ, **environment})
 
 
-@pytest.mark.parametrize("group", INTERPRETED)
-def test_the_interpreted_kernel_has_the_golden_models_bits(group):
-    done = run([str(Path(triton_cases.__file__)), group], TRITON_INTERPRET="1")
+def interpret(script: str, *arguments: str) -> None:
+    done = run([str(Path(__file__).with_name(script)), *arguments], TRITON_INTERPRET="1")
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("group", INTERPRETED)
+def test_the_interpreted_kernel_has_the_golden_models_bits(group):
+    interpret("triton_cases.py", group)
+
+
+def test_each_interpreted_operation_has_the_golden_models_bits():
+    interpret("triton_operations.py")
+
+
+@needs_gpu
+def test_each_operation_on_a_gpu_has_the_golden_models_bits():
+    from triton_operations import differences
+
+    assert list(differences("cuda", 1 << 20)) == []
 
 
 @needs_gpu
