@@ -64,6 +64,12 @@ def test_nothing_waits_for_the_gpu():
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert torch.equal(found, wanted)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = attention(*tensors, config)
+    found.zero_()
+    graph.replay()
+    assert torch.equal(found, wanted)
 
 
 def test_no_tensor_core_takes_part():

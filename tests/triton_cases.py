@@ -78,9 +78,10 @@ def numbers(rng: np.random.Generator, kind: str, shape: tuple[int, ...], index: 
     if kind == "spread":
         # weights down to the smallest number, and values whose products with them lie below it
         return normal * (12.0 if index < 2 else 2.0 ** rng.integers(-20, 2, shape))
-    if kind == "negative zero":
-        # every value is negative and its weight small: sums of -0
-        return -np.abs(normal) * 2.0**-120 if index == 2 else normal * 8
+    if kind == "late":
+        # only the tiles that hold the last keys spoil an output, and only those of queries that meet them
+        late = np.arange(shape[2])[:, None] >= shape[2] // 2
+        return np.where(late & (rng.random(shape) < 0.2), np.inf, normal) if index == 2 else normal
     assert kind == "normal"
     return normal
 
@@ -96,12 +97,12 @@ _SMALL = (
     Case(16, 16, 32, 16, kind="tiny", options=_DIVISION, scale=1000.0),
     Case(8, 9, 40, 8, kind="tiny", dtype=torch.float64, causal=True),
     Case(8, 5, 40, 8, kind="spread", dtype=torch.bfloat16),
+    Case(4, 22, 19, 4, kind="late", causal=True),
 )
 _WIDE = (
     Case(8, 9, 23, 8, elem=BF16, kind="wide", causal=True),
     Case(16, 6, 33, 16, elem=BF16, kind="wide", options=_DIVISION, dtype=torch.float64),
     Case(8, 7, 40, 8, elem=BF16, kind="spread", options=_DIVISION, dtype=torch.bfloat16),
-    Case(8, 12, 20, 8, elem=BF16, kind="negative zero", causal=True, options=_DIVISION),
 )
 INTERPRETED = {
     "fp16": _SMALL,
@@ -131,7 +132,8 @@ CUDA = (
     *(replace(case, elem=BF16) for case in _LARGE),
     Case(128, 300, 400, 128, elem=BF16, kind="wide", causal=True),
     Case(64, 300, 400, 64, elem=BF16, kind="wide", options=_DIVISION, dtype=torch.float64),
-    Case(32, 70, 200, 32, elem=BF16, kind="negative zero", causal=True, options=_DIVISION),
+    Case(32, 200, 200, 32, kind="late", causal=True, heads=2),
+    Case(128, 600, 500, 128, elem=BF16, kind="late", causal=True),
     Case(128, 2048, 2048, 128, dtype=torch.float16),
     Case(128, 2048, 2048, 128, elem=BF16, causal=True, dtype=torch.bfloat16),
     *INTERPRETED["fp16"],

@@ -78,8 +78,11 @@ def differences(device: str, count: int) -> Iterator[str]:
         # sums next to the smallest normal number
         ("least", numbers(rng, count, -77, -74, 7), numbers(rng, count, -77, -74, 7),
          rng.choice(np.array([2.0**-126, -(2.0**-126), 2.0**-126 + 2.0**-149], np.float32), count)),
-        # sums in the middle of two numbers, but for a little
+        # sums in the middle of two numbers, and so close to it that float64 does not tell
         ("middle", numbers(rng, count, -30, -20, 3), numbers(rng, count, -30, 0, 3), numbers(rng, count, -1, 1)),
+        ("almost", np.full(count, (1 + 2.0**-23) * 2.0**-12, np.float32),
+         np.float32((1 - 2.0**-23) * 2.0**-12) * rng.choice(np.array([-1, 1], np.float32), count),
+         numbers(rng, count, 0, 1)),
     ):
         if not same(run("multiply_add", device, x, y, z), single.compute(bits(x), bits(y), bits(z)), FP32):
             yield f"multiply_add {name}"

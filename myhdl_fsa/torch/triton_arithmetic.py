@@ -118,8 +118,7 @@ def reciprocal(x: tl.tensor, NEWTON_STEPS: tl.constexpr, EMULATE: tl.constexpr) 
         guess = zero + 1.0
         for _ in range(NEWTON_STEPS):
             guess = multiply_add(guess, multiply_add(guess, -divisor, zero + 2.0, EMULATE), zero, EMULATE)
-        # an exponent field of 0 reads as zero: that of 2**-127 is
-        power = tl.where(field == 254, 0, (254 - field) << 23)
-        power = tl.where(field == 255, 0, tl.where(field == 0, 0x7F800000, power)) | (bits & -0x80000000)
+        # of the largest numbers the power would be 2**-127, which is no number: zero, as that of Inf
+        power = tl.where(field == 255, 0, tl.where(field == 0, 255, 254 - field) << 23) | (bits & -0x80000000)
         result = multiply_add(guess, power.to(tl.float32, bitcast=True), zero, EMULATE)
         return tl.where(x != x, x, result)

@@ -48,6 +48,7 @@ _WARPS = 4
 _STAGES = 3
 _REGISTERS = 168
 _SUMS = 32 * 32 * _WARPS
+_LEAST_QUERIES = 4
 _MOST_QUERIES = 128
 
 
@@ -72,7 +73,7 @@ def attention(
     n, bf16 = config.rows, config.elem == BF16
     keys, depth, width = (max(_STEP.value, triton.next_power_of_2(size))
                           for size in (n, shape.head_dim, shape.value_dim))
-    queries = min(_MOST_QUERIES, _SUMS // keys)
+    queries = min(_MOST_QUERIES, _SUMS // keys, max(_LEAST_QUERIES, triton.next_power_of_2(shape.seq_q)))
     blocks = triton.cdiv(shape.seq_q, queries)
     programs = shape.query_heads * blocks
     result = torch.empty((shape.query_heads, shape.seq_q, shape.value_dim), dtype=torch.float32, device=query.device)
@@ -197,16 +198,12 @@ def _attention_kernel(
         delta = multiply_add(old, one, -top, INTERPRETED)
         scaled = multiply_add(delta, one * scale, zero, INTERPRETED)
         rescale = exp2(scaled, coefficients + 1, PIECES, INTERPRETED)
-        new_total = multiply_add(total, rescale, row_sum, INTERPRETED)
-        new_output = multiply_add(output, tl.broadcast_to(rescale[:, None], (QUERIES, WIDTH)), partial, INTERPRETED)
+        total = multiply_add(total, rescale, row_sum, INTERPRETED)
+        more = multiply_add(output, tl.broadcast_to(rescale[:, None], (QUERIES, WIDTH)), partial, INTERPRETED)
         if CAUSAL and TILE % QUERIES != 0:
-            # adding +0 is no substitute for leaving a tile out: it would make +0 of -0
-            met = tile * TILE <= place
-            top = tl.where(met, top, old)
-            total = tl.where(met, new_total, total)
-            output = tl.where(met[:, None], new_output, output)
-        else:
-            total, output = new_total, new_output
+            # a tile wholly after its query is left out: weights of +0 would do, but for Inf and NaN in V
+            more = tl.where((tile * TILE <= place)[:, None], more, output)
+        output = more
     factor = tl.broadcast_to(reciprocal(total, NEWTON_STEPS, INTERPRETED)[:, None], (QUERIES, WIDTH))
     output = multiply_add(output, factor, tl.zeros((QUERIES, WIDTH), tl.float32), INTERPRETED)
     output = tl.where(output == output, output, float("nan"))

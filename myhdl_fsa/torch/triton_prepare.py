@@ -66,11 +66,11 @@ def _element(x: tl.tensor, BF16: tl.constexpr) -> tl.tensor:
     """The element, as float32, that a float32 or a narrower number rounds to."""
     wide = x.to(tl.float32)
     if BF16:
-        value = element_value(round_element(wide, BF16), BF16)
+        return element_value(round_element(wide, BF16), BF16)
     else:
         value = wide.to(tl.float16).to(tl.float32)
-    SMALLEST: tl.constexpr = 2.0**-126 if BF16 else 2.0**-14
-    return tl.where(tl.abs(value) < SMALLEST, tl.where(wide.to(tl.int32, bitcast=True) < 0, -0.0, 0.0), value)
+        # a zero's sign is lost: it never reaches a bit of the result
+        return tl.where(tl.abs(value) < 2.0**-14, 0.0, value)
 
 
 @triton.jit
