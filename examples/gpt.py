@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import torch
@@ -102,14 +102,22 @@ def train(model: Gpt, text: torch.Tensor, steps: int) -> Iterator[float]:
         yield loss.item()
 
 
-@torch.no_grad()
-def compare(model: Gpt, text: torch.Tensor, pieces: int) -> Iterator[tuple[str, float, float]]:
-    """Each attention, its loss on held-out text, and the share of characters that it predicts otherwise than the first.
+class Result(NamedTuple):
+    """What a model says of held-out text with one attention."""
 
-    The first is torch's in float32.
-    """
+    loss: float
+    """nats a character"""
+    divergence: float
+    """Kullback-Leibler, of the predictions from those with torch's float32 attention: nats a character"""
+    others: float
+    """the share of characters for which another one is the most likely than with torch's float32 attention"""
+
+
+@torch.no_grad()
+def compare(model: Gpt, text: torch.Tensor, pieces: int) -> Iterator[tuple[str, Result]]:
+    """Every attention, torch's in float32 first."""
     data = text[: pieces * (CONTEXT + 1)].view(pieces, CONTEXT + 1)
-    expected = None
+    exact = None
     settings: list[tuple[str, torch.dtype, Callable[[], AbstractContextManager[Any]]]] = [
         (f"torch, {str(dtype).removeprefix('torch.')}", dtype, nullcontext)
         for dtype in (torch.float32, torch.float16, torch.bfloat16)]
@@ -119,26 +127,28 @@ def compare(model: Gpt, text: torch.Tensor, pieces: int) -> Iterator[tuple[str, 
         Block.attention_dtype = dtype
         with context():
             scores = torch.cat([model(batch[:, :-1]) for batch in data.split(BATCH)])
-        predicted = scores.argmax(-1)
-        expected = predicted if expected is None else expected
-        yield name, cross_entropy(scores, data).item(), (predicted != expected).double().mean().item()
+        logarithms = scores.double().log_softmax(-1).flatten(0, 1)
+        exact = logarithms if exact is None else exact
+        apart = F.kl_div(logarithms, exact, reduction="batchmean", log_target=True)
+        others = (logarithms.argmax(-1) != exact.argmax(-1)).double().mean()
+        yield name, Result(cross_entropy(scores, data).item(), apart.item(), others.item())
     Block.attention_dtype = torch.float32
 
 
-def plot(path: Path, losses: dict[str, float]) -> None:
-    """What each attention adds to the loss of the first one."""
+def plot(path: Path, results: dict[str, Result]) -> None:
+    """How far the predictions are from those with the first attention."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    exact, *others = losses.items()
+    names = list(results)[1:]
     figure, axes = pyplot.subplots(figsize=(7, 4))
-    axes.barh([name for name, _ in others], [abs(loss - exact[1]) for _, loss in others],
-              color=["tab:gray" if name.startswith("torch") else "tab:blue" for name, _ in others])
+    axes.barh(names, [results[name].divergence for name in names],
+              color=["tab:gray" if name.startswith("torch") else "tab:blue" for name in names])
     axes.set_xscale("log")
     axes.invert_yaxis()
-    axes.set_xlabel(f"distance from the loss with torch's float32 attention ({exact[1]:.3f} nats a character)")
+    axes.set_xlabel("divergence from the predictions with torch's float32 attention, nats a character")
     figure.tight_layout()
     # no date and no version in the file: the same from run to run
     figure.savefig(path, dpi=100, metadata={"Software": None})
@@ -166,13 +176,15 @@ def main(steps: int, pieces: int, seed: int, quick: bool, picture: Path | None) 
         if step % 250 == 0 or step == steps:
             click.echo(f"step {step}: loss {loss:.3f}", err=True)
     model.eval()
-    losses = {}
-    click.echo(f"{'attention':16}  {'loss':>7}  {'over float32':>12}  {'other predictions':>17}")
-    for name, loss, others in compare(model, held_out, pieces):
-        losses[name] = loss
-        click.echo(f"{name:16}  {loss:7.5f}  {loss - losses['torch, float32']:+12.5f}  {100 * others:15.2f} %")
+    results: dict[str, Result] = {}
+    click.echo("attention            loss  over float32  divergence  other predictions")
+    for name, result in compare(model, held_out, pieces):
+        results[name] = result
+        over = result.loss - results["torch, float32"].loss
+        click.echo(f"{name:16}  {result.loss:7.5f}  {over:+12.5f}  {result.divergence:10.1e}  "
+                   f"{100 * result.others:15.2f} %")
     if picture is not None:
-        plot(picture, losses)
+        plot(picture, results)
 
 
 if __name__ == "__main__":

@@ -232,6 +232,12 @@ def test_meta_and_fake_tensors():
             assert (result.shape, result.dtype, result.stride()) == (expected.shape, expected.dtype, expected.stride())
 
 
+def test_gradients_of_meta_tensors():
+    leaves = [x.to("meta").requires_grad_() for x in tensors(2)]
+    scaled_dot_product_attention(*leaves).sum().backward()
+    assert [x.grad.shape for x in leaves] == [x.shape for x in leaves]
+
+
 def fake(call):
     with FakeTensorMode() as mode:
         return scaled_dot_product_attention(*(mode.from_tensor(x) for x in call))
@@ -417,6 +423,11 @@ def test_a_mask_that_is_the_causal_one_is_causal():
         assert torch.equal(reference(*call, mask), expected)
     for mask in (torch.ones(6, 6, dtype=torch.bool), torch.zeros(6, 6), torch.zeros(1, 1)):
         assert torch.equal(reference(*call, mask), reference(*call))
+    one = (call[0][:, :1], *call[1:])
+    assert torch.equal(reference(*one, causal[:1]), reference(*one, is_causal=True))
+    # that row alone, of all six
+    with pytest.raises(NotImplementedError, match="^attn_mask hides other keys"):
+        reference(*call, causal[:1])
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
@@ -520,6 +531,10 @@ REFUSALS = [
     ({"attn_mask": ONES * 0.5}, NotImplementedError, "^attn_mask adds a bias: must be None, or hide nothing but later"),
     ({"attn_mask": ONES.bool(), "is_causal": True}, ValueError, "^attn_mask is given and is_causal is True: must be"),
     ({"attn_mask": [[True]]}, TypeError, "^attn_mask is of type list: must be a torch.Tensor or None$"),
+    ({"attn_mask": ONES.int()}, TypeError, "^attn_mask is torch.int32: must be torch.bool or of floating point$"),
+    ({"attn_mask": torch.zeros(4, 3)}, ValueError, r"^attn_mask has shape \[4, 3\]: must broadcast to \[..., 4, 4\]$"),
+    ({"attn_mask": torch.zeros(4)}, ValueError, r"^attn_mask has shape \[4\]: must broadcast to"),
+    ({"attn_mask": ONES.clone().requires_grad_()}, NotImplementedError, "^attn_mask requires a gradient: must be None"),
     ({"attn_mask": ONES.to("meta")}, NotImplementedError, "^attn_mask: must be None where no values are there to read"),
     ({"dropout_p": 0.1}, NotImplementedError, "^dropout_p = 0.1: must be 0.0, the machine has no dropout$"),
     ({"scale": 0.0}, ValueError, "^scale = 0.0: must be a positive finite number$"),

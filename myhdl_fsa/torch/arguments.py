@@ -123,19 +123,24 @@ def _mask_is_causal(mask: Any, seq_q: int, seq_kv: int) -> bool:
     """Whether the mask is the causal one; False for one that masks nothing. Any other cannot be run."""
     if not isinstance(mask, torch.Tensor):
         raise TypeError(f"attn_mask is of type {type(mask).__name__}: must be a torch.Tensor or None")
+    if mask.dtype != torch.bool and not mask.is_floating_point():
+        raise TypeError(f"attn_mask is {mask.dtype}: must be torch.bool or of floating point")
+    if mask.dim() < 2 or not _broadcast(mask.shape[-2:], torch.Size([seq_q, seq_kv])):
+        raise ValueError(f"attn_mask has shape {list(mask.shape)}: must broadcast to [..., {seq_q}, {seq_kv}]")
+    if mask.requires_grad:
+        raise NotImplementedError("attn_mask requires a gradient: must be None, the machine adds no bias")
     if torch.compiler.is_compiling() or mask.device.type == "meta":
         raise NotImplementedError("attn_mask: must be None where no values are there to read, as under torch.compile; "
                                   "for a causal mask, is_causal=True")
     seen = mask
     if mask.dtype != torch.bool:
         # a large negative number stands for -Inf in many models
-        hidden = mask <= torch.finfo(mask.dtype).min if mask.is_floating_point() else torch.zeros_like(mask).bool()
-        seen = ~hidden
-        if not bool((hidden | (mask == 0)).all()):
+        seen = mask > torch.finfo(mask.dtype).min
+        if not bool((~seen | (mask == 0)).all()):
             raise NotImplementedError("attn_mask adds a bias: must be None, or hide nothing but later keys")
     if bool(seen.all()):
         return False
     causal = torch.ones(seq_q, seq_kv, dtype=torch.bool, device=mask.device).tril()
-    if mask.dim() < 2 or mask.shape[-2:] != causal.shape or not bool((seen == causal).all()):
+    if not bool((seen == causal).all()):
         raise NotImplementedError("attn_mask hides other keys than the later ones: must be None, or the causal mask")
     return True

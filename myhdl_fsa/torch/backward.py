@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import torch
 
@@ -25,8 +26,8 @@ def attention_backward(
     # [batch, kv_heads, group, ...]: the queries that share a key head
     upstream, q = (x.to(dtype).unflatten(1, (kv_heads, -1)) for x in (gradient, query))
     k, v = (x.to(dtype).unsqueeze(2) for x in (key, value))
-    # training under autocast means the forward pass
-    with torch.autocast(query.device.type, enabled=False):
+    # autocast is for the forward pass; meta tensors know none
+    with nullcontext() if query.is_meta else torch.autocast(query.device.type, enabled=False):
         score = (q @ k.mT) * scale
         if causal:
             later = torch.ones(score.shape[-2:], dtype=torch.bool, device=score.device).triu(1)
