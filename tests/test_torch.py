@@ -573,7 +573,11 @@ def test_compiled_code_refuses_too():
 
 # CUDA.
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device: the Triton kernel needs one")
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(),
+                          reason="torch sees no CUDA device: the Triton kernel needs one")
+
+
+@CUDA
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("leading", "kv_leading", "gqa"), [((), (), False), ((2, 4), (2, 2), True)])
 def test_cuda_tensors_give_the_same_bits(leading, kv_leading, gqa, dtype):
@@ -582,6 +586,24 @@ def test_cuda_tensors_give_the_same_bits(leading, kv_leading, gqa, dtype):
         expected = scaled_dot_product_attention(*call, enable_gqa=gqa, **options)
         result = scaled_dot_product_attention(*(x.cuda() for x in call), enable_gqa=gqa, **options)
         assert result.device.type == "cuda" and torch.equal(result.cpu(), expected)
+
+
+@CUDA
+def test_models_on_cuda_run_train_and_compile():
+    module = torch.nn.MultiheadAttention(64, 2, batch_first=True)
+    x, results = randn(2, 37, 64), []
+    for device in ("cpu", "cuda"):
+        module, here = module.to(device), x.to(device).requires_grad_()
+        with use():
+            output = module(here, here, here, need_weights=False)[0]
+            again = compiled(module)(here, here, here, need_weights=False)[0]
+            with torch.autocast(device, torch.bfloat16):
+                low = module(here, here, here, need_weights=False)[0]
+        torch.testing.assert_close(again, output, atol=1e-3, rtol=0)
+        results.append((output.cpu(), low.cpu(), torch.autograd.grad(output.square().sum(), here)[0].cpu()))
+    # torch's own matrix products differ between devices, and so roundings of what follows
+    for mine, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=2e-2, rtol=2e-2)
 
 
 # The package's place.
