@@ -101,14 +101,43 @@ def test_attention_on_the_simulated_device_gives_the_same():
     np.testing.assert_array_equal(simulated, myhdl_fsa.attention(q, k, v, FOUR))
 
 
+@pytest.mark.parametrize("fields", [{}, {"dataflow": "stream", "reciprocal": "division"}], ids=["fsa", "stream"])
+def test_attention_of_any_shape_on_the_simulated_device(fields):
+    rng = np.random.default_rng(7)
+    q, k, v = (rng.standard_normal(shape) for shape in ((1, 2, 3, 3), (1, 1, 5, 3), (1, 1, 5, 4)))
+    machine = FOUR.replace(**fields)
+    for given in ({"causal": True}, {"scale": 0.3}):
+        simulated = myhdl_fsa.attention(q, k, v, machine, engine="myhdl", **given)
+        assert simulated.shape == (1, 2, 3, 4)
+        np.testing.assert_array_equal(simulated, myhdl_fsa.attention(q, k, v, machine, **given))
+        for head in range(2):
+            alone = myhdl_fsa.attention(q[0, head], k[0, 0], v[0, 0], machine, **given)
+            np.testing.assert_array_equal(simulated[0, head], alone)
+
+
+def test_without_a_configuration_the_smallest_machine_for_d():
+    rng = np.random.default_rng(8)
+    for dims in ((1, 1), (3, 5), (6, 2)):
+        q, k, v = (rng.standard_normal((4, d)) for d in (dims[0], *dims))
+        machine = Config(rows=max(2, *dims))
+        np.testing.assert_array_equal(myhdl_fsa.attention(q, k, v), myhdl_fsa.attention(q, k, v, machine))
+
+
 @pytest.mark.parametrize(("change", "error", "message"), [
     ({"q": np.ones((4, 4), int)}, TypeError, "^q holds int64: must be an array of floating point, or of unsigned bit"),
     ({"k": [["a"]]}, TypeError, "^k holds <U1: must be an array of floating point"),
     ({"v": np.ones((4, 4), complex)}, TypeError, "^v holds complex128: must"),
-    ({"q": np.ones(4)}, ValueError, r"^q has shape \[4\]: must be \[sequence, d\]$"),
-    ({"q": np.ones((5, 4))}, ValueError, r"^q has shape \[5, 4\]: must be \[a positive multiple of 4, 4\] for "),
+    ({"q": np.ones(4)}, ValueError, r"^q has shape \[4\]: must be \[seq, d\] or \[batch, heads, seq, d\]$"),
+    ({"q": np.ones((0, 4))}, ValueError,
+     r"^q has shape \[0, 4\]: must be \[seq, d\] with d from 1 to 4, and no size 0$"),
+    ({"q": np.ones((4, 3))}, ValueError, r"^k has shape \[4, 4\]: must have a head dimension of 3, that of q$"),
+    ({"q": np.ones((1, 1, 4, 4))}, ValueError, r"^k has shape \[4, 4\]: must be 4 dimensions, as q$"),
+    ({name: np.ones((1, heads, 4, 4)) for name, heads in zip("qkv", (3, 2, 2), strict=True)}, ValueError,
+     r"^k has shape \[1, 2, 4, 4\]: must have the batch of q, 1, and heads that divide its 3$"),
+    ({"scale": 0.0}, ValueError, r"^scale 0.0: must be a positive number$"),
+    ({"scale": 1e9}, ValueError, r"^scale 1000000000.0: must be from 4.23e-05 to 4.54e\+04, what fp16 can hold$"),
     ({"k": np.ones((4, 8))}, ValueError, r"^k has shape \[4, 8\]: must be"),
-    ({"k": np.ones((8, 4))}, ValueError, "^k has 8 rows and v 4: must be equal$"),
+    ({"k": np.ones((8, 4))}, ValueError, r"^v has shape \[4, 4\]: must be that of k, \[8, 4\], but for the head"),
     ({"q": np.full((4, 4), 1 << 16, np.uint32)}, ValueError, "^q: fp16 bit pattern 0x10000 is wider than 16 bits$"),
     ({"config": "FSA5X5Fp16Config"}, ValueError, "FSA5X5Fp16Config"),
     ({"config": 4}, ValueError, "^configuration of type int: must be a Config, the name of a preset"),
