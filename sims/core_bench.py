@@ -28,6 +28,7 @@ from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.ideal_device import FrontEnd, SemaphoreFile, from_row, to_row
 from myhdl_fsa.sims.memory import Memory
 from myhdl_fsa.sims.monitors import Intermediates, watchers
+from myhdl_fsa.tiling import tiles, visits
 
 __all__ = [
     "CorePorts",
@@ -111,15 +112,26 @@ class CoreRun:
                            f"issued, {where}")
 
     def _name(self, index: int) -> str:
-        """A matrix instruction, and the tiles of attention that it belongs to."""
-        done = [Function(step.function) for step in self.steps[:index]]
-        query_tile = done.count(Function.ATTN_LSE_NORM)
-        since = done[len(done) - done[::-1].index(Function.ATTN_LSE_NORM):] if query_tile else done
-        key_tile = max(0, since.count(Function.LOAD_STATIONARY) - 1)
-        function = Function(self.steps[index].function)
-        if function is Function.LOAD_STATIONARY and since:
-            key_tile += 1
-        return f"{function.name} of query tile {query_tile}, K/V tile {key_tile}"
+        """A matrix instruction, and the head and the tiles of attention that it belongs to."""
+        shape, function = self.kernel.attention, self.steps[index].function
+        name = Function(function).name
+        if shape is None:
+            return name
+        every = visits(shape, self.config.rows)
+        found = [visit for visit in every if visit.last]
+        if function == Function.LOAD_STATIONARY:
+            found = [visit for visit in every if visit.first]
+        functions = [step.function for step in self.steps]
+        # the rest comes once for each query tile: Q too, in a dataflow that keeps it
+        if functions.count(function) == len(every):
+            found = every
+        visit = found[functions[:index].count(function)]
+        head, query_tile = divmod(visit.query_tile, tiles(shape.seq_q, self.config.rows))
+        batch, head = divmod(head, shape.heads)
+        where = [f"batch {batch}"] if shape.batch > 1 else []
+        where += [f"head {head}"] if shape.query_heads > 1 else []
+        key_tile = visit.key_tile % tiles(shape.seq_kv, self.config.rows)
+        return f"{name} of {', '.join([*where, f'query tile {query_tile}', f'K/V tile {key_tile}'])}"
 
     @property
     def cycles(self) -> int:

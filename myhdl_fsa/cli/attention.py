@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -14,15 +15,25 @@ import numpy as np
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.cli.command import said, spelled
 from myhdl_fsa.cli.common import write_output
+from myhdl_fsa.cli.device import usable_scale
 from myhdl_fsa.cli.outputs import Recorder, messages, say, warn, waveform
 from myhdl_fsa.cli.sim_options import Options
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import AttentionRequest, EngineResult, RunError, Watch, engine
+from myhdl_fsa.isa import Dma
+from myhdl_fsa.tiling import AttentionShape, tile_pairs, tiles
 from myhdl_fsa.workbench import metrics, report
 from myhdl_fsa.workbench.metrics import Errors
-from myhdl_fsa.workbench.workload import Workload, WorkloadError, default_seq, generate, load
+from myhdl_fsa.workbench.workload import (
+    MAX_TILE_PAIRS,
+    Workload,
+    WorkloadError,
+    default_seq,
+    generate,
+    load,
+)
 
-__all__ = ["kernel_of", "run_attention", "simulated", "tensors_record", "workload"]
+__all__ = ["count_poor", "kernel_of", "recorded_sizes", "run_attention", "simulated", "tensors_record", "workload"]
 
 if TYPE_CHECKING:
     from myhdl_fsa.kernel.context import Kernel
@@ -56,12 +67,10 @@ def run_attention(options: Options, config: Config, recorder: Recorder) -> int:
     try:
         stepped = None if options.lockstep is None else _lockstep(options, config, work, kernel)
         if kernel is not None and options.dump_asm is not None:
-            from myhdl_fsa.kernel.assembly import disassemble
-
-            write_output(spelled("--dump-asm"), options.dump_asm, disassemble(kernel.words).encode())
+            write_output(spelled("--dump-asm"), options.dump_asm, _assembly(options, kernel).encode())
         result = simulated(options, config, work)
         golden = engine("golden").attention(
-            work.q, work.k, work.v, config, causal=options.causal, trace=options.diff_verbose
+            work.q, work.k, work.v, config, causal=options.causal, scale=options.scale, trace=options.diff_verbose
         ) if options.compares else None
     except RunError as error:
         raise click.ClickException(str(error)) from None
@@ -69,9 +78,21 @@ def run_attention(options: Options, config: Config, recorder: Recorder) -> int:
     return _report(options, config, work, recorder, _Outcome(name, kernel, stepped, result, golden))
 
 
+def _assembly(options: Options, kernel: Kernel) -> str:
+    """The program as text; no instruction writes the scale registers, so a comment says what they must hold."""
+    from myhdl_fsa.kernel.assembly import disassemble
+
+    assert kernel.attention is not None
+    scale = 1 / math.sqrt(kernel.attention.head_dim) if options.scale is None else options.scale
+    return ("" if kernel.scale is None else f"# runs with --scale {scale!r}\n") + disassemble(kernel.words)
+
+
 def workload(options: Options, config: Config) -> Workload:
     """The tensors of the command line, with a warning of those that are not finite. Raises click.UsageError."""
     work = _workload(options, config)
+    shape = work.shape(options.causal)
+    usable_scale(config, options.scale, shape.head_dim)
+    _check_length(options, config, shape)
     if work.not_finite.count:
         warn(options, work.not_finite.warning(config.elem))
     return work
@@ -82,14 +103,48 @@ def _workload(options: Options, config: Config) -> Workload:
         if options.q is None or options.k is None or options.v is None:
             seq_q = default_seq(config) if options.seq_q is None else options.seq_q
             seq_kv = default_seq(config) if options.seq_kv is None else options.seq_kv
-            return generate(config, seq_q, seq_kv, options.seed, options.distribution)
+            return generate(config, seq_q, seq_kv, options.seed, options.distribution, batch=options.batch,
+                            heads=options.heads, kv_heads=options.kv_heads, head_dim=options.head_dim)
         work = load(config, options.q, options.k, options.v)
     except WorkloadError as error:
         raise click.UsageError(f"{spelled(error.option)} {error}") from None
-    for option, wanted, found in (("--seq-q", options.seq_q, work.seq_q), ("--seq-kv", options.seq_kv, work.seq_kv)):
+    shape = work.shape()
+    for option, wanted in (("--batch", options.batch), ("--heads", options.heads), ("--kv-heads", options.kv_heads)):
+        if wanted is not None and not shape.stacked:
+            raise click.UsageError(f"{said(option)}: the files are [seq, d]: leave it out, or give files of "
+                                   "[batch, heads, seq, d]")
+    for option, wanted, found, counted in (
+        ("--seq-q", options.seq_q, shape.seq_q, "rows"), ("--seq-kv", options.seq_kv, shape.seq_kv, "rows"),
+        ("--batch", options.batch, shape.batch, "problems"), ("--heads", options.heads, shape.heads, "query heads"),
+        ("--kv-heads", options.kv_heads, shape.kv_heads, "heads of K and V"),
+        ("--head-dim", options.head_dim, shape.head_dim, "columns"),
+    ):
         if wanted is not None and wanted != found:
-            raise click.UsageError(f"{said(option)}: the files have {found} rows: leave it out, or give {found}")
+            raise click.UsageError(f"{said(option)}: the files have {found} {counted}: leave it out, or give {found}")
     return work
+
+
+def _check_length(options: Options, config: Config, shape: AttentionShape) -> None:
+    """Raises click.UsageError for a program that would be too long to write, or that the DMA's strides cannot say."""
+    if options.engine_used == "golden" and options.lockstep is None and options.dump_asm is None:
+        return
+    n = config.rows
+    query_tiles, kv_tiles = tiles(shape.seq_q, n), tiles(shape.seq_kv, n)
+    pairs = shape.query_heads * tile_pairs(query_tiles, kv_tiles, shape.causal)
+    if pairs > MAX_TILE_PAIRS:
+        sizes = [f"--seq-q {shape.seq_q}", f"--seq-kv {shape.seq_kv}"]
+        sizes += [f"--batch {shape.batch}", f"--heads {shape.heads}"] if shape.stacked else []
+        raise click.UsageError(f"{' '.join(sizes)}: {pairs} pairs of tiles: must be at most {MAX_TILE_PAIRS}, unless "
+                               "--engine golden runs alone")
+    if options.top == "core":
+        return
+    # O^T and V^T have a column for each row of a tile
+    for option, length, columns, fmt in (("--seq-q", shape.seq_q, shape.query_heads * query_tiles * n, config.acc),
+                                         ("--seq-kv", shape.seq_kv, shape.key_heads * kv_tiles * n, config.elem)):
+        most = Dma.LAYOUT["memory_stride"].allowed[-1] * 8 // fmt.width
+        if columns > most:
+            raise click.UsageError(f"{option} {length}: {columns} rows in the tiles of all heads: must be at most "
+                                   f"{most} for the DMA: --top core has no such limit")
 
 
 def kernel_of(options: Options, config: Config, work: Workload) -> Kernel | None:
@@ -104,7 +159,7 @@ def kernel_of(options: Options, config: Config, work: Workload) -> Kernel | None
     from myhdl_fsa.kernel.flash_attention import attention_kernel
 
     try:
-        return attention_kernel(work.q, work.k, work.v, config, options.causal)
+        return attention_kernel(work.q, work.k, work.v, config, options.causal, options.scale)
     except KernelError as error:
         raise click.ClickException(str(error)) from None
 
@@ -116,8 +171,8 @@ def _lockstep(options: Options, config: Config, work: Workload, kernel: Kernel |
     if kernel is not None:
         return device_lockstep(simulator, [kernel.program()], config, timing=options.timing,
                                build_dir=options.build_dir, max_cycles=options.max_cycles, message=messages(options))
-    return lockstep(simulator, work.q, work.k, work.v, config, causal=options.causal, build_dir=options.build_dir,
-                    max_cycles=options.max_cycles, message=messages(options))
+    return lockstep(simulator, work.q, work.k, work.v, config, causal=options.causal, scale=options.scale,
+                    build_dir=options.build_dir, max_cycles=options.max_cycles, message=messages(options))
 
 
 def simulated(options: Options, config: Config, work: Workload) -> EngineResult:
@@ -128,7 +183,8 @@ def simulated(options: Options, config: Config, work: Workload) -> EngineResult:
     with ExitStack() as stack:
         vcd = waveform(options, stack)
         progress = stack.enter_context(report.progress_bar(not options.quiet))
-        request = AttentionRequest(work.q, work.k, work.v, config, options.causal, options.top, options.timing)
+        request = AttentionRequest(work.q, work.k, work.v, config, options.causal, options.top, options.timing,
+                                   options.scale)
         try:
             return machine.run_attention(request, Watch(
                 options.diff_verbose, vcd, options.max_cycles, progress, options.wave_from or 0, options.wave_to,
@@ -142,12 +198,13 @@ def _report(options: Options, config: Config, work: Workload, recorder: Recorder
     result, golden, stepped = outcome.result, outcome.golden, outcome.stepped
     utilisation = None
     if result.cycles is not None:
-        utilisation = metrics.utilisation(config, work.seq_q, work.seq_kv, result.cycles, options.causal)
+        utilisation = metrics.utilisation(config, work.shape(options.causal), result.cycles)
     verdict = mismatch = None
     if golden is not None:
         comparison = report.compare(result.output, golden.output)
         verdict = report.comparison_line(comparison, result.output, golden.output, config.acc)
         mismatch = None if comparison.first is None else verdict
+    poor = count_poor(options, config, work, golden or result)
     if options.prints or options.json is not None:  # torch takes a second to import
         torch_errors, float64_errors = _errors(options, config, work, outcome)
     if options.prints:
@@ -166,20 +223,20 @@ def _report(options: Options, config: Config, work: Workload, recorder: Recorder
         write_output(spelled("--json"), options.json, report.json_document(
             config=config,
             engine=options.engine_used,
-            seq_q=work.seq_q,
-            seq_kv=work.seq_kv,
-            causal=options.causal,
+            shape=work.shape(options.causal),
+            scale=options.scale,
             cycles=result.cycles,
             inner_iteration_cycles=result.inner_iteration_cycles,
             utilisation=utilisation,
             bit_exact=None if golden is None else mismatch is None,
+            poor_reciprocals=poor,
             lockstep=None if stepped is None else asdict(stepped),
             counters=None if result.counters is None else result.counters.to_dict(),
             errors=torch_errors,
             errors_float64=float64_errors,
             run=recorder.record(
                 None if outcome.kernel is None else outcome.kernel.words, tensors_record(options, work),
-                (work.seq_q, work.seq_kv),
+                recorded_sizes(work),
             ),
         ))
     if mismatch is not None and not options.prints:
@@ -191,11 +248,42 @@ def _errors(
     options: Options, config: Config, work: Workload, outcome: _Outcome
 ) -> tuple[dict[str, Errors], dict[str, Errors]]:
     """Against torch in the input format, and against float64, by implementation."""
-    torch = metrics.torch_attention(work, config.elem, options.causal)
-    float64 = metrics.float64_attention(work, config.elem, options.causal)
+    torch = metrics.torch_attention(work, config.elem, options.causal, options.scale)
+    float64 = metrics.float64_attention(work, config.elem, options.causal, options.scale)
     outputs = {name: metrics.to_float32(bits, config.acc) for name, bits in outcome.implementations.items()}
     return ({name: metrics.error_metrics(output, torch) for name, output in outputs.items()},
             {name: metrics.error_metrics(output, float64) for name, output in outputs.items()})
+
+
+def count_poor(options: Options, config: Config, work: Workload, result: EngineResult) -> int | None:
+    """Rows of the result whose reciprocal is of no use, with a warning if there are any; None where nobody asks.
+
+    ``result`` may know: what the golden model gave.
+    """
+    if config.reciprocal == "division":
+        return 0
+    if options.quiet and options.json is None:
+        return None
+    poor = result.poor_reciprocals
+    if poor is None:
+        from myhdl_fsa import golden
+
+        poor = golden.evaluate(work.q, work.k, work.v, config, options.causal, scale=options.scale,
+                               workers=None).poor_reciprocals
+    if poor:
+        shape = work.shape()
+        warn(options, f"{poor} of {shape.query_heads * shape.seq_q} rows of the result have a reciprocal that is of no "
+                      "use, as newton's is just below a power of two: --reciprocal division is right for all")
+    return poor
+
+
+def recorded_sizes(work: Workload) -> dict[str, str]:
+    """The options that say the tensors' sizes, for the run's record."""
+    shape = work.shape()
+    sizes = {"--seq-q": shape.seq_q, "--seq-kv": shape.seq_kv}
+    if shape.stacked:
+        sizes |= {"--batch": shape.batch, "--heads": shape.heads, "--kv-heads": shape.kv_heads}
+    return {name: str(size) for name, size in {**sizes, "--head-dim": shape.head_dim}.items()}
 
 
 def tensors_record(options: Options, work: Workload) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from myhdl_fsa.cli.attention import kernel_of, simulated, tensors_record, workload
+from myhdl_fsa.cli.attention import count_poor, kernel_of, recorded_sizes, simulated, tensors_record, workload
 from myhdl_fsa.cli.command import spelled
 from myhdl_fsa.cli.common import write_output
 from myhdl_fsa.cli.outputs import Recorder, say
@@ -38,16 +38,17 @@ def run_comparison(options: Options, config: Config, machines: Sequence[Config],
             raise click.ClickException(f"{machine.dataflow}: {error}") from None
         assert result.cycles is not None
         runs.append(DataflowRun(machine.dataflow, result, metrics.utilisation(
-            machine, work.seq_q, work.seq_kv, result.cycles, options.causal)))
-    golden = engine("golden").attention(work.q, work.k, work.v, config, causal=options.causal)
+            machine, work.shape(options.causal), result.cycles)))
+    golden = engine("golden").attention(work.q, work.k, work.v, config, causal=options.causal, scale=options.scale)
+    poor = count_poor(options, config, work, golden)
     compared = DataflowComparison(runs, golden.output, config.acc)
     verdict = list(compared.verdict())
     say(options, [*compared.table(), *verdict])
     if options.json is not None:
         words = {name: kernel.words for name, kernel in kernels.items() if kernel is not None}
         write_output(spelled("--json"), options.json, compared.document(
-            config, options.engine_used, work.seq_q, work.seq_kv, options.causal,
-            recorder.record(words or None, tensors_record(options, work), (work.seq_q, work.seq_kv)),
+            config, options.engine_used, work.shape(options.causal), options.scale, poor,
+            recorder.record(words or None, tensors_record(options, work), recorded_sizes(work)),
         ))
     if compared.equal:
         return 0

@@ -121,18 +121,16 @@ class Recorder:
 
     def record(
         self, words: Sequence[int] | Mapping[str, Sequence[int]] | None, tensors: dict[str, Any] | None = None,
-        lengths: tuple[int, int] | None = None,
+        sizes: Mapping[str, str] | None = None,
     ) -> RunRecord:
         """The record of the run that ends now.
 
-        ``words`` are its program's, or those of several by dataflow; ``lengths`` are its queries and keys.
+        ``words`` are its program's, or those of several by dataflow; ``sizes`` are the options of its tensors' sizes.
         """
         from myhdl_fsa.workbench import record
 
         options, effective = self._options, options_in_effect()
-        if lengths is not None:
-            found = {"--seq-q": str(lengths[0]), "--seq-kv": str(lengths[1])}
-            effective = {**found, **effective, **found}
+        effective = {**(sizes or {}), **effective, **(sizes or {})}
         program = None
         if isinstance(words, Mapping):
             program = {name: record.program_dict(one) for name, one in words.items()}

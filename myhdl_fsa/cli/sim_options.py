@@ -12,16 +12,29 @@ import click
 from myhdl_fsa.cli.command import Groups, option
 from myhdl_fsa.cli.common import DEFAULT_CONFIG, FILE, is_standard_output
 from myhdl_fsa.cli.constraints import Alone, Constraint, Excludes, Lacks, Needs, Together
-from myhdl_fsa.cli.types import Bandwidth, Dump, DumpType, Integer, Latency, Load, LoadType, OneOf, OutputFile, Several
+from myhdl_fsa.cli.types import (
+    Bandwidth,
+    Dump,
+    DumpType,
+    Integer,
+    Latency,
+    Load,
+    LoadType,
+    OneOf,
+    OutputFile,
+    PositiveNumber,
+    Several,
+)
 from myhdl_fsa.config import DATAFLOWS, PRESETS, RECIPROCALS
 from myhdl_fsa.engine import BUILDING_ENGINES, ENGINES, FST_ENGINES
 from myhdl_fsa.program import Timing
-from myhdl_fsa.workbench.workload import DISTRIBUTIONS
+from myhdl_fsa.workbench.workload import DISTRIBUTIONS, MAX_SEQ
 
 __all__ = ["CONSTRAINTS", "GROUPS", "Options", "TOPS"]
 
 TOPS = ("accelerator", "core")
 _SEED = Integer(0, 2**32 - 1)
+_SIZE = Integer(1, MAX_SEQ)
 
 
 def _presets(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -31,17 +44,25 @@ def _presets(context: click.Context, parameter: click.Parameter, incomplete: str
 
 GROUPS: Groups = {
     "Attention": (
-        option("--seq-q", type=Integer(), help="Queries, a multiple of the tile.  [default: 4, or one tile]"),
-        option("--seq-kv", type=Integer(), help="Keys and values, a multiple of the tile.  [default: 4, or one tile]"),
+        option("--seq-q", type=_SIZE, help="Queries, of each head.  [default: 4, or one tile]"),
+        option("--seq-kv", type=_SIZE, help="Keys and values, likewise.  [default: 4, or one tile]"),
+        option("--batch", type=_SIZE, help="Problems at once; with this or heads, tensors are [batch, heads, seq, d].  "
+               "[default: 1]"),
+        option("--heads", type=_SIZE, help="Query heads.  [default: 1]"),
+        option("--kv-heads", type=_SIZE, help="Heads of K and V, which divide the query heads.  [default: --heads]"),
+        option("--head-dim", type=Integer(1), help="d, at most the size of the array.  [default: the size of the "
+               "array]"),
+        option("--scale", type=PositiveNumber(), help="What scores are multiplied by, those of --program too.  "
+               "[default: 1/sqrt(d)]"),
         option("--seed", type=_SEED, default=0, metavar="SEED", help="Seed of the generated tensors."),
         option("--distribution", type=OneOf(DISTRIBUTIONS), default="uniform",
                help="Of the generated tensors: uniform over [0, 1), or fa3: N(0,1) + N(0,10)*Bernoulli(0.001)."),
         option("--q", type=FILE, metavar="FILE.npy",
-               help="Q [seq, d] in floating point, instead of a generated one."),
+               help="Q [seq, d] or [batch, heads, seq, d] in floating point, instead of a generated one."),
         option("--k", type=FILE, metavar="FILE.npy", help="K, likewise; --q, --k and --v go together."),
         option("--v", type=FILE, metavar="FILE.npy", help="V, likewise."),
         option("--causal", is_flag=True, help="Query i sees keys 0 to i."),
-        option("--out", type=OutputFile(), metavar="FILE.npy", help="Write the result, float32 [seq_q, d]."),
+        option("--out", type=OutputFile(), metavar="FILE.npy", help="Write the result, float32, as Q with the d of V."),
     ),
     "A program instead": (
         option("--program", type=FILE, metavar="FILE.bin|FILE.s",
@@ -104,8 +125,8 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     Alone("--clear-cache", "--build-dir, --quiet"),
     Lacks("--top core", "has no instructions and no memory", f"{_PACE}, --dump-asm, --program"),
     Needs("--load, --dump", "--program"),
-    Excludes("--seq-q, --seq-kv, --seed, --distribution, --q, --k, --v, --causal, --out, --diff-verbose, --diff-only, "
-             "--compare", "attention", "--program"),
+    Excludes("--seq-q, --seq-kv, --batch, --heads, --kv-heads, --head-dim, --seed, --distribution, --q, --k, "
+             "--v, --causal, --out, --diff-verbose, --diff-only, --compare", "attention", "--program"),
     Excludes("--seed, --distribution", "generated tensors", "--q, --k, --v"),
     Together("--q, --k, --v"),
     Excludes("--dataflow, --out, --diff-verbose, --lockstep, --dump-asm, --vcd", "one dataflow", "--compare"),
@@ -127,10 +148,15 @@ CONSTRAINTS: tuple[Constraint, ...] = (
 
 @dataclass(frozen=True)
 class Options:
-    """The command line, as given; lengths and files are None when they are not."""
+    """The command line, as given; sizes, the scale and files are None when they are not."""
 
     seq_q: int | None
     seq_kv: int | None
+    batch: int | None
+    heads: int | None
+    kv_heads: int | None
+    head_dim: int | None
+    scale: float | None
     seed: int
     distribution: str
     q: Path | None

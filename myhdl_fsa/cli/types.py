@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ __all__ = [
     "LoadType",
     "OneOf",
     "OutputFile",
+    "PositiveNumber",
     "ReadWrite",
     "Several",
     "output_path",
@@ -54,6 +56,22 @@ class Integer(click.ParamType):
             bounds = "" if self.low is None else f" from {self.low}"
             bounds += "" if self.high is None else f" to {self.high}"
             self.fail(f"{shortened(text)}: must be an integer{bounds}", param, ctx)
+        return number
+
+
+class PositiveNumber(click.ParamType):
+    """A finite number above 0."""
+
+    name = "X"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        try:
+            number = float(value) if len(str(value)) < _MAX_DIGITS else math.nan
+        except ValueError:
+            number = math.nan
+        if not 0 < number < math.inf:
+            _refuse(self, str(value), "a positive number", param, ctx)
         return number
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from myhdl_fsa.arithmetic.formats import Bits, FloatFormat
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import EngineResult
+from myhdl_fsa.tiling import AttentionShape
 from myhdl_fsa.workbench import report
 from myhdl_fsa.workbench.record import RunRecord
 
@@ -40,7 +41,7 @@ class DataflowComparison:
 
     runs: Sequence[DataflowRun]
     golden: Bits
-    """acc patterns, [seq_q, d]"""
+    """acc patterns, in the result's shape"""
     acc: FloatFormat
 
     @property
@@ -85,12 +86,13 @@ class DataflowComparison:
             yield report.comparison_line(found, run.result.output, bits, self.acc, run.dataflow, name)
 
     def document(
-        self, config: Config, engine: str, seq_q: int, seq_kv: int, causal: bool, record: RunRecord
+        self, config: Config, engine: str, shape: AttentionShape, scale: float | None, poor_reciprocals: int | None,
+        record: RunRecord,
     ) -> bytes:
         """The JSON, UTF-8: the figures of ``table`` by dataflow, unrounded.
 
         ``config`` is the configuration given; with ``dataflow`` replaced, as ``Config.replace`` does, it is that of a
-        run. ``counters`` are there when the device ran.
+        run. ``scale`` None is that of the head dimension; ``counters`` are there when the device ran.
         """
         figures: dict[str, dict[str, Any]] = {}
         for run in self.runs:
@@ -105,6 +107,7 @@ class DataflowComparison:
             if result.counters is not None:
                 figures[run.dataflow]["counters"] = result.counters.to_dict()
         return report.to_json({
-            "config": config.to_dict(), "engine": engine, "seq_q": seq_q, "seq_kv": seq_kv, "causal": causal,
-            "reciprocal": config.reciprocal, "dataflows": figures, "bit_exact": self.equal, "run": record.to_dict(),
+            "config": config.to_dict(), "engine": engine, **report.problem(shape, scale),
+            "reciprocal": config.reciprocal, "dataflows": figures, "bit_exact": self.equal,
+            "poor_reciprocals": poor_reciprocals, "run": record.to_dict(),
         })

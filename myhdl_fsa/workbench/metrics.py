@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from myhdl_fsa import tiling
-from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, Bits, FloatFormat
+from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, Bits, FloatFormat, Values
 from myhdl_fsa.config import Config
+from myhdl_fsa.tiling import AttentionShape, key_tiles, tiles
 from myhdl_fsa.workbench.workload import Workload
 
 __all__ = [
     "Errors",
     "error_metrics",
     "float64_attention",
-    "tile_pairs",
     "to_float32",
     "torch_attention",
     "utilisation",
@@ -26,6 +25,8 @@ Errors = dict[str, np.float32]
 """MAE, MSE, MaxErr and RelErr by name"""
 _BLOCK_SCORES = 1 << 22
 """scores at once: 32 MiB"""
+_TORCH_SCORES = 1 << 28
+"""of one head, which torch holds all at once where it is given no heads"""
 
 
 def to_float32(bits: Bits, fmt: FloatFormat) -> npt.NDArray[np.float32]:
@@ -37,11 +38,13 @@ def to_float32(bits: Bits, fmt: FloatFormat) -> npt.NDArray[np.float32]:
     return easyfloat.to_float(bits, fmt).astype(np.float32)
 
 
-def torch_attention(work: Workload, fmt: FloatFormat, causal: bool = False) -> npt.NDArray[np.floating[Any]]:
-    """torch's ``scaled_dot_product_attention`` on the CPU: [seq_q, d], float16 for fp16 patterns, else float32.
+def torch_attention(
+    work: Workload, fmt: FloatFormat, causal: bool = False, scale: float | None = None
+) -> npt.NDArray[np.floating[Any]]:
+    """torch's ``scaled_dot_product_attention`` on the CPU, in the result's shape, float16 for fp16, else float32.
 
     torch computes in float16 for fp16 and bfloat16 for bf16, in float32 for any other format. Its causal mask lets
-    query i see keys 0..i, as ours does.
+    query i see keys 0..i, as ours does; ``scale`` None is 1 / sqrt(d). Raises MemoryError.
     """
     # Importing torch takes over a second, so it is done where it is needed.
     import torch
@@ -53,26 +56,49 @@ def torch_attention(work: Workload, fmt: FloatFormat, causal: bool = False) -> n
             return torch.from_numpy(bits.view(np.int16)).view(torch.bfloat16)
         return torch.from_numpy(to_float32(bits, fmt))
 
-    with torch.no_grad():
-        out = torch.nn.functional.scaled_dot_product_attention(
-            tensor(work.q), tensor(work.k), tensor(work.v), is_causal=causal
-        )
+    shape = work.shape()
+    tensors = [tensor(bits) for bits in (work.q, work.k, work.v)]
+    if not shape.stacked and shape.seq_q * shape.seq_kv > _TORCH_SCORES:
+        tensors = [one[None, None] for one in tensors]
+    try:
+        with torch.no_grad():
+            out = torch.nn.functional.scaled_dot_product_attention(
+                *tensors, is_causal=causal, scale=scale, enable_gqa=shape.heads != shape.kv_heads)
+    except RuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        raise MemoryError from None
+    out = out.reshape(*shape.leading, shape.seq_q, shape.value_dim)
     return (out.float() if fmt == BF16 else out).numpy()
 
 
-def float64_attention(work: Workload, fmt: FloatFormat, causal: bool = False) -> npt.NDArray[np.float64]:
-    """softmax(q k^T / sqrt(d)) v in float64 on the very values that ``fmt`` patterns stand for: [seq_q, d].
+def float64_attention(
+    work: Workload, fmt: FloatFormat, causal: bool = False, scale: float | None = None
+) -> npt.NDArray[np.float64]:
+    """softmax(scale * q k^T) v in float64 on the very values that ``fmt`` patterns stand for, in the result's shape.
 
-    A reference without a rounding of its own to speak of. Inf and NaN go the ways of float64.
+    A reference without a rounding of its own to speak of; ``scale`` None is 1 / sqrt(d). Inf and NaN go the ways of
+    float64.
     """
     from myhdl_fsa import easyfloat
 
-    q, k, v = (easyfloat.to_float(bits, fmt) for bits in (work.q, work.k, work.v))
-    result = np.empty(q.shape)
+    shape = work.shape()
+    arrays = (easyfloat.to_float(bits, fmt) for bits in (work.q, work.k, work.v))
+    q, k, v = (array.reshape(-1, *array.shape[-2:]) for array in arrays)
+    result = np.empty((shape.query_heads, shape.seq_q, shape.value_dim))
+    for head in range(shape.query_heads):
+        key_head = shape.key_head(head)
+        result[head] = _float64_head(q[head], k[key_head], v[key_head], causal, scale)
+    return result.reshape(*shape.leading, *result.shape[1:])
+
+
+def _float64_head(q: Values, k: Values, v: Values, causal: bool, scale: float | None) -> Values:
+    result = np.empty((len(q), v.shape[1]))
     block = max(1, _BLOCK_SCORES // len(k))
     with np.errstate(all="ignore"):
         for first in range(0, len(q), block):
-            scores = q[first : first + block] @ k.T / np.sqrt(q.shape[1])
+            products = q[first : first + block] @ k.T
+            scores = products / np.sqrt(q.shape[1]) if scale is None else products * scale
             if causal:
                 queries, keys = np.arange(first, first + len(scores)), np.arange(len(k))
                 scores[keys > queries[:, None]] = -np.inf
@@ -97,11 +123,16 @@ def error_metrics(result: npt.NDArray[np.float32], reference: npt.NDArray[np.flo
         }
 
 
-def tile_pairs(seq_q: int, seq_kv: int, tile: int, causal: bool = False) -> int:
-    """Pairs of a Q tile and a K/V tile that are computed; causal skips those wholly after the diagonal."""
-    return tiling.tile_pairs(seq_q // tile, seq_kv // tile, causal)
+def utilisation(config: Config, shape: AttentionShape, cycles: int) -> float:
+    """Matmul utilisation, 0 to 1: multiply-adds of Q K^T and P V that count, over what the array does in ``cycles``.
 
-
-def utilisation(config: Config, seq_q: int, seq_kv: int, cycles: int, causal: bool = False) -> float:
-    """Matmul utilisation, 0 to 1: the 2*N useful MAC cycles of every tile pair over ``cycles``."""
-    return 2 * config.rows * tile_pairs(seq_q, seq_kv, config.rows, causal) / cycles
+    Of a tile pair that is computed every query that is one counts with every key, one on the diagonal whole: 2*N cycles
+    where tiles are full and the head dimensions are N.
+    """
+    n, products = config.rows, 0
+    kv_tiles = tiles(shape.seq_kv, n)
+    for tile in range(tiles(shape.seq_q, n)):
+        queries = min(n, shape.seq_q - tile * n)
+        keys = min(shape.seq_kv, key_tiles(tile, kv_tiles, shape.causal) * n)
+        products += queries * keys
+    return shape.query_heads * products * (shape.head_dim + shape.value_dim) / (n * n * cycles)

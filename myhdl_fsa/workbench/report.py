@@ -17,6 +17,7 @@ from myhdl_fsa.arithmetic.formats import Bits, FloatFormat
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import Progress
 from myhdl_fsa.program import Counters, Execution
+from myhdl_fsa.tiling import AttentionShape
 from myhdl_fsa.workbench.metrics import Errors, to_float32
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "error_line",
     "json_document",
     "matrix_lines",
+    "problem",
     "program_document",
     "progress_bar",
     "to_json",
@@ -149,13 +151,13 @@ def json_document(
     *,
     config: Config,
     engine: str,
-    seq_q: int,
-    seq_kv: int,
-    causal: bool,
+    shape: AttentionShape,
+    scale: float | None,
     cycles: int | None,
     inner_iteration_cycles: float | None,
     utilisation: float | None,
     bit_exact: bool | None,
+    poor_reciprocals: int | None,
     errors: Mapping[str, Errors],
     errors_float64: Mapping[str, Errors],
     run: RunRecord,
@@ -164,20 +166,20 @@ def json_document(
 ) -> bytes:
     """The JSON of a run, UTF-8. Errors carry the digits that are printed; one that is not finite is null.
 
-    ``lockstep``, what a lockstep run found equal, is there when one was made; ``counters``, when the device ran.
+    ``scale`` None is that of the head dimension. ``lockstep``, what a lockstep run found equal, is there when one was
+    made; ``counters``, when the device ran.
     """
     document: dict[str, Any] = {
         "config": config.to_dict(),
         "engine": engine,
-        "seq_q": seq_q,
-        "seq_kv": seq_kv,
-        "causal": causal,
+        **problem(shape, scale),
         "reciprocal": config.reciprocal,
         "dataflow": config.dataflow,
         "cycles": cycles,
         "inner_iteration_cycles": inner_iteration_cycles,
         "utilisation": utilisation,
         "bit_exact": bit_exact,
+        "poor_reciprocals": poor_reciprocals,
         "errors": _numbers(errors),
     }
     if counters is not None:
@@ -185,6 +187,21 @@ def json_document(
     if lockstep is not None:
         document["lockstep"] = dict(lockstep)
     return to_json({**document, "errors_float64": _numbers(errors_float64), "run": run.to_dict()})
+
+
+def problem(shape: AttentionShape, scale: float | None) -> dict[str, Any]:
+    """An attention problem's sizes and the factor of its scores, for JSON."""
+    return {
+        "seq_q": shape.seq_q,
+        "seq_kv": shape.seq_kv,
+        "batch": shape.batch,
+        "heads": shape.heads,
+        "kv_heads": shape.kv_heads,
+        "head_dim": shape.head_dim,
+        "value_dim": shape.value_dim,
+        "scale": 1 / math.sqrt(shape.head_dim) if scale is None else scale,
+        "causal": shape.causal,
+    }
 
 
 def _numbers(errors: Mapping[str, Errors]) -> dict[str, dict[str, float | None]]:

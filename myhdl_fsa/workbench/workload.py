@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ import numpy.typing as npt
 from myhdl_fsa.arithmetic.formats import Bits, FloatFormat
 from myhdl_fsa.arithmetic.tensors import to_elem
 from myhdl_fsa.config import Config
+from myhdl_fsa.tiling import AttentionShape
 
 __all__ = [
     "DISTRIBUTIONS",
     "MAX_SEQ",
+    "MAX_TILE_PAIRS",
     "NotFinite",
     "Workload",
     "WorkloadError",
@@ -26,7 +30,9 @@ __all__ = [
 
 DISTRIBUTIONS = ("uniform", "fa3")
 MAX_SEQ = 1 << 20
-"""rows of the longest tensor accepted"""
+"""rows of the longest tensor accepted, all its heads together"""
+MAX_TILE_PAIRS = 1 << 20
+"""inner iterations of the longest program: some 2 KiB and 0.1 ms each to write"""
 
 
 class WorkloadError(ValueError):
@@ -66,7 +72,11 @@ class NotFinite:
 
 @dataclass(frozen=True)
 class Workload:
-    """One attention problem, as bit patterns of the configuration's elem format: q [seq_q, d], k and v [seq_kv, d]."""
+    """One attention problem, as bit patterns of the configuration's elem format.
+
+    q is [seq_q, d], k [seq_kv, d] and v [seq_kv, dv], or each has [batch, heads] before it; K/V heads divide those of
+    q.
+    """
 
     q: Bits
     k: Bits
@@ -74,15 +84,10 @@ class Workload:
     not_finite: NotFinite = NotFinite()
     """of the values that the patterns were made from"""
 
-    @property
-    def seq_q(self) -> int:
-        """Queries."""
-        return int(self.q.shape[0])
-
-    @property
-    def seq_kv(self) -> int:
-        """Keys."""
-        return int(self.k.shape[0])
+    def shape(self, causal: bool = False) -> AttentionShape:
+        """Of the problem. Raises ValueError for tensors that do not go together."""
+        shapes = [array.shape for array in (self.q, self.k, self.v)]
+        return AttentionShape.of(shapes, max(shape[-1] for shape in shapes), causal)
 
 
 def default_seq(config: Config) -> int:
@@ -90,22 +95,39 @@ def default_seq(config: Config) -> int:
     return 4 if 4 % config.rows == 0 else config.rows
 
 
-def generate(config: Config, seq_q: int, seq_kv: int, seed: int, distribution: str = "uniform") -> Workload:
-    """Random Q, K and V, drawn in that order after seeding numpy's legacy generator once.
+def generate(
+    config: Config, seq_q: int, seq_kv: int, seed: int, distribution: str = "uniform", *, batch: int | None = None,
+    heads: int | None = None, kv_heads: int | None = None, head_dim: int | None = None,
+) -> Workload:
+    """Random Q, K and V, drawn in that order after seeding numpy's legacy generator once, each as one array.
 
-    ``uniform`` is ``rand(seq, d)``; ``fa3`` is N(0,1) + N(0,10)*Bernoulli(0.001), standard deviations, with base, mask
-    and noise drawn in that order for each tensor. Raises WorkloadError for a length that is not a positive multiple of
-    the tile, ValueError for an unknown distribution.
+    They are [seq, head_dim], or with any of ``batch``, ``heads`` and ``kv_heads`` [batch, heads, seq, head_dim], where
+    what is not given is 1, and ``kv_heads`` as ``heads``. ``head_dim`` is ``config.rows`` unless given. ``uniform`` is
+    ``rand(...)``; ``fa3`` is N(0,1) + N(0,10)*Bernoulli(0.001), standard deviations, with base, mask and noise drawn in
+    that order for each tensor. Raises WorkloadError for a size that is not allowed, ValueError for an unknown
+    distribution.
     """
     if distribution not in DISTRIBUTIONS:
         raise ValueError(f"distribution {distribution!r}: must be one of {', '.join(DISTRIBUTIONS)}")
-    _check_seq("--seq-q", seq_q, config)
-    _check_seq("--seq-kv", seq_kv, config)
+    for option, size, most in (
+        ("--seq-q", seq_q, MAX_SEQ), ("--seq-kv", seq_kv, MAX_SEQ), ("--head-dim", head_dim, config.rows),
+        ("--batch", batch, MAX_SEQ), ("--heads", heads, MAX_SEQ), ("--kv-heads", kv_heads, MAX_SEQ),
+    ):
+        if size is not None and not 1 <= size <= most:
+            of = ", the size of the array" if option == "--head-dim" else ""
+            raise WorkloadError(option, f"{size}: must be from 1 to {most}{of}")
+    stacked = any(size is not None for size in (batch, heads, kv_heads))
+    batch, heads = batch or 1, heads or 1
+    kv_heads = kv_heads or heads
+    if heads % kv_heads:
+        raise WorkloadError("--kv-heads", f"{kv_heads}: must divide the number of heads, {heads}")
+    for option, count, seq in (("--seq-q", heads, seq_q), ("--seq-kv", kv_heads, seq_kv)):
+        _check_rows(option, str(seq), (batch, count, seq))
     # The same stream as numpy.random.seed(seed), without touching the global state.
     random = np.random.RandomState(seed)
 
-    def draw(seq: int) -> npt.NDArray[np.float64]:
-        shape = (seq, config.rows)
+    def draw(count: int, seq: int) -> npt.NDArray[np.float64]:
+        shape = (*((batch, count) if stacked else ()), seq, head_dim or config.rows)
         if distribution == "uniform":
             return random.random_sample(shape)
         base = random.normal(0.0, 1.0, shape)
@@ -113,34 +135,65 @@ def generate(config: Config, seq_q: int, seq_kv: int, seed: int, distribution: s
         noise = random.normal(0.0, 10.0, shape)
         return base + noise * mask
 
-    q = draw(seq_q)
-    k = draw(seq_kv)
-    v = draw(seq_kv)
-    return _workload(config, q, k, v)
+    # each becomes patterns before the next is drawn, to hold one in float64 at a time
+    return _workload(config, (draw(*size) for size in ((heads, seq_q), (kv_heads, seq_kv), (kv_heads, seq_kv))))
 
 
 def load(config: Config, q: Path, k: Path, v: Path) -> Workload:
     """Reads Q, K and V from .npy files of float16, float32 or float64 and rounds them to elem.
 
-    Raises WorkloadError for a file that is not such an array, or when a shape does not fit the tile or the others.
+    They are as in Workload. Raises WorkloadError for a file that is not such an array, or when a shape does not fit the
+    array or the others.
     """
-    arrays = {option: _read(option, path) for option, path in (("--q", q), ("--k", k), ("--v", v))}
-    for (option, array), path in zip(arrays.items(), (q, k, v), strict=True):
-        if array.ndim != 2 or array.shape[1] != config.rows:
-            raise WorkloadError(
-                option, f"{path} has shape {list(array.shape)}: must be [seq, {config.rows}] for this configuration"
-            )
-        _check_seq(option, array.shape[0], config, f"{path} has {array.shape[0]} rows")
-    keys, values = arrays["--k"].shape[0], arrays["--v"].shape[0]
-    if keys != values:
-        raise WorkloadError("--v", f"{v} has {values} rows and --k {k} has {keys}: K and V must be of one length")
-    return _workload(config, *arrays.values())
+    paths = {"--q": q, "--k": k, "--v": v}
+    arrays = {option: _read(option, path) for option, path in paths.items()}
+    dimensions = arrays["--q"].ndim
+    for (option, array), path in zip(arrays.items(), paths.values(), strict=True):
+        shape = array.shape
+        sizes = {2: f"[seq, d] with d from 1 to {config.rows}", 4: f"[batch, heads, seq, d] with d from 1 to "
+                 f"{config.rows}"}
+        if len(shape) not in sizes or 0 in shape or shape[-1] > config.rows:
+            allowed = sizes.get(len(shape), f"{sizes[2]}, or [batch, heads, seq, d]")
+            raise WorkloadError(option, f"{path} has shape {list(shape)}: must be {allowed} for this configuration")
+        if len(shape) != dimensions:
+            raise WorkloadError(option, f"{path} has {len(shape)} dimensions and --q {q} has {dimensions}: "
+                                        "must be as many")
+        _check_rows(option, f"{path} has shape {list(shape)}", shape[:-1])
+    _check_together(paths, {option: array.shape for option, array in arrays.items()})
+    return _workload(config, arrays.values())
 
 
-def _workload(config: Config, *arrays: npt.NDArray[np.floating[Any]]) -> Workload:
-    q, k, v = patterns = [to_elem(array, config.elem) for array in arrays]
-    counts = (_not_finite(array, bits, config.elem) for array, bits in zip(arrays, patterns, strict=True))
-    return Workload(q, k, v, sum(counts, NotFinite()))
+def _check_rows(option: str, said: str, sizes: tuple[int, ...]) -> None:
+    rows = prod(sizes)
+    if rows > MAX_SEQ:
+        of = f": {' x '.join(map(str, sizes))} rows are {rows}" if len(sizes) > 1 else ""
+        raise WorkloadError(option, f"{said}{of}: must be at most {MAX_SEQ} rows in all")
+
+
+def _check_together(paths: dict[str, Path], shapes: dict[str, tuple[int, ...]]) -> None:
+    """Raises WorkloadError for tensors that are no attention problem."""
+    q, k, v = shapes.values()
+    key, value = (f"{paths[option]} has shape {list(shapes[option])}" for option in ("--k", "--v"))
+    if k[-1] != q[-1]:
+        raise WorkloadError("--k", f"{key}, a head dimension of {k[-1]}, and --q {paths['--q']} has {q[-1]}: "
+                                   "Q and K must have the same")
+    if len(q) == 4 and (k[0] != q[0] or q[1] % k[1]):
+        raise WorkloadError("--k", f"{key} and --q {paths['--q']} has {list(q)}: must have its batch, and heads that "
+                                   "divide its heads")
+    if len(k) == 2 and k[0] != v[0]:
+        raise WorkloadError("--v", f"{paths['--v']} has {v[0]} rows and --k {paths['--k']} has {k[0]}: "
+                                   "K and V must be of one length")
+    if k[:-1] != v[:-1]:
+        raise WorkloadError("--v", f"{value} and --k {paths['--k']} has {list(k)}: must be the same but for the last")
+
+
+def _workload(config: Config, arrays: Iterable[npt.NDArray[np.floating[Any]]]) -> Workload:
+    patterns, counts = [], NotFinite()
+    for array in arrays:
+        patterns.append(to_elem(array, config.elem))
+        counts += _not_finite(array, patterns[-1], config.elem)
+    q, k, v = patterns
+    return Workload(q, k, v, counts)
 
 
 def _not_finite(values: npt.NDArray[np.floating[Any]], bits: Bits, fmt: FloatFormat) -> NotFinite:
@@ -148,13 +201,6 @@ def _not_finite(values: npt.NDArray[np.floating[Any]], bits: Bits, fmt: FloatFor
     nan = int(np.count_nonzero(magnitude > fmt.infinity))
     infinite = int(np.count_nonzero(np.isinf(values)))
     return NotFinite(int(np.count_nonzero(magnitude == fmt.infinity)) - infinite, infinite, nan, bits.size)
-
-
-def _check_seq(option: str, seq: int, config: Config, subject: str | None = None) -> None:
-    if not 1 <= seq <= MAX_SEQ or seq % config.rows:
-        raise WorkloadError(
-            option, f"{subject or seq}: must be a positive multiple of the tile, {config.rows}, up to {MAX_SEQ}"
-        )
 
 
 def _read(option: str, path: Path) -> npt.NDArray[np.floating[Any]]:
