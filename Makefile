@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TESTING := $(VENV)/.installed-for-tests
 LINT_TREE := build/lint/myhdl_fsa
-SOURCES := myhdl_fsa convert sims tests $(wildcard benchmarks)
+SOURCES := myhdl_fsa convert sims tests $(wildcard benchmarks examples)
 PYTEST := $(BIN)/python -m pytest -n 2
 
 .PHONY: help install sim test test-slow convert-check lint bench clean hdl-tools

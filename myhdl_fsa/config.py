@@ -20,7 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, ValidationInfo, f
 from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
 
-from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat, as_format
+from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat, as_format, shown_names
 from myhdl_fsa.config_fields import (
     ConfigError,
     InBytes,
@@ -79,16 +79,12 @@ _RAM_BYTES = {"minimum": 1, "maximum": MOST_ROWS * MOST_SIDE * 4}
 """of the file's sizes; which of them are right is a matter of other fields"""
 
 
-def _bytes(fmt: FloatFormat) -> int:
-    return (fmt.width + 7) // 8
-
-
 def _scratchpad_row_bytes(machine: Machine) -> int:
-    return machine["rows"] * _bytes(machine["elem"])
+    return machine["rows"] * machine["elem"].memory_bytes
 
 
 def _accumulator_row_bytes(machine: Machine) -> int:
-    return machine["cols"] * _bytes(machine["acc"])
+    return machine["cols"] * machine["acc"].memory_bytes
 
 
 def _memory_ports(machine: Machine) -> int:
@@ -124,7 +120,7 @@ class Config:
     cols: int = integer(lambda machine: machine["rows"], 2, MOST_SIDE,
                         "columns of the array: queries in a tile; left out: as sa_rows, which they must equal",
                         published="sa_cols")
-    elem: NumberFormat = number_format(FP16, "input format: fp16, bf16, fp32, or e<E>m<M>", "e_type")
+    elem: NumberFormat = number_format(FP16, f"input format: {shown_names()}, or e<E>m<M>", "e_type")
     acc: NumberFormat = number_format(FP32, "accumulation format, at least as wide as e_type in exponent and mantissa",
                                       "a_type")
     exp2_pieces: int = integer(8, 2, 128, "linear pieces of 2^x over (-1, 0], a power of two")
@@ -202,17 +198,15 @@ class Config:
         yield "cols", self.rows == self.cols, f"must equal {rows} ({self.rows}): the array is square"
         fits = self.elem.exponent_bits <= self.acc.exponent_bits and self.elem.mantissa_bits <= self.acc.mantissa_bits
         yield "elem", fits, f"must not exceed {acc} ({self.acc}) in exponent or mantissa bits"
-        pieces, most = self.exp2_pieces, 1 << min(self.elem.mantissa_bits, self.acc.exponent_bits - 1)
+        pieces, most = self.exp2_pieces, 1 << (self.acc.exponent_bits - 1)
         yield "exp2_pieces", pieces & (pieces - 1) == 0, "must be a power of two"
-        yield "exp2_pieces", pieces <= most, f"must be at most {most} for {self.elem}/{self.acc}"
+        yield "exp2_pieces", pieces <= most, f"must be at most {most} for {acc} = {self.acc}"
         for field, least, why in (("scratchpad_rows", self.cols + 2 * self.rows, "one Q, one K and one V tile"),
                                   ("accumulator_rows", self.rows + 1, "one O tile and the L row")):
             enough = getattr(self, field) >= least
             yield field, enough, f"must be at least {self._in_unit(field, least, names)}: {why}"
         if self.dataflow == "stream":
-            words, least = 2 * self.elem.width, 2 * self.cols + 2 * self.rows
-            yield "acc", self.acc.width <= words, (f"the stream dataflow needs at most {words} bits: a maximum travels "
-                                                   f"as two words of the input format ({self.elem})")
+            least = 2 * self.cols + 2 * self.rows
             yield "scratchpad_rows", self.scratchpad_rows >= least, (
                 f"the stream dataflow needs at least {self._in_unit('scratchpad_rows', least, names)}: "
                 "two Q tiles, one K and one V tile")
@@ -232,8 +226,6 @@ class Config:
 
     def _accelerator_misfits(self, names: Names) -> Iterator[tuple[str, bool, str]]:
         """What the accelerator needs beside."""
-        for field in ("elem", "acc"):
-            yield field, getattr(self, field).width % 8 == 0, "a format of whole bytes"
         yield "memory_ports", self.memory_ports & (self.memory_ports - 1) == 0, "a power of two, at most 32"
         yield "rows", self.accumulator_row_bytes < 1024, "accumulator rows of at most 1023 bytes, as in DMA words"
         beat = self.beat_bytes
@@ -342,7 +334,7 @@ _ADAPTER = TypeAdapter(Config)
 
 
 def parse_format(name: str) -> FloatFormat:
-    """``fp16``, ``bf16``, ``fp32`` or ``e<E>m<M>``. Raises ConfigError."""
+    """As ``as_format``, of a name. Raises ConfigError."""
     try:
         return as_format(name)
     except (TypeError, ValueError) as error:

@@ -125,7 +125,7 @@ def text(default: str, most: int, description: str) -> Any:
 def number_format(default: FloatFormat, description: str, published: str) -> Any:
     """A field of type NumberFormat."""
     return Field(default=default, alias=published, description=description,
-                 json_schema_extra={"default": default.name, "examples": [*FORMATS, "e4m3"]})
+                 json_schema_extra={"default": default.name, "examples": [*FORMATS, "e6m9"]})
 
 
 def _read_format(value: Any) -> FloatFormat:

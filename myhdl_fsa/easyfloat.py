@@ -2,8 +2,9 @@
 
 Every function takes unsigned integer arrays of bit patterns (any shape, broadcast against each other; the patterns sit
 in the low bits) and returns an array of the result format's own unsigned type (``FloatFormat.dtype``). A format is a
-FloatFormat or its name: ``fp16``, ``bf16``, ``fp32``, ``e<E>m<M>``. Each function raises TypeError for an array that is
-not unsigned and for what can be no format, ValueError for a pattern wider than its format and for an unknown name.
+FloatFormat or its name: one of ``arithmetic.formats.FORMATS``, or ``e<E>m<M>``. Each function raises TypeError for an
+array that is not unsigned and for what can be no format, ValueError for a pattern wider than its format and for an
+unknown name.
 
 >>> import numpy as np
 >>> one = from_float(np.array([1.0, 2.5]), "fp16")
@@ -21,7 +22,7 @@ import numpy.typing as npt
 from myhdl_fsa.arithmetic import fma as _fma
 from myhdl_fsa.arithmetic.exp2 import Exp2
 from myhdl_fsa.arithmetic.fma import MultiplyAdd
-from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, Bits, FloatFormat, RoundingMode, as_format
+from myhdl_fsa.arithmetic.formats import BF16, E4M3, E5M2, FP16, FP32, TF32, Bits, FloatFormat, RoundingMode, as_format
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.arithmetic.rounding import encode, operands, round_values
 
@@ -30,8 +31,11 @@ Format = FloatFormat | str
 
 __all__ = [
     "BF16",
+    "E4M3",
+    "E5M2",
     "FP16",
     "FP32",
+    "TF32",
     "Exp2",
     "FloatFormat",
     "Format",

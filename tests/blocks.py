@@ -164,15 +164,17 @@ def systolic(config: Config) -> Dut:
 def accumulator_unit(config: Config) -> Dut:
     acc = config.acc.width
     return dut(f"accumulator_unit_{tag(config)}", accumulators.accumulator_unit,
-               {"reset": 1, "command": Accumulator.WIDTH, "from_array": acc, "ram_word": acc}, {"result": acc},
+               {"reset": 1, "command": Accumulator.WIDTH, "from_array": acc, "ram_word": acc, "scale": acc},
+               {"result": acc},
                locals_=local_width(config.acc, config.acc), config=config)
 
 
 def accumulator(config: Config) -> Dut:
-    row = config.cols * config.acc.width
+    acc = config.acc.width
+    row = config.cols * acc
     return dut(f"accumulator_{tag(config)}", accumulators.accumulator,
-               {"reset": 1, "command": Accumulator.WIDTH, "from_array": row, "ram_row": row}, {"result_row": row},
-               locals_=widest(config), config=config)
+               {"reset": 1, "command": Accumulator.WIDTH, "from_array": row, "ram_row": row, "scale": acc},
+               {"result_row": row}, locals_=widest(config), config=config)
 
 
 def input_skew(count: int, width: int) -> Dut:
@@ -195,7 +197,8 @@ def ram(rows: int, width: int) -> Dut:
 
 
 def left_edge(config: Config) -> Dut:
-    return dut(f"left_edge_{tag(config)}", cores.left_edge, {"reset": 1, "edges": EDGE_WIDTH, "skew": 3},
+    return dut(f"left_edge_{tag(config)}", cores.left_edge,
+               {"reset": 1, "edges": EDGE_WIDTH, "skew": 3, "scale": config.elem.width},
                {"use_constant": 1, "constant": config.elem.width, "reverse_in": 1, "delay": 1, "reverse_out": 1},
                config=config)
 
@@ -228,16 +231,16 @@ def matrix_controller(config: Config) -> Dut:
 def core(config: Config) -> Dut:
     clock, reset, busy = (unsigned(1) for _ in range(3))
     ports = (MatrixInstruction(config), SemaphoreRelease(), busy, ScratchpadWrite(config),
-             AccumulatorReadPort(config))
+             AccumulatorReadPort(config), ScalePort(config))
     instance = cores.core(clock, reset, *ports, config)
     return Dut(f"core_{tag(config)}", instance, *_core_ports(reset, *ports), clock, widest(config))
 
 
 def _core_ports(
-    reset: Any, instruction: Any, release: Any, busy: Any, write: Any, read: Any
+    reset: Any, instruction: Any, release: Any, busy: Any, write: Any, read: Any, scale: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     ins = {"reset": reset, **flatten("instruction", instruction), **flatten("scratchpad_write", write),
-           **flatten("accumulator_read", read)}
+           **flatten("accumulator_read", read), **flatten("scale", scale)}
     driven = ("instruction_ready", "accumulator_read_ready", "accumulator_read_data")
     return ({port: signal for port, signal in ins.items() if port not in driven},
             {"busy": busy, **flatten("release", release), **{port: ins[port] for port in driven}})
@@ -268,8 +271,8 @@ def semaphores() -> Dut:
 
 
 def matrix_check(config: Config) -> Dut:
-    return bundled("matrix_check", decoders.matrix_check, bits=unsigned(96), valid=unsigned(1), bad=unsigned(1),
-                   code=unsigned(4), config=config)
+    return bundled(f"matrix_check_{config.rows}", decoders.matrix_check, bits=unsigned(96), valid=unsigned(1),
+                   bad=unsigned(1), code=unsigned(4), config=config)
 
 
 def dma_check(config: Config) -> Dut:
@@ -285,14 +288,15 @@ def decoder(config: Config) -> Dut:
 
 
 def matrix_issue(config: Config) -> Dut:
-    return bundled("matrix_issue", issues.matrix_issue, clock=unsigned(1), reset=unsigned(1), stopped=unsigned(1),
-                   words=Stream(96), acquire=SemaphoreAcquire(), instruction=MatrixInstruction(config), config=config)
+    return bundled(f"matrix_issue_{config.rows}", issues.matrix_issue, clock=unsigned(1), reset=unsigned(1),
+                   stopped=unsigned(1), words=Stream(96), acquire=SemaphoreAcquire(),
+                   instruction=MatrixInstruction(config), config=config)
 
 
-def registers() -> Dut:
-    return bundled("registers", register_files.registers, clock=unsigned(1), reset=unsigned(1), bus=AxiLite(),
-                   push=Stream(32), control=register_files.DeviceControl(), scale=ScalePort(Config()),
-                   counters=PerformanceCounters(), config=Config())
+def registers(config: Config) -> Dut:
+    return bundled(f"registers_{tag(config)}", register_files.registers, clock=unsigned(1), reset=unsigned(1),
+                   bus=AxiLite(), push=Stream(32), control=register_files.DeviceControl(), scale=ScalePort(config),
+                   counters=PerformanceCounters(), config=config)
 
 
 def performance_counters() -> Dut:
@@ -412,10 +416,10 @@ Recording = dict[str, list[int]]
 
 
 def record_attention(
-    config: Config, q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool = False
+    config: Config, q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool = False, scale: float | None = None
 ) -> tuple[CoreRun, Recording, Recording]:
     """Attention on the core: the run, and what its ports and those of its array carried in every cycle."""
-    run = attention_run(q, k, v, config, causal)
+    run = attention_run(q, k, v, config, causal, scale=scale)
     core_log: Recording = {}
     array_log: Recording = {}
     ports = CorePorts(config)

@@ -32,10 +32,11 @@ from myhdl_fsa.axi import BOUNDARY
 from myhdl_fsa.config import Config
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.frontend.registers import WATCHDOG_CYCLES, Register
-from myhdl_fsa.isa import MEMORY_ADDRESS_WIDTH, Dma, Fence, Instruction, Matrix, Transfer
+from myhdl_fsa.isa import MEMORY_ADDRESS_WIDTH, Dma, Fence, Function, Instruction, Matrix, Transfer
 from myhdl_fsa.kernel import Kernel
 from myhdl_fsa.kernel.flash_attention import attention_kernel, attention_output
 from myhdl_fsa.program import Counters, ErrorCode, Execution, Program, State
+from myhdl_fsa.scale import Scale
 
 PERIOD = 2
 """simulator steps of a clock cycle"""
@@ -55,6 +56,10 @@ class Case:
     tiles_q: int = 1
     tiles_kv: int = 1
     causal: bool = False
+    hidden: int = 0
+    """keys, of the tiles', that are past the end"""
+    scale: float | None = None
+    """None: what the scale registers have after a reset"""
     runs: int = 1
     """good programs, one after the other"""
     seed: int = 0
@@ -231,6 +236,7 @@ class Bench:
         # every access is a line of INFO otherwise
         logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.ERROR)
         self.dut, self.config, self.memory = dut, config, DeviceMemory(config)
+        self.scale: Scale | None = None
         cocotb.start_soon(Clock(dut.clock, PERIOD, units="step").start())
         self.control = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "control"), dut.clock, dut.reset)
         self.rams = [AxiRam(AxiBus.from_prefix(dut, f"memory_m{index}"), dut.clock, dut.reset, mem=self.memory)
@@ -283,6 +289,11 @@ class Bench:
             self.memory.write(address, data)
         for region in program.outputs:
             self.memory.write(region.address, bytes([UNTOUCHED]) * region.size)
+        if program.scale != self.scale:
+            self.scale = program.scale
+            scale = program.scale or Scale.of(self.config)
+            await self.write(Register.SCALE_ELEM, scale.elem)
+            await self.write(Register.SCALE_ACC, scale.acc)
         await self.write(Register.SET_ACTIVE, 1)
         # all at once: the master keeps the order, and the bus is never short of a next word
         return [self.control.init_write(int(Register.QUEUE), word.to_bytes(4, "little")) for word in program.words]
@@ -317,9 +328,10 @@ class Bench:
 def attention_of(config: Config, case: Case, seed: int) -> tuple[Kernel, Bits]:
     """A kernel on random data and what it has to give."""
     rng, n = np.random.default_rng(seed), config.rows
-    q, k, v = (from_float(rng.normal(size=(tiles * n, n)), config.elem)
-               for tiles in (case.tiles_q, case.tiles_kv, case.tiles_kv))
-    return attention_kernel(q, k, v, config, case.causal), golden.attention(q, k, v, config, causal=case.causal)
+    keys = case.tiles_kv * n - case.hidden
+    q, k, v = (from_float(rng.normal(size=(length, n)), config.elem) for length in (case.tiles_q * n, keys, keys))
+    return (attention_kernel(q, k, v, config, case.causal, case.scale),
+            golden.attention(q, k, v, config, causal=case.causal, scale=case.scale))
 
 
 def bursts(kernel: Kernel, transfer: Transfer) -> Counter[tuple[int, int]]:
@@ -387,7 +399,8 @@ def spoiled(config: Config, kernel: Kernel) -> list[tuple[Kernel, ErrorCode, int
     transfers = {kind: [i for i, one in enumerate(instructions) if isinstance(one, Dma) and one.function == kind]
                  for kind in Transfer}
     load, store = transfers[Transfer.LOAD][-1], transfers[Transfer.STORE][-1]
-    matrix = next(i for i, one in enumerate(instructions) if isinstance(one, Matrix))
+    matrix, score = (next(i for i, one in enumerate(instructions) if isinstance(one, Matrix) and one.function == which)
+                     for which in (Function.LOAD_STATIONARY, Function.ATTN_SCORE))
     outside = config.memory_base + config.memory_size
 
     def with_change(index: int, **change: int) -> Kernel:
@@ -398,6 +411,7 @@ def spoiled(config: Config, kernel: Kernel) -> list[tuple[Kernel, ErrorCode, int
         (with_change(load, row=config.scratchpad_rows), ErrorCode.SCRATCHPAD_ROW, load),
         (with_change(matrix, scratchpad_row=config.scratchpad_rows), ErrorCode.SCRATCHPAD_ROW, matrix),
         (with_change(store, row=config.accumulator_rows - 1), ErrorCode.ACCUMULATOR_ROW, store),
+        (with_change(score, hidden=config.rows), ErrorCode.HIDDEN_KEYS, score),
         (with_change(load, address=config.memory_base - BOUNDARY), ErrorCode.READ_RESPONSE, load),
         (with_change(store, address=outside), ErrorCode.WRITE_RESPONSE, store),
     ]
@@ -449,10 +463,17 @@ async def registers(bench: Bench, case: Case) -> None:
     control, word = bench.control, bytes(4)
     assert await bench.read(Register.STATE) == State.IDLE
     assert await bench.read(Register.WATCHDOG) == WATCHDOG_CYCLES
+    initial = Scale.of(bench.config)
+    for register, value, width in ((Register.SCALE_ELEM, initial.elem, bench.config.elem.width),
+                                   (Register.SCALE_ACC, initial.acc, bench.config.acc.width)):
+        assert await bench.read(register) == value
+        await bench.write(register, 0xDEAD_BEEF)
+        assert await bench.read(register) == 0xDEAD_BEEF & (1 << width) - 1
+        assert (await control.write(int(register), bytes(2))).resp == AxiResp.SLVERR
     await bench.write(Register.WATCHDOG, 54321)
-    for address, data in ((int(Register.WATCHDOG), bytes(2)), (int(Register.STATE), word), (0x44, word), (0xFC, word)):
+    for address, data in ((int(Register.WATCHDOG), bytes(2)), (int(Register.STATE), word), (0x4C, word), (0xFC, word)):
         assert (await control.write(address, data)).resp == AxiResp.SLVERR, hex(address)
-    for address in (int(Register.QUEUE), int(Register.SET_ACTIVE), 0x44, 0xFC):
+    for address in (int(Register.QUEUE), int(Register.SET_ACTIVE), 0x4C, 0xFC):
         answer = await control.read(address, 4)
         assert (answer.resp, answer.data) == (AxiResp.SLVERR, word), hex(address)
     assert await bench.read(Register.WATCHDOG) == 54321
@@ -466,6 +487,13 @@ async def registers(bench: Bench, case: Case) -> None:
     assert await bench.read(Register.ENQUEUED) == room
     await bench.software_reset()
     assert await bench.read(Register.ENQUEUED) == 0
+    # a reset by software leaves watchdog and scale
+    assert await bench.read(Register.WATCHDOG) == 54321
+    for register, width in ((Register.SCALE_ELEM, bench.config.elem.width),
+                            (Register.SCALE_ACC, bench.config.acc.width)):
+        assert await bench.read(register) == 0xDEAD_BEEF & (1 << width) - 1
+    await bench.write(Register.SCALE_ELEM, initial.elem)
+    await bench.write(Register.SCALE_ACC, initial.acc)
     await check_good(bench, case, case.seed)
 
 

@@ -15,24 +15,51 @@ from myhdl_fsa.isa import Dma, Fence, Instruction, Matrix, decode_all, encode, e
 from myhdl_fsa.kernel.context import Kernel
 from myhdl_fsa.kernel.flash_attention import attention_kernel, attention_output
 from myhdl_fsa.program import Execution, Program, State
+from myhdl_fsa.tiling import AttentionShape
 
 
 class Attention:
-    """A random attention kernel with the golden model's answer."""
+    """A random attention kernel with the golden model's answer: of whole tiles, or of ``shape``."""
 
-    def __init__(self, config: Config, seed: int, tiles_q: int = 1, tiles_kv: int = 1, causal: bool = False) -> None:
+    def __init__(
+        self, config: Config, seed: int, tiles_q: int = 1, tiles_kv: int = 1, causal: bool = False, *,
+        shape: AttentionShape | None = None, scale: float | None = None,
+    ) -> None:
         rng = np.random.default_rng(seed)
         n = config.rows
-        q, k, v = (from_float(rng.standard_normal((tiles * n, n)), config.elem)
-                   for tiles in (tiles_q, tiles_kv, tiles_kv))
-        self.kernel: Kernel = attention_kernel(q, k, v, config, causal)
+        if shape is None:
+            shape = AttentionShape(tiles_q * n, tiles_kv * n, n, n, causal=causal)
+        q, k, v = (from_float(rng.standard_normal(size), config.elem) for size in tensor_shapes(shape))
+        self.kernel: Kernel = attention_kernel(q, k, v, config, shape.causal, scale)
         self.program: Program = self.kernel.program()
-        self.expected = golden.attention(q, k, v, config, causal=causal)
+        self.expected = golden.attention(q, k, v, config, causal=shape.causal, scale=scale)
+
+    @classmethod
+    def drawn(cls, config: Config, rng: random.Random, tiles: int) -> Attention:
+        """Up to so many tiles a side; every other one with hidden keys, a small d, heads, or a scale of its own."""
+        n, seed, causal = config.rows, rng.randrange(1 << 30), bool(rng.randrange(2))
+        queries, keys = (rng.randrange(1, tiles + 1) * n for _ in range(2))
+        if rng.randrange(2):
+            return cls(config, seed, shape=AttentionShape(queries, keys, n, n, causal=causal))
+        heads, kv_heads = rng.choice(((1, 1), (1, 1), (1, 1), (2, 1), (2, 2)))
+        if heads > 1:
+            queries, keys = min(queries, n), min(keys, 2 * n)
+        shape = AttentionShape(
+            queries - rng.randrange(n), keys - rng.randrange(n), *(n - rng.choice((0, rng.randrange(n))) for _ in "kv"),
+            heads, kv_heads, causal=causal, stacked=heads > 1)
+        return cls(config, seed, shape=shape, scale=rng.choice((None, 0.05, 0.5, 3.0)))
 
     def check(self, execution: Execution) -> None:
         """Fails unless the device is done and its output is the golden model's, bit for bit."""
         assert execution.state is State.DONE, execution
         np.testing.assert_array_equal(attention_output(self.kernel, execution), self.expected)
+
+
+def tensor_shapes(shape: AttentionShape) -> list[tuple[int, ...]]:
+    """Of q, k and v."""
+    sizes = ((shape.heads, shape.seq_q, shape.head_dim), (shape.kv_heads, shape.seq_kv, shape.head_dim),
+             (shape.kv_heads, shape.seq_kv, shape.value_dim))
+    return [(shape.batch, *size) if shape.stacked else size[1:] for size in sizes]
 
 
 def bad_words(config: Config, good: Program, rng: random.Random) -> list[int]:
@@ -84,7 +111,7 @@ def _value(instruction: Any, name: str, config: Config, rng: random.Random) -> i
         "size": (config.scratchpad_row_bytes, config.accumulator_row_bytes),
         "address": range(config.memory_base, config.memory_base + 4096, config.beat_bytes),
         "memory_stride": range(0, 256, config.beat_bytes), "semaphore": range(4), "acquire_value": range(2),
-        "release_value": range(2),
+        "release_value": range(2), "hidden": range(2 * config.rows),
     }.get(name, allowed)
     return rng.choice(near) if not isinstance(near, range) or len(near) < 1 << 40 else 0
 
@@ -97,6 +124,8 @@ def _random(config: Config, rng: random.Random) -> Instruction:
     blank = kind(function=0)
     fields = {name: _value(blank, name, config, rng) if rng.randrange(4) else 0 for name in asdict(blank)}
     fields["function"] = rng.randrange(5 if kind is Matrix else 2)
+    if kind is Matrix and rng.randrange(4):
+        fields["hidden"] = rng.randrange(config.rows)
     if kind is Dma:
         fields["accumulator"] = fields["function"]
         fields["size"] = config.accumulator_row_bytes if fields["accumulator"] else config.scratchpad_row_bytes

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import mmap
+import random
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from myhdl import block
+from programs import Attention
 
 from myhdl_fsa import golden
 from myhdl_fsa.accelerator import accelerator
@@ -22,15 +25,17 @@ from myhdl_fsa.config import Config, ConfigError
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.engine import RunError, Watch
 from myhdl_fsa.frontend.registers import WATCHDOG_CYCLES, Register
-from myhdl_fsa.isa import Dma, Fence, Instruction, Matrix, encode_all
+from myhdl_fsa.isa import Dma, Fence, Function, Instruction, Matrix, encode_all
 from myhdl_fsa.kernel import Kernel, attention_kernel, attention_output
 from myhdl_fsa.program import Counters, ErrorCode, Execution, Program, Region, State, Timing
+from myhdl_fsa.scale import Scale
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator_bench
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
-from myhdl_fsa.sims.host import Action, Step
+from myhdl_fsa.sims.host import SCALES, Action, Step
 from myhdl_fsa.sims.monitors.fsa import rules
+from myhdl_fsa.tiling import AttentionShape
 
 CONFIG = Config()
 STOP = Fence(matrix=1, dma=1, stop=1)
@@ -99,6 +104,43 @@ def test_attention(elem: FloatFormat, reciprocal: str, causal: bool) -> None:
 ], ids=["8-fp16", "8-bf16", "8-fp32", "2"])
 def test_attention_of_other_sizes(config: Config, tiles: tuple[int, int], causal: bool) -> None:
     attention(config, *tiles, causal, Timing(stall_seed=2))
+
+
+def of_shape(config: Config, shape: AttentionShape, scale: float | None = None, timing: Timing | None = None) -> None:
+    """Runs attention of any shape, and compares."""
+    what = Attention(config, 4, shape=shape, scale=scale)
+    (execution,) = execute(config, [what.program], timing)
+    what.check(execution)
+
+
+@pytest.mark.parametrize(("shape", "scale"), [
+    (AttentionShape(1, 1, 1, 1), None),
+    (AttentionShape(5, 7, 3, 4, causal=True), 0.25),
+    (AttentionShape(3, 6, 4, 2, heads=4, kv_heads=2, causal=True, stacked=True), None),
+], ids=["1", "causal", "heads"])
+def test_attention_of_any_shape(shape: AttentionShape, scale: float | None) -> None:
+    of_shape(CONFIG, shape, scale)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 8])
+@pytest.mark.parametrize("seed", range(6))
+def test_attention_of_many_shapes(n: int, seed: int) -> None:
+    rng = random.Random(seed)
+    config = Config(rows=n, elem=rng.choice((FP16, BF16)), reciprocal=rng.choice(("newton", "division")))
+    problems = [Attention.drawn(config, rng, 3) for _ in range(8)]
+    executions = execute(config, [each.program for each in problems], Timing(stall_seed=seed))
+    for each, execution in zip(problems, executions, strict=True):
+        each.check(execution)
+
+
+def test_hidden_keys_of_other_instructions_mean_nothing() -> None:
+    what = Attention(CONFIG, 1, shape=AttentionShape(6, 6, 4, 4, causal=True))
+    words = encode_all([replace(each, hidden=255 if each.function % 2 else 4)
+                        if isinstance(each, Matrix) and each.function != Function.ATTN_SCORE else each
+                        for each in what.kernel.instructions])
+    (execution,) = execute(CONFIG, [replace(what.program, words=tuple(words))])
+    what.check(execution)
 
 
 TIMINGS = {
@@ -256,6 +298,8 @@ BAD: list[tuple[ErrorCode, Instruction | int]] = [
     (ErrorCode.READ_RESPONSE, load(address=OUTSIDE)),
     (ErrorCode.READ_RESPONSE, load(address=OUTSIDE - 2 * CONFIG.scratchpad_row_bytes)),
     (ErrorCode.WRITE_RESPONSE, store(address=0)),
+    (ErrorCode.HIDDEN_KEYS, Matrix(function=1, hidden=CONFIG.rows)),
+    (ErrorCode.HIDDEN_KEYS, Matrix(function=1, hidden=255, causal=1)),
     (ErrorCode.TIMEOUT, Matrix(function=3, semaphore=3, acquire=1, acquire_value=1)),
     (ErrorCode.TIMEOUT, load(semaphore=31, acquire=1, acquire_value=7)),
     (ErrorCode.TIMEOUT, store(semaphore=1, acquire=1, acquire_value=2)),
@@ -387,8 +431,29 @@ STATUS = (Register.STATE, Register.INTERRUPT, Register.ERROR, Register.ERROR_INS
 
 def test_registers_after_a_reset() -> None:
     run = play(CONFIG, read(*STATUS, *(r for r in Register if Register.EXECUTION_TIME <= r <= Register.DEQUEUED),
-                            Register.WATCHDOG))
-    assert run.results == [0] * (len(STATUS) + 10) + [WATCHDOG_CYCLES]
+                            Register.WATCHDOG, Register.SCALE_ELEM, Register.SCALE_ACC))
+    # log2(e) / sqrt(4)
+    assert run.results == [0] * (len(STATUS) + 10) + [WATCHDOG_CYCLES, 0x39C5, 0x3F38AA3B]
+
+
+def test_a_reset_by_software_leaves_scale_and_watchdog() -> None:
+    kept = {Register.SCALE_ELEM: 0x3800, Register.SCALE_ACC: 0x3F00_0000, Register.WATCHDOG: 1234}
+    writes = [write(register, value) for register, value in kept.items()]
+    reset = [write(Register.ERROR), Step(Action.POLL, Register.STATE, State.IDLE)]
+    failing = [START, *push(encode_all([Matrix(function=7)])), WAIT]
+    run = play(CONFIG, [*writes, *reset, *read(*kept), *failing, *read(*kept), *reset, *read(*kept)])
+    assert run.results == 3 * list(kept.values())
+
+
+def test_the_host_writes_the_scale_where_it_changes() -> None:
+    """And gives back what a reset leaves to a program that wants no other."""
+    scales = [None, 0.3, 0.3, None, None, 0.7]
+    programs = [Attention(CONFIG, 0, scale=scale).program for scale in scales]
+    steps = DeviceRun(CONFIG, programs, Timing()).steps
+    written = [(step.address, step.value) for step in steps if step.action is Action.WRITE and step.address in SCALES]
+    values = [Scale.of(CONFIG, scale) for scale in (0.3, None, 0.7)]
+    assert written == [pair for value in values
+                       for pair in ((Register.SCALE_ELEM, value.elem), (Register.SCALE_ACC, value.acc))]
 
 
 def test_interrupt_of_a_program_that_is_done() -> None:

@@ -101,6 +101,20 @@ def test_attention_on_the_simulated_device_gives_the_same():
     np.testing.assert_array_equal(simulated, myhdl_fsa.attention(q, k, v, FOUR))
 
 
+@pytest.mark.parametrize("fields", [{}, {"dataflow": "stream", "reciprocal": "division"}], ids=["fsa", "stream"])
+def test_attention_of_any_shape_on_the_simulated_device(fields):
+    rng = np.random.default_rng(7)
+    q, k, v = (rng.standard_normal(shape) for shape in ((1, 2, 3, 3), (1, 1, 5, 3), (1, 1, 5, 4)))
+    machine = FOUR.replace(**fields)
+    for given in ({"causal": True}, {"scale": 0.3}):
+        simulated = myhdl_fsa.attention(q, k, v, machine, engine="myhdl", **given)
+        assert simulated.shape == (1, 2, 3, 4)
+        np.testing.assert_array_equal(simulated, myhdl_fsa.attention(q, k, v, machine, **given))
+        for head in range(2):
+            alone = myhdl_fsa.attention(q[0, head], k[0, 0], v[0, 0], machine, **given)
+            np.testing.assert_array_equal(simulated[0, head], alone)
+
+
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("shapes", [
     ((5, 3), (7, 3), (7, 2)), ((1, 1), (1, 1), (1, 4)), ((2, 4, 5, 3), (2, 2, 7, 3), (2, 2, 7, 4)),
@@ -147,11 +161,16 @@ def test_an_engine_takes_any_shape_and_refuses_in_words(name):
     ({"k": [["a"]]}, TypeError, "^k holds <U1: must be an array of floating point"),
     ({"v": np.ones((4, 4), complex)}, TypeError, "^v holds complex128: must"),
     ({"q": np.ones(4)}, ValueError, r"^q has shape \[4\]: must be \[seq, d\] or \[batch, heads, seq, d\]$"),
-    ({"q": np.ones((5, 5))}, ValueError, r"^q has shape \[5, 5\]: must be \[seq, d\] with d from 1 to 4, and no"),
-    ({"q": np.ones((0, 4))}, ValueError, r"^q has shape \[0, 4\]: must be \[seq, d\] with d from 1 to 4, and no"),
+    ({"q": np.ones((0, 4))}, ValueError,
+     r"^q has shape \[0, 4\]: must be \[seq, d\] with d from 1 to 4, and no size 0$"),
+    ({"q": np.ones((4, 3))}, ValueError, r"^k has shape \[4, 4\]: must have a head dimension of 3, that of q$"),
+    ({"q": np.ones((1, 1, 4, 4))}, ValueError, r"^k has shape \[4, 4\]: must be 4 dimensions, as q$"),
+    ({name: np.ones((1, heads, 4, 4)) for name, heads in zip("qkv", (3, 2, 2), strict=True)}, ValueError,
+     r"^k has shape \[1, 2, 4, 4\]: must have the batch of q, 1, and heads that divide its 3$"),
     ({"k": np.ones((4, 8))}, ValueError, r"^k has shape \[4, 8\]: must be"),
+    ({"k": np.ones((8, 4))}, ValueError, r"^v has shape \[4, 4\]: must be that of k, \[8, 4\], but for the head"),
+    ({"q": np.ones((5, 5))}, ValueError, r"^q has shape \[5, 5\]: must be \[seq, d\] with d from 1 to 4, and no"),
     ({"k": np.ones((4, 3))}, ValueError, r"^k has shape \[4, 3\]: must have a head dimension of 4, that of q$"),
-    ({"k": np.ones((8, 4))}, ValueError, r"^v has shape \[4, 4\]: must be that of k, \[8, 4\], but for the head dimen"),
     ({"q": np.ones((2, 4, 4, 4))}, ValueError, r"^k has shape \[4, 4\]: must be 4 dimensions, as q$"),
     ({"scale": 0}, ValueError, "^scale 0: must be a positive number$"),
     ({"scale": float("nan")}, ValueError, "^scale nan: must be a positive number$"),

@@ -32,7 +32,7 @@ from myhdl_fsa.isa import Function
 from myhdl_fsa.signals import address_width
 from myhdl_fsa.workbench.workload import generate
 
-E4M3, E6M9 = FloatFormat(4, 3), FloatFormat(6, 9)
+E4M3, E5M2, E6M9 = FloatFormat(4, 3), FloatFormat(5, 2), FloatFormat(6, 9)
 SIMULATORS = ("icarus", "verilator")
 FP16_NEWTON = Config(elem=FP16, acc=FP32)
 BF16_DIVISION = Config(elem=BF16, acc=FP32, reciprocal="division")
@@ -123,7 +123,8 @@ def exp2_cases(fmt: FloatFormat, pieces: int) -> np.ndarray:
 
 @pytest.mark.parametrize("units", [
     ((FP16, FP32, FP16, 8), (FP32, FP32, FP32, 8)),
-    ((BF16, FP32, BF16, 8), (E4M3, E6M9, E4M3, 4), (FP16, FP16, FP16, 16)),
+    ((BF16, FP32, BF16, 8), (E4M3, E6M9, E4M3, 4), (FP16, FP16, FP16, 16), (E5M2, FP32, E5M2, 8),
+     (E4M3, BF16, E4M3, 32)),
 ], ids=("fp16", "other"))
 def test_exp2(units, tmp_path) -> None:
     jobs: list[Job] = []
@@ -509,7 +510,6 @@ class AccumulatorModel:
 
     def __init__(self, config: Config) -> None:
         self.acc, self.method = pair(config.acc), config.reciprocal
-        self.scale = exact.from_double(math.log2(math.e) / math.sqrt(config.rows), self.acc)
         self.table = exact.exp2_constants(self.acc, self.acc, config.exp2_pieces)
         self.latency, self.held, self.a = latency(config.acc, config.reciprocal), 0, 0
 
@@ -519,10 +519,10 @@ class AccumulatorModel:
             return None
         return self.fma(self.a, ram_word, from_array if command == Accumulator.ACC_SA else 0)
 
-    def edge(self, command: int, from_array: int, ram_word: int) -> None:
+    def edge(self, command: int, from_array: int, ram_word: int, scale: int) -> None:
         self.held = self.held + 1 if command == Accumulator.RECIPROCAL else 0
         if command == Accumulator.EXP_S1:
-            self.a = self.fma(from_array, self.scale, 0)
+            self.a = self.fma(from_array, scale, 0)
         elif command == Accumulator.EXP_S2:
             self.a = exact.exp2(self.a, self.acc, self.acc, self.acc, self.table)
         elif command == Accumulator.SET_SCALE:
@@ -548,6 +548,13 @@ def accumulator_commands(rng: np.random.Generator, config: Config, count: int) -
     return commands
 
 
+def scales(rng: np.random.Generator, config: Config, fmt: FloatFormat, count: int) -> list[int]:
+    """Any patterns, a new one in every cycle; half of them are what attention of some head dimension has."""
+    usual = [exact.from_double(math.log2(math.e) / math.sqrt(d), pair(fmt)) for d in range(1, config.rows + 1)]
+    return [usual[i % len(usual)] if i >= 0 else word
+            for i, word in zip(rng.integers(-64, 64, count).tolist(), mixed(rng, fmt, count), strict=True)]
+
+
 def test_accumulator_unit(tmp_path) -> None:
     rng = np.random.default_rng(9)
     jobs: list[Job] = []
@@ -559,16 +566,17 @@ def test_accumulator_unit(tmp_path) -> None:
                   for command, word in zip(commands, from_array, strict=True)]
         jobs.append((partial(blocks.accumulator_unit, config), {
             "reset": [1] + [0] * (len(commands) - 1), "command": commands, "from_array": inflow, "ram_word": words,
+            "scale": scales(rng, config, config.acc, len(commands)),
         }))
     configs = (*CONFIGS, SMALL.replace(reciprocal="division"))
     for config, (_, stimuli), seen in zip(configs, jobs, check_all(jobs, SIMULATORS, tmp_path), strict=True):
         model = AccumulatorModel(config)
         expected = []
-        cycles = zip(*(stimuli[name] for name in ("command", "from_array", "ram_word")), strict=True)
-        for cycle, operands in enumerate(cycles):
+        cycles = zip(*(stimuli[name] for name in ("command", "from_array", "ram_word", "scale")), strict=True)
+        for cycle, (*operands, scale) in enumerate(cycles):
             result = model.result(*operands)
             expected.append(seen["result"][cycle] if result is None else result)
-            model.edge(*operands)
+            model.edge(*operands, scale)
         assert_words(seen["result"], expected, stimuli)
 
 
@@ -579,7 +587,8 @@ def test_accumulator(tmp_path) -> None:
     cols, width = config.cols, config.acc.width
     commands = accumulator_commands(rng, config, 1_000)
     inflows, words = ([mixed(rng, config.acc, len(commands)) for _ in range(cols)] for _ in range(2))
-    stimuli = {"reset": [1] + [0] * (len(commands) - 1), "command": commands,
+    factors = scales(rng, config, config.acc, len(commands))
+    stimuli = {"reset": [1] + [0] * (len(commands) - 1), "command": commands, "scale": factors,
                **{name: [packed(lane, width) for lane in zip(*lanes, strict=True)]
                   for name, lanes in (("from_array", inflows), ("ram_row", words))}}
     (seen,) = check_all([(partial(blocks.accumulator, config), stimuli)], SIMULATORS, tmp_path)
@@ -588,7 +597,7 @@ def test_accumulator(tmp_path) -> None:
         model = AccumulatorModel(config)
         for cycle, (command, *operands) in enumerate(zip(commands, inflows[c], words[c], strict=True)):
             assert model.result(command, *operands) in (None, results[cycle][c]), (cycle, c)
-            model.edge(command, *operands)
+            model.edge(command, *operands, factors[cycle])
 
 
 def random_words(rng: np.random.Generator, width: int, count: int) -> list[int]:
@@ -662,14 +671,13 @@ def test_left_edge(tmp_path) -> None:
         edges |= (rng.integers(0, 1 << EDGE_BIT["last"], count) >> EDGE_BIT["compare"]) << EDGE_BIT["compare"]
         jobs.append((partial(blocks.left_edge, config), {
             "reset": (rng.random(count) < 0.02).astype(int).tolist(), "edges": edges.tolist(),
-            "skew": rng.integers(0, 8, count).tolist(),
+            "skew": rng.integers(0, 8, count).tolist(), "scale": scales(rng, config, config.elem, count),
         }))
     for config, (_, stimuli), seen in zip(CONFIGS, jobs, check_all(jobs, SIMULATORS, tmp_path), strict=True):
         elem = pair(config.elem)
-        scale = exact.from_double(math.log2(math.e) / math.sqrt(config.rows), elem)
         slopes = [slope for slope, _ in streamed(config)]
         flags, position = 0, 0
-        for cycle, (reset, edges, skew) in enumerate(zip(*stimuli.values(), strict=True)):
+        for cycle, (reset, edges, skew, scale) in enumerate(zip(*stimuli.values(), strict=True)):
             if edges & (read | fixed):
                 flags = skew
             if reset:
@@ -688,13 +696,14 @@ def test_left_edge(tmp_path) -> None:
 # control
 
 FIELDS = ("function", "wait_idle", "semaphore", "release", "release_value", "scratchpad_row", "scratchpad_stride",
-          "reverse_in", "reverse_out", "delay", "accumulator_row", "accumulator_stride", "zero", "causal")
+          "reverse_in", "reverse_out", "delay", "accumulator_row", "accumulator_stride", "zero", "causal", "hidden")
 Instruction = dict[str, int]
 
 
 def random_instruction(rng: np.random.Generator, config: Config, function: int) -> Instruction:
     instruction = {name: int(rng.integers(0, 2)) for name in FIELDS}
-    instruction.update(function=function, semaphore=int(rng.integers(32)), release_value=int(rng.integers(8)))
+    instruction.update(function=function, semaphore=int(rng.integers(32)), release_value=int(rng.integers(8)),
+                       hidden=int(rng.choice([0, rng.integers(config.rows), config.rows - 1])))
     for memory, rows in (("scratchpad", config.scratchpad_rows), ("accumulator", config.accumulator_rows)):
         size = 1 << address_width(rows)
         instruction[f"{memory}_row"] = int(rng.integers(size))
@@ -724,13 +733,17 @@ def sent_by(plan: ExecutionPlan, instruction: Instruction, config: Config) -> li
         if word.accumulator_read:
             ports["control_zero"] = instruction["zero"]
         if word.compare == Comparator.UPDATE:
-            # query 0 must not see the keys after the first; each column further right counts one less
-            ports["control_hidden"] = keys if instruction["causal"] else 0
+            # each column further right counts one less, and while something is left the key is hidden
+            hides = [keys >= config.rows - instruction["hidden"] or (instruction["causal"] and keys > c)
+                     for c in range(config.cols)]
+            ports["control_hidden"] = sum(hides)
+            assert [c < sum(hides) for c in range(config.cols)] == hides
             keys += 1
         if word.release:
             ports |= {"release_valid": instruction["release"], "release_semaphore": instruction["semaphore"],
                       "release_value": instruction["release_value"]}
         cycles.append(ports)
+    assert keys in (0, config.rows)
     return cycles
 
 

@@ -558,6 +558,7 @@ MENDED = {
                                 before(value(zero=0, accumulator_row=4, accumulator_stride=-1))),
     Remedy.OVERLAP: (before(reciprocal(wait_idle=0)), before(reciprocal()),
                      before(Fence(matrix=1), reciprocal(wait_idle=0))),
+    Remedy.HIDDEN: ([*GOOD[:3], score(hidden=4), *GOOD[4:]], [*GOOD[:3], score(hidden=3), *GOOD[4:]]),
     Remedy.MEMORY: (before(load(row=12, address=BASE - 8)), before(load(row=12))),
     Remedy.EMPTY: ([], GOOD),
     Remedy.NO_STOP: (GOOD[:-1], GOOD),

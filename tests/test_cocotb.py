@@ -44,7 +44,7 @@ JOBS: dict[str, tuple[str, list[dict[str, Any]]]] = {
         {"name": "one_tile", "runs": 2},
         {"name": "registers", "kind": "registers"},
         {"name": "registers_pauses", "kind": "registers", "pauses": 1},
-        {"name": "errors", "kind": "errors", "runs": 5},
+        {"name": "errors", "kind": "errors", "runs": 6},
         {"name": "errors_pauses", "kind": "errors", "tiles_kv": 2, "pauses": 2},
         {"name": "aborts", "kind": "aborts", "tiles_q": 2},
     ]),
@@ -66,7 +66,7 @@ JOBS: dict[str, tuple[str, list[dict[str, Any]]]] = {
     ]),
     "bf16-8x8": ("bf16-8x8", [
         {"name": "plain", "tiles_q": 2, "tiles_kv": 2},
-        {"name": "pauses", "tiles_q": 2, "tiles_kv": 2, "causal": True, "pauses": 9},
+        {"name": "pauses", "tiles_q": 2, "tiles_kv": 2, "causal": True, "hidden": 3, "scale": 0.5, "pauses": 9},
     ]),
     "narrow": ("narrow", [
         {"name": "plain", "tiles_q": 2, "tiles_kv": 2, "runs": 2},

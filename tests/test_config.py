@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat
+from myhdl_fsa.arithmetic.formats import BF16, FORMATS, FP16, FP32, FloatFormat
 from myhdl_fsa.config import MEMORY_PORTS, PRESETS, Config, ConfigError, as_config, parse_format, preset, read_config
 from myhdl_fsa.config_schema import schema, schema_text, table
 from myhdl_fsa.convert.design import header, modules
@@ -176,8 +176,8 @@ def test_a_field_out_of_range_is_named_with_its_value(changes, field):
         ('{"inst_queue_size": 1000000000}', "inst_queue_size = 1000000000: must be an integer from 1 to 65536"),
         ('{"port_inflight": 1000000}', "port_inflight = 1000000: must be an integer from 1 to 256"),
         ('{"load_inflight": 100000}', "load_inflight = 100000: must be an integer from 1 to 1024"),
-        ('{"e_type": 16}', "e_type = 16: must be one of fp16, bf16, fp32 or e<E>m<M>, as in e4m3"),
-        ('{"e_type": "half"}', 'e_type = "half": must be one of fp16, bf16, fp32 or e<E>m<M>, as in e4m3'),
+        ('{"e_type": 16}', "e_type = 16: must be one of fp16, bf16, fp32, tf32, e4m3, e5m2 or e<E>m<M>"),
+        ('{"e_type": "half"}', 'e_type = "half": must be one of fp16, bf16, fp32, tf32, e4m3, e5m2 or e<E>m<M>'),
         ('{"e_type": "e9m10"}', "E must be 3 to 8"),
         ('{"e_type": "fp32", "a_type": "bf16"}', "e_type = fp32: must not exceed a_type (bf16)"),
         ('{"spad_size": 100}', "spad_size = 100"),
@@ -219,6 +219,16 @@ def test_other_formats_survive_json():
     config = Config(elem=FloatFormat(4, 3), acc=FloatFormat(6, 12), exp2_pieces=4)
     assert json.loads(config.to_json())["e_type"] == "e4m3"
     assert Config.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_name_of_a_format_survives_json(name):
+    config = Config(elem=name, exp2_pieces=4)
+    again = Config.from_json(config.to_json())
+    assert again == config == Config.from_json(f'{{"e_type": "{name}", "exp2_pieces": 4}}')
+    assert again.to_dict()["e_type"] == config.elem.name
+    # an editor that follows the schema takes it too
+    assert re.fullmatch(schema()["properties"]["e_type"]["pattern"], name)
 
 
 def test_what_follows_from_the_rows_follows():

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from programs import tensor_shapes
 
 from myhdl_fsa import golden
 from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat
 from myhdl_fsa.config import Config
-from myhdl_fsa.dataflows import attention_cycles
+from myhdl_fsa.dataflows import attention_cycles, expected_cycles
 from myhdl_fsa.dataflows.fsa.plan import Direction, Flow
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.engine import RunError
@@ -21,6 +22,7 @@ from myhdl_fsa.sims.core_bench import attention_run
 from myhdl_fsa.sims.core_engine import MyHDLEngine, simulate
 from myhdl_fsa.sims.ideal_device import from_row, to_row
 from myhdl_fsa.sims.monitors import CollisionError
+from myhdl_fsa.tiling import AttentionShape
 
 SPECIAL = np.array([0.0, -0.0, 1e-7, -3e-6, 60000.0, -65504.0, np.inf, -np.inf, np.nan, 1.0])
 
@@ -57,6 +59,51 @@ def compare(config, tiles_q, tiles_kv, kind, causal=False, trace=False, seed=0):
             np.testing.assert_array_equal(bits, intermediates[name], err_msg=name)
     assert result.cycles == attention_cycles(config, tiles_q, tiles_kv, causal)
     assert result.inner_iteration_cycles == 5 * config.rows + 13
+
+
+def operands_of(shape, config, kind, seed=0):
+    """As ``operands``, of any shape."""
+    n, sizes = config.rows, tensor_shapes(shape)
+    counts = [int(np.prod(size)) for size in sizes]
+    return tuple(operands(config, count // n**2 + 1, 1, kind, seed + at)[0].ravel()[:count].reshape(size)
+                 for at, (count, size) in enumerate(zip(counts, sizes, strict=True)))
+
+
+SHAPES = [
+    (AttentionShape(1, 1, 1, 1), None), (AttentionShape(5, 7, 4, 4), None), (AttentionShape(7, 6, 3, 2), 0.1),
+    (AttentionShape(9, 5, 4, 3, causal=True), 1.5), (AttentionShape(3, 10, 2, 4, causal=True), None),
+    (AttentionShape(5, 6, 4, 4, heads=2, kv_heads=1, causal=True, stacked=True), None),
+    (AttentionShape(2, 3, 3, 3, heads=2, kv_heads=2, batch=2, stacked=True), 0.7),
+]
+"""with hidden keys, rows and columns of zeros, heads, and a scale of their own"""
+
+
+def compare_shape(config, shape, scale, kind, seed=0):
+    """As ``compare``, with every intermediate."""
+    q, k, v = operands_of(shape, config, kind, seed)
+    result = MyHDLEngine().attention(q, k, v, config, causal=shape.causal, scale=scale, trace=True)
+    expected, intermediates = golden.attention(q, k, v, config, causal=shape.causal, scale=scale, trace=True)
+    np.testing.assert_array_equal(result.output, expected)
+    assert set(result.trace) == set(intermediates)
+    for name, bits in result.trace.items():
+        np.testing.assert_array_equal(bits, intermediates[name], err_msg=name)
+    assert result.cycles == expected_cycles(config, shape)
+
+
+@pytest.mark.parametrize("kind", ["fa3", "special"])
+@pytest.mark.parametrize(("shape", "scale"), SHAPES)
+def test_equals_golden_of_any_shape(shape, scale, kind):
+    compare_shape(Config(), shape, scale, kind)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["uniform", "fa3", "large", "special"])
+@pytest.mark.parametrize("reciprocal", ["newton", "division"])
+@pytest.mark.parametrize("elem", [FP16, BF16, FP32], ids=str)
+@pytest.mark.parametrize("n", [4, 5, 8])
+def test_equals_golden_of_many_shapes(n, elem, reciprocal, kind):
+    for seed, (shape, scale) in enumerate(SHAPES):
+        compare_shape(Config(rows=n, elem=elem, reciprocal=reciprocal), shape, scale, kind, seed)
 
 
 @pytest.mark.parametrize("kind", ["uniform", "fa3", "large", "special"])

@@ -1,5 +1,6 @@
 """The specification says what the code does: every table and example in it, read and compared."""
 
+import math
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,6 +15,7 @@ from myhdl_fsa.dataflows import attention_cycles, iteration_cycles
 from myhdl_fsa.dataflows.fsa.control import PE_SIGNALS, Accumulator, Comparator, Constant
 from myhdl_fsa.dataflows.fsa.plan import Accumulate, AccumulatorRead, Compare, Direction, Flow, ScratchpadRead
 from myhdl_fsa.dataflows.fsa.plans import attention_score, plans
+from myhdl_fsa.dataflows.stream.kernel import MOST_REPLACED, residency
 from myhdl_fsa.easyfloat import (
     FP16,
     FP32,
@@ -31,7 +33,10 @@ from myhdl_fsa.easyfloat import (
 from myhdl_fsa.frontend.registers import WATCHDOG_CYCLES, Register
 from myhdl_fsa.isa import KIND, SEMAPHORE_VALUES, SEMAPHORES, WORD_WIDTH, Dma, Fence, Matrix, decode
 from myhdl_fsa.kernel import assemble, attention_kernel, disassemble
+from myhdl_fsa.kernel.legality import faults
 from myhdl_fsa.program import Counters, ErrorCode
+from myhdl_fsa.scale import Scale
+from myhdl_fsa.tiling import AttentionShape
 from myhdl_fsa.workbench import timetable_drawing
 from myhdl_fsa.workbench.dataflow_activity import Work, pe_row, slots, steady_state, waits
 from myhdl_fsa.workbench.metrics import error_metrics, to_float32, torch_attention
@@ -236,9 +241,34 @@ def test_one_query_step_by_step():
     for row in others:
         assert bits(row["value"], FP32).tolist() == steps[row["name"]][0].ravel().tolist(), row["name"]
     assert {row["name"] for row in others} <= set(steps)
-    scale = np.array([config.attention_scale])
-    assert (f"(at d = 4: {config.attention_scale}, {one(from_float(scale, FP16)):#06x} in fp16 and "
-            f"{one(from_float(scale, FP32)):#010x} in fp32)") in PROSE
+    scale = Scale.of(config)
+    assert scale == Scale.of(config, head_dim=4) == Scale.of(config.replace(rows=8, cols=8), head_dim=4)
+    assert (f"(at d = 4: {math.log2(math.e) / math.sqrt(4)}, {scale.elem:#06x} in fp16 and {scale.acc:#010x} in fp32)"
+            ) in PROSE
+
+
+def test_what_is_filled_up_changes_no_bit():
+    config = preset("FSA4X4Fp16Config")
+    rng = np.random.default_rng(1)
+    q, k, v = (rng.standard_normal(shape) for shape in ((5, 3), (6, 3), (6, 2)))
+    output, steps = golden.attention(q, k, v, config, trace=True)
+    wide = [np.pad(array, ((0, 0), (0, 4 - array.shape[1]))) for array in (q, k, v)]
+    scale = 1 / math.sqrt(3)
+    assert "In step 1 j then begins at N-1, and the sum is still +0 when it meets d-1" in PROSE
+    filled, more = golden.attention(*wide, config, trace=True, scale=scale)
+    assert np.array_equal(filled[:, :2], output)
+    assert all(np.array_equal(more[name], steps[name]) for name in ("S", "P", "L"))
+    # hidden keys have a weight of +0 whatever they are, and a row of V that must be finite
+    assert "the rows of V that belong to hidden keys must be finite" in PROSE
+    scores = np.array([[3.0], [2.0], [1.0], [np.inf]])
+    golden.hide_last(scores, 2)
+    assert scores.ravel().tolist() == [3.0, 2.0, -np.inf, -np.inf]
+
+
+def test_which_heads_go_together():
+    assert "query head h goes with K/V head `floor(h / (heads / K/V heads))`" in PROSE
+    shape = AttentionShape(4, 4, 4, 4, heads=6, kv_heads=2, batch=2)
+    assert [shape.key_head(head) for head in range(12)] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
 
 
 # Section 3.
@@ -253,8 +283,23 @@ def test_control_codes():
     for heading, unit, column in (("3.3 The comparator", Comparator, "command"),
                                   ("3.4 The accumulator", Accumulator, "command"),
                                   ("3.5 The edges", Constant, "constant")):
-        rows = tables(heading)[-1]
+        rows = tables(heading)[0 if unit is Comparator else -1]
         assert {row[column]: int(row["code"]) for row in rows} == commands(unit)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("hidden", range(4))
+def test_the_countdown_hides_what_attention_does(causal, hidden):
+    past, later, seen = tables("3.3 The comparator")[1]
+    assert [row["counter in column 0"] for row in (past, later, seen)] == ["N", "k", "0"]
+    assert "one of the last hidden (ours)" in past.values()
+    scores = np.zeros((4, 4))
+    if causal:
+        golden.mask_later(scores[None], range(1))
+    golden.hide_last(scores, hidden)
+    for k in range(4):
+        counter = 4 if k >= 4 - hidden else k if causal else 0
+        assert [max(0, counter - c) > 0 for c in range(4)] == np.isneginf(scores[k]).tolist()
 
 
 def test_skew_flags_are_those_of_the_kernel():
@@ -386,6 +431,9 @@ def test_instruction_fields(kind):
             expected[name].append((field.width, *field.high_part, False))
     shown = {name: sorted(parts) for name, parts in documented_fields(heading).items()}
     assert shown == expected
+    # published fields and ours stay apart
+    ours = {row["field"] for row in table(heading) if "published: no field" in row["meaning"]}
+    assert ours == ({"hidden"} if kind is Matrix else set())
     assert documented_fields("Header of every instruction") == {"type": [(0, KIND.low, KIND.width, False)]}
 
 
@@ -419,6 +467,13 @@ def test_registers():
     rows = table("4.4 Registers")
     assert {row["register"]: int(row["offset"], 16) for row in rows} == {item.name: item.value for item in Register}
     assert f"{WATCHDOG_CYCLES} after a reset" in PROSE
+    by_name = {row["register"]: row for row in rows}
+    assert by_name["SCALE_ELEM"]["meaning"].endswith("that of log2(e) / sqrt(N) after a reset")
+    assert {row["register"]: row["access"] for row in rows if row["access"] != "read"} == {
+        "QUEUE": "write", "SET_ACTIVE": "write", "ERROR": "both", "INTERRUPT": "both", "WATCHDOG": "both",
+        "SCALE_ELEM": "both", "SCALE_ACC": "both"}
+    published = [row["register"] for row in rows[:13]]
+    assert published[-1] == "DEQUEUED" and "The first thirteen are the published ones" in PROSE
     assert f"There are {SEMAPHORES}, each a value of {SEMAPHORE_VALUES.bit_length() - 1} bits and a busy bit" in PROSE
 
 
@@ -432,6 +487,14 @@ def test_counters():
 def test_errors():
     assert {row["name"]: int(row["code"]) for row in table("4.6 Errors")} == {
         item.name: item.value for item in ErrorCode}
+    # two faults at once: the order in which the decoder looks
+    config = Config()
+    for fields, code in (({"scratchpad_row": 99, "accumulator_row": 99}, ErrorCode.SCRATCHPAD_ROW),
+                         ({"accumulator_row": 99}, ErrorCode.ACCUMULATOR_ROW), ({}, ErrorCode.HIDDEN_KEYS)):
+        assert next(faults(Matrix(1, hidden=config.rows, **fields), config)).code is code
+    assert "the scratchpad rows, then the accumulator rows, then `hidden`" in PROSE
+    assert not list(faults(Matrix(1, hidden=config.rows - 1), config))
+    assert not list(faults(Matrix(0, hidden=255), config))
 
 
 def test_sizes():
@@ -507,6 +570,25 @@ def test_links_between_the_pages_of_the_dataflows():
         assert not anchor or (path == PATH.name and anchor in anchors), link
     assert "](dataflows.md)" in (PATH.parent / "stream.md").read_text()
     assert "](dataflows.md)" in TEXT
+
+
+STREAM_TEXT = (PATH.parent / "stream.md").read_text()
+
+
+def test_the_page_of_stream():
+    anchors = {slug(heading) for heading in SECTIONS}
+    for link in re.findall(r"\]\(([^)]+)\)", STREAM_TEXT):
+        path, _, anchor = link.partition("#")
+        assert (PATH.parent / path).exists(), link
+        assert not anchor or (path == PATH.name and anchor in anchors), link
+    assert f"at most {MOST_REPLACED} places each for K and for V" in " ".join(STREAM_TEXT.split())
+    fields = {row["instruction"]: row["its fields"] for row in tables("Instructions", sections(STREAM_TEXT))[0]}
+    assert all(f"{name}:" in fields["ATTN_SCORE"] for name in ("zero", "causal", "hidden"))
+    # a head's tiles make way for the next one's, unless there is one only
+    config = Config(dataflow="stream", scratchpad_rows=2 * 4 + 2 * 4 * 20)
+    for tiles, heads in ((20, 1), (13, 2), (1, 1)):
+        assert residency(config, tiles, heads) == (tiles, 0)
+    assert residency(config, 1, 2)[0] == 0 and sum(residency(config, 14, 2)) == MOST_REPLACED
 
 
 def test_the_drawings_of_the_dataflows_are_those_of_the_plans():

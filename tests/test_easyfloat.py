@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from myhdl_fsa.arithmetic.rounding import max_finite, min_normal
 from myhdl_fsa.easyfloat import (
     BF16,
+    E4M3,
+    E5M2,
     FP16,
     FP32,
+    TF32,
     Exp2,
     FloatFormat,
     MultiplyAdd,
@@ -31,7 +34,7 @@ from myhdl_fsa.easyfloat import (
     to_float,
 )
 
-E3M2, E4M3, E5M2, E6M9 = FloatFormat(3, 2), FloatFormat(4, 3), FloatFormat(5, 2), FloatFormat(6, 9)
+E3M2, E6M9 = FloatFormat(3, 2), FloatFormat(6, 9)
 FORMATS = (FP16, BF16, FP32, E3M2, E4M3, E5M2, E6M9)
 PAIRS = ((FP16, FP32), (BF16, FP32), (FP32, FP32), (FP16, FP16), (BF16, BF16), (E4M3, E6M9))
 Arrays = Any
@@ -354,6 +357,46 @@ def test_newton_has_not_converged_just_below_two() -> None:
     assert relative[2] < -0.5
 
 
+def is_poor(x: int, result: int, fmt: FloatFormat) -> bool:
+    """Whether a result is off 1/x by more than 2**-10, or 2**(1-M) where that is more, in rationals."""
+    size = abs(exact.fraction_of(x, pair(fmt)))
+    smallest = Fraction(min_normal(fmt))
+    if exact.unpack(x, pair(fmt))[0] or size < smallest or 1 / size < smallest:
+        return False
+    off = abs(exact.fraction_of(result, pair(fmt)) * exact.fraction_of(x, pair(fmt)) - 1)
+    return off > max(Fraction(1, 1 << 10), Fraction(2, 1 << fmt.mantissa_bits))
+
+
+@pytest.mark.parametrize("method", ("newton", "division"))
+@pytest.mark.parametrize("fmt", (FP16, BF16, FP32, TF32, E4M3, E5M2, E6M9), ids=str)
+def test_poor_reciprocals(fmt: FloatFormat, method: str) -> None:
+    rng, edge = np.random.default_rng(9), max(0, fmt.mantissa_bits - 6)
+    near_two = fmt.one + fmt.mantissa_mask - np.arange(300) % (fmt.mantissa_mask + 1)
+    patterns = np.unique(np.concatenate([
+        np.array(specials(fmt)), random_bits(rng, fmt, 500), near_two,
+        fmt.one + (np.arange(64) << edge) % (fmt.mantissa_mask + 1),
+        build(rng, fmt, 0, 2, 100), build(rng, fmt, fmt.exponent_max - 2, fmt.exponent_max, 100),
+    ]).astype(fmt.dtype))
+    unit = Reciprocal(fmt, method)
+    results = [exact.reciprocal(x, pair(fmt), method) for x in patterns.tolist()]
+    expected = [is_poor(x, result, fmt) for x, result in zip(patterns.tolist(), results, strict=True)]
+    assert unit.poor(to_float(patterns, fmt)).tolist() == expected
+    # eight bits and fewer of mantissa may be rounded by more than 2**-10: that alone is not poor
+    assert any(expected) == (method == "newton" and fmt not in (E4M3, E5M2))
+
+
+@pytest.mark.parametrize("fmt", (FP16, BF16, TF32, E4M3, E5M2, E6M9), ids=str)
+def test_poor_are_those_that_newton_does_not_reach(fmt: FloatFormat) -> None:
+    unit = Reciprocal(fmt, "newton")
+    patterns = fmt.one + np.arange(1 << fmt.mantissa_bits)
+    for mantissa, poor in enumerate(unit.poor(to_float(patterns.astype(fmt.dtype), fmt))):
+        left = Fraction(mantissa, 1 << fmt.mantissa_bits) ** (1 << unit.iterations)
+        if left < Fraction(1, 2 << fmt.mantissa_bits):
+            assert not poor
+        elif left > 4 * Fraction(unit.useful):
+            assert poor
+
+
 def test_latencies() -> None:
     assert (Reciprocal(FP32, "newton").iterations, Reciprocal(FP32, "newton").latency) == (9, 19)
     assert Reciprocal(FP32, "division").latency == 15
@@ -613,6 +656,18 @@ def test_no_warning_leaks(recwarn) -> None:
     assert len(recwarn) == 0
 
 
+def test_every_name_is_of_its_format() -> None:
+    for name, size in {
+        "fp16": (5, 10), "bf16": (8, 7), "fp32": (8, 23), "tf32": (8, 10), "e4m3": (4, 3), "e5m2": (5, 2),
+        "fp8_e4m3": (4, 3), "fp8_e5m2": (5, 2), "float16": (5, 10), "bfloat16": (8, 7), "float32": (8, 23),
+        "float8_e4m3": (4, 3), "float8_e5m2": (5, 2), "e5m10": (5, 10), "e8m10": (8, 10), "e6m9": (6, 9),
+    }.items():
+        assert pair(as_format(name)) == size
+        assert as_format(as_format(name).name) == as_format(name)
+    assert [fmt.name for fmt in (FP16, BF16, FP32, TF32, E4M3, E5M2, E6M9)] == [
+        "fp16", "bf16", "fp32", "tf32", "e4m3", "e5m2", "e6m9"]
+
+
 @pytest.mark.parametrize(("name", "fmt"), [("fp16", FP16), ("bf16", BF16), ("fp32", FP32), ("e4m3", E4M3)])
 def test_a_format_may_be_given_by_name(name: str, fmt: FloatFormat) -> None:
     assert as_format(name) == as_format(fmt) == fmt
@@ -629,10 +684,12 @@ def test_a_format_may_be_given_by_name(name: str, fmt: FloatFormat) -> None:
 
 
 @pytest.mark.parametrize(("value", "says"), [
-    ("half", "float format 'half': must be one of fp16, bf16, fp32 or e<E>m<M>, as in e4m3"),
+    ("half", "float format 'half': must be one of fp16, bf16, fp32, tf32, e4m3, e5m2 or e<E>m<M>, as in e6m9"),
     ("FP16", "float format 'FP16': must be one of"), ("", "float format '': must be one of"),
     ("x\n" * 1000, "must be one of"), ("e9m10", "E must be 3 to 8"),
-    (16, "float format of type int: must be one of fp16, bf16, fp32 or e<E>m<M>, as in e4m3, or a FloatFormat"),
+    (16, "float format of type int: must be one of fp16, bf16, fp32, tf32, e4m3, e5m2 or e<E>m<M>, as in e6m9, or a "
+         "FloatFormat"),
+    ("float8_e4m3fn", "float format 'float8_e4m3fn': must be e4m3, which has Inf and NaNs and so ends at 240"),
     (None, "float format of type NoneType: must be one of"), (np.zeros((9, 9)), "float format of type ndarray: "),
 ])
 def test_what_is_no_format(value: Any, says: str) -> None:

@@ -6,25 +6,31 @@ inputs were; ``test_in_verilog`` replays all of them.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 
 import blocks
+import exact
 import pytest
 from blocks import Seen, interact
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from myhdl_fsa.arithmetic.formats import FloatFormat
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.regression import Dut, Stimuli, check_all, simulate
 from myhdl_fsa.frontend.registers import WATCHDOG_CYCLES, Register
-from myhdl_fsa.isa import KINDS, Dma, Fence, Instruction, Matrix, decode, encode
+from myhdl_fsa.instruction import hidden_width
+from myhdl_fsa.isa import KINDS, Dma, Fence, Function, Instruction, Matrix, decode, encode
 from myhdl_fsa.program import ErrorCode, State
+from myhdl_fsa.signals import address_width
 
 SIMULATORS = ("icarus", "verilator")
 CONFIG = Config(scratchpad_rows=20, accumulator_rows=7)
+LARGEST = Config(rows=256)
 Job = tuple[Callable[[], Dut], Stimuli]
 SCENARIOS: dict[str, Callable[[], Job]] = {}
 
@@ -167,6 +173,8 @@ def judged_matrix(config: Config, what: Matrix) -> ErrorCode:
         return ErrorCode.SCRATCHPAD_ROW
     if not inside(what.accumulator_row, what.accumulator_stride, accumulator, config.accumulator_rows):
         return ErrorCode.ACCUMULATOR_ROW
+    if what.function == Function.ATTN_SCORE and what.hidden >= r:
+        return ErrorCode.HIDDEN_KEYS
     return ErrorCode.NONE
 
 
@@ -198,6 +206,7 @@ def random_matrix(rng: random.Random, config: Config) -> Matrix:
         reverse_in=rng.getrandbits(1), reverse_out=rng.getrandbits(1), delay=rng.getrandbits(1),
         accumulator_row=near(rng, config.accumulator_rows) if rng.random() < 0.8 else 0,
         accumulator_stride=random_stride(rng), zero=rng.getrandbits(1), causal=rng.getrandbits(1),
+        hidden=rng.choice((0, rng.randrange(config.rows), config.rows - 1, config.rows, rng.randrange(256))) % 256,
     )
 
 
@@ -221,24 +230,39 @@ def random_dma(rng: random.Random, config: Config) -> Dma:
     )
 
 
-def check_scenario(make: Callable[[Config], Dut], random_one: Callable, judged: Callable, kinds: set[ErrorCode]) -> Job:
+def unused_bits(rng: random.Random) -> int:
+    """Of a matrix instruction: bits that no field uses mean nothing."""
+    return rng.getrandbits(4) << 64 | rng.getrandbits(2) << 8
+
+
+def check_scenario(
+    make: Callable[[Config], Dut], random_one: Callable, judged: Callable, kinds: set[ErrorCode],
+    config: Config = CONFIG, count: int = 2500,
+) -> Job:
     rng = random.Random(2)
-    some = [random_one(rng, CONFIG) for _ in range(2500)]
-    unused = 0 if make is blocks.dma_check else 4  # bits that no field uses mean nothing
-    stimuli = {"bits": [word_of(one) | rng.getrandbits(unused) << 64 for one in some],
+    some = [random_one(rng, config) for _ in range(count)]
+    stimuli = {"bits": [word_of(one) | (unused_bits(rng) if make is blocks.matrix_check else 0) for one in some],
                "valid": [int(rng.random() < 0.9) for _ in some]}
-    seen = simulate(make(CONFIG), stimuli)
-    expected = [judged(CONFIG, one) for one in some]
+    seen = simulate(make(config), stimuli)
+    expected = [judged(config, one) for one in some]
     assert seen["code"] == expected
     assert seen["bad"] == [int(valid and code != 0) for valid, code in zip(stimuli["valid"], expected, strict=True)]
     assert set(expected) == kinds
-    return partial(make, CONFIG), stimuli
+    return partial(make, config), stimuli
+
+
+ROW_ERRORS = {ErrorCode.NONE, ErrorCode.ILLEGAL_FUNCTION, ErrorCode.SCRATCHPAD_ROW, ErrorCode.ACCUMULATOR_ROW}
 
 
 @scenario
 def matrix_check_scenario() -> Job:
-    return check_scenario(blocks.matrix_check, random_matrix, judged_matrix, {
-        ErrorCode.NONE, ErrorCode.ILLEGAL_FUNCTION, ErrorCode.SCRATCHPAD_ROW, ErrorCode.ACCUMULATOR_ROW})
+    return check_scenario(blocks.matrix_check, random_matrix, judged_matrix, {*ROW_ERRORS, ErrorCode.HIDDEN_KEYS})
+
+
+@scenario
+def matrix_check_of_the_largest_array_scenario() -> Job:
+    """No number that the field can hold hides every key."""
+    return check_scenario(blocks.matrix_check, random_matrix, judged_matrix, ROW_ERRORS, LARGEST, 400)
 
 
 @scenario
@@ -333,8 +357,9 @@ def decoder_scenario() -> Job:
     rng = random.Random(0)
     joined: dict[str, list[int]] = {}
     bad_matrix = next(m for m in iter(partial(random_matrix, rng, CONFIG), None) if judged_matrix(CONFIG, m))
+    all_hidden = Matrix(Function.ATTN_SCORE, hidden=CONFIG.rows)
     bad_dma = next(d for d in iter(partial(random_dma, rng, CONFIG), None) if judged_dma(CONFIG, d))
-    lasts = [([], None), *((encode(m), judged_matrix(CONFIG, m)) for m in (bad_matrix,)),
+    lasts = [([], None), *((encode(m), judged_matrix(CONFIG, m)) for m in (bad_matrix, all_hidden)),
              *((encode(d), judged_dma(CONFIG, d)) for d in (bad_dma,)),
              *(([kind << 29 | rng.getrandbits(29)], ErrorCode.ILLEGAL_TYPE) for kind in range(3, 8))]
     for seed, (last, error) in enumerate(each for each in lasts for _ in range(2)):
@@ -356,10 +381,15 @@ def test_decoder_takes_a_word_a_cycle() -> None:
 # from the matrix queue to the core
 
 
-@scenario
-def matrix_issue_scenario() -> Job:
+def masks_of(config: Config) -> dict[str, int]:
+    return {name: (1 << address_width(rows)) - 1 for name, rows in
+            (("scratchpad", config.scratchpad_rows), ("accumulator", config.accumulator_rows))}
+
+
+def run_matrix_issue(config: Config, count: int) -> Job:
     rng = random.Random(3)
-    todo = [random_matrix(rng, CONFIG) for _ in range(150)]
+    todo = [random_matrix(rng, config) for _ in range(count)]
+    masks = masks_of(config)
     state = {"at": 0, "taken": 0, "valid": 0, "stopped": 0}
 
     def react(cycle: int, seen: Seen) -> dict[str, int]:
@@ -372,7 +402,8 @@ def matrix_issue_scenario() -> Job:
             for name in ("function", "wait_idle", "semaphore", "release", "release_value", "reverse_in", "reverse_out",
                          "delay", "zero", "causal"):
                 assert seen[f"instruction_{name}"] == getattr(one, name), name
-            for name, mask in (("scratchpad", 31), ("accumulator", 7)):
+            assert seen["instruction_hidden"] == one.hidden & (1 << hidden_width(config)) - 1
+            for name, mask in masks.items():
                 assert seen[f"instruction_{name}_row"] == getattr(one, f"{name}_row") & mask
                 assert seen[f"instruction_{name}_stride"] == getattr(one, f"{name}_stride") & mask
             assert seen["words_ready"] == (seen["instruction_valid"] and seen["instruction_ready"])
@@ -383,35 +414,52 @@ def matrix_issue_scenario() -> Job:
             assert not seen["instruction_wait_idle"]
         if not state["valid"]:
             state["valid"] = int(cycle > 2 and state["at"] < len(todo) and rng.random() < 0.8)
+        unused = unused_bits(rng)
         return {"reset": int(cycle < 2), "stopped": int(rng.random() < 0.1), "words_valid": state["valid"],
-                "words_data": word_of(todo[state["at"]]) if state["valid"] else 0,
+                "words_data": word_of(todo[state["at"]]) | unused if state["valid"] else 0,
                 "acquire_ready": int(rng.random() < 0.4), "instruction_ready": int(rng.random() < 0.5)}
 
-    make = partial(blocks.matrix_issue, CONFIG)
-    stimuli = interact(make, 1200, react)
+    make = partial(blocks.matrix_issue, config)
+    stimuli = interact(make, 8 * count, react)
     assert state["at"] == len(todo)
     return make, stimuli
+
+
+@scenario
+def matrix_issue_scenario() -> Job:
+    assert masks_of(CONFIG) == {"scratchpad": 31, "accumulator": 7}
+    return run_matrix_issue(CONFIG, 150)
+
+
+@scenario
+def matrix_issue_of_the_largest_array_scenario() -> Job:
+    """The core counts with a bit more than the field of hidden keys has."""
+    return run_matrix_issue(LARGEST, 40)
 
 
 # registers
 
 
+SCALES = {Register.SCALE_ELEM: "scale_elem", Register.SCALE_ACC: "scale_acc"}
 READABLE = {
     Register.STATE: "control_state", Register.ERROR: "control_error", Register.INTERRUPT: "control_interrupt",
     Register.ERROR_INSTRUCTION: "control_error_instruction", Register.WATCHDOG: "control_watchdog",
     **{register: f"counters_{register.name.lower()}" for register in Register
        if Register.EXECUTION_TIME <= register <= Register.DEQUEUED},
+    **SCALES,
 }
 
 
-def run_registers(seed: int, addresses: list[int], cycles: int = 600) -> Stimuli:
+def run_registers(seed: int, addresses: list[int], cycles: int = 600, config: Config = CONFIG) -> Stimuli:
     """Random accesses, back to back and with pauses, each answered as the register map says."""
     rng = random.Random(seed)
+    scales = reset_scales(config)
+    widths = {"scale_elem": config.elem.width, "scale_acc": config.acc.width}
     due: dict[str, deque[tuple[int, int]]] = {"write": deque(), "read": deque()}
     effects = {"activate": 0, "clear": 0, "acknowledge": 0}
     state = {"aw": 0, "w": 0, "ar": 0, "watchdog": WATCHDOG_CYCLES}
     values = {"awaddr": 0, "wdata": 0, "wstrb": 15, "araddr": 0}
-    other = {name: 0 for name in (*READABLE.values(),) if name != "control_watchdog"}
+    other = {name: 0 for name in READABLE.values() if name not in ("control_watchdog", *SCALES.values())}
     counts = {"written": 0, "refused": 0, "waited": 0, "pushed": 0}
     pace = rng.choice((0.3, 0.7, 1.0))
 
@@ -419,6 +467,7 @@ def run_registers(seed: int, addresses: list[int], cycles: int = 600) -> Stimuli
         if cycle > 1:
             assert {name: seen[f"control_{name}"] for name in effects} == effects
             assert seen["control_watchdog"] == state["watchdog"]
+            assert {name: seen[name] for name in scales} == scales
             effects.update(activate=0, clear=0, acknowledge=0)
             for channel, name in (("b", "write"), ("r", "read")):
                 assert seen[f"bus_{channel}valid"] == bool(due[name])
@@ -446,12 +495,15 @@ def run_registers(seed: int, addresses: list[int], cycles: int = 600) -> Stimuli
                     assert okay or seen["control_state"] != State.ACTIVE
                     assert seen["push_valid"] == (seen["control_state"] != State.ERROR)
                 elif seen["bus_wstrb"] == 15:
-                    okay = at in (Register.SET_ACTIVE, Register.ERROR, Register.INTERRUPT, Register.WATCHDOG)
+                    okay = at in (Register.SET_ACTIVE, Register.ERROR, Register.INTERRUPT, Register.WATCHDOG, *SCALES)
                     effects["activate"] = int(at == Register.SET_ACTIVE) & data
                     effects["clear"] = int(at == Register.ERROR)
                     effects["acknowledge"] = data & 3 if at == Register.INTERRUPT else 0
                     if at == Register.WATCHDOG:
                         state["watchdog"] = data
+                    elif at in SCALES:
+                        # the bits above the format's are dropped
+                        scales[SCALES[Register(at)]] = data & (1 << widths[SCALES[Register(at)]]) - 1
                 counts["written" if okay else "refused"] += 1
                 due["write"].append((0 if okay else 2, 0))
             elif seen["bus_awvalid"] and seen["bus_wvalid"] and not due["write"]:
@@ -481,15 +533,45 @@ def run_registers(seed: int, addresses: list[int], cycles: int = 600) -> Stimuli
                 "bus_bready": int(rng.random() < 0.8), "bus_rready": int(rng.random() < 0.8),
                 "push_ready": int(rng.random() < 0.5)}
 
-    stimuli = interact(blocks.registers, cycles, react)
+    stimuli = interact(partial(blocks.registers, config), cycles, react)
     assert min(counts.values()) > 3, counts
     return stimuli
 
 
 @scenario
 def registers_scenario() -> Job:
-    addresses = [*Register, *Register, Register.QUEUE, Register.QUEUE, 0x44, 0x80, 0xFC, 0x02, 0x09]
-    return blocks.registers, run_registers(1, addresses, 1500)
+    addresses = [*Register, *Register, *[Register.QUEUE] * 6, *SCALES, 0x4C, 0x80, 0xFC, 0x02, 0x09]
+    return partial(blocks.registers, CONFIG), run_registers(1, addresses, 1800)
+
+
+NARROW = Config(rows=5, elem=FloatFormat(4, 3), acc=FloatFormat(6, 9))
+
+
+@scenario
+def registers_of_narrow_formats_scenario() -> Job:
+    addresses = [*SCALES, *SCALES, Register.QUEUE, Register.WATCHDOG]
+    return partial(blocks.registers, NARROW), run_registers(8, addresses, config=NARROW)
+
+
+def reset_scales(config: Config) -> dict[str, int]:
+    """log2(e) / sqrt(N), rounded once to each format."""
+    factor = math.log2(math.e) / math.sqrt(config.rows)
+    return {name: exact.from_double(factor, (fmt.exponent_bits, fmt.mantissa_bits))
+            for name, fmt in (("scale_elem", config.elem), ("scale_acc", config.acc))}
+
+
+def test_the_scale_after_a_reset() -> None:
+    """Whatever was written before."""
+    both = {"bus_awvalid": 1, "bus_wvalid": 1, "bus_bready": 1, "bus_wstrb": 15, "bus_wdata": 0xFFFF_FFFF}
+    written = {name: [0, value, value, 0, 0, 0, 0] for name, value in both.items()}
+    for config, values in ((CONFIG, (0xFFFF, 0xFFFF_FFFF)), (NARROW, (0xFF, 0xFFFF))):
+        seen = simulate(blocks.registers(config), {
+            "reset": [1, 0, 0, 0, 1, 0, 0], "bus_awaddr": [0, *SCALES, 0, 0, 0, 0], **written})
+        for (name, value), held in zip(reset_scales(config).items(), values, strict=True):
+            assert seen[name][1] == value
+            assert seen[name][3:] == [held, held, value, value]
+    assert reset_scales(CONFIG) == {"scale_elem": 0x39C5, "scale_acc": 0x3F38AA3B}
+    assert reset_scales(NARROW) == {"scale_elem": 0x32, "scale_acc": 0x3C95}
 
 
 @pytest.mark.parametrize("seed", range(2, 5))
@@ -499,7 +581,7 @@ def test_registers(seed: int) -> None:
 
 def test_writes_and_reads_follow_each_other_without_a_pause() -> None:
     count = 20
-    seen = simulate(blocks.registers(), {
+    seen = simulate(blocks.registers(CONFIG), {
         "reset": [1] + [0] * count, "push_ready": [1] * (count + 1), "bus_wdata": list(range(count + 1)),
         "bus_wstrb": [15] * (count + 1), "bus_araddr": [Register.RAW] * (count + 1),
         **{f"bus_{name}": [0] + [1] * count for name in ("awvalid", "wvalid", "bready", "arvalid", "rready")}})
@@ -575,7 +657,7 @@ def state_scenario() -> Job:
             mood["quiet"] = not mood["quiet"]
             mood["watchdog"] = rng.choice((0, 1, 10, 10, 10))
         rare = 0.002 if mood["quiet"] else 0.05
-        decoded = rng.choice((1, 2, 3, 4, 5, 6, 10))
+        decoded = rng.choice((1, 2, 3, 4, 5, 6, 10, 11))
         return {"reset": int(cycle < 2 or rng.random() < 0.002), "stop": int(rng.random() < rare),
                 "progress": int(rng.random() < (0.0 if mood["quiet"] else 0.3)), "bus_busy": int(rng.random() < 0.6),
                 "next_number": rng.getrandbits(32), "control_activate": int(rng.random() < 0.2),

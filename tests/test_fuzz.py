@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from programs import Attention, bad_words
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import engine
-from myhdl_fsa.program import Execution, Program, State, Timing
+from myhdl_fsa.isa import Function, Matrix, encode_all
+from myhdl_fsa.program import ErrorCode, Execution, Program, State, Timing
 
 SMALL = Config(rows=2, cols=2, memory_ports=2, matrix_queue=4, load_inflight=4, store_inflight=2, port_inflight=4,
                memory_size=1 << 16, memory_align=4)
@@ -29,10 +31,9 @@ def sequence(config: Config, count: int, seed: int) -> tuple[list[Program], list
     programs: list[Program] = []
     answers: list[Attention | None] = []
     for number in range(count):
-        good = Attention(config, rng.randrange(1 << 30), rng.randrange(1, 3), rng.randrange(1, 3),
-                         bool(rng.randrange(2)))
+        good = Attention.drawn(config, rng, 2)
         words = bad_words(config, good.program, rng)
-        programs.append(Program(tuple(words), good.program.memory, good.program.outputs, WATCHDOG))
+        programs.append(replace(good.program, words=tuple(words), watchdog=WATCHDOG))
         answers.append(None)
         if number % EVERY == EVERY - 1:
             programs.append(good.program)
@@ -41,7 +42,7 @@ def sequence(config: Config, count: int, seed: int) -> tuple[list[Program], list
 
 
 def run(config: Config, name: str, programs: list[Program], timing: Timing, build_dir: object) -> list[Execution]:
-    machine = engine(name, build_dir if name != "myhdl" else None)
+    machine = engine(name, build_dir if name in ("icarus", "verilator") else None)
     return machine.execute_all(programs, config, timing=timing, max_cycles=LONGEST * len(programs))
 
 
@@ -57,6 +58,46 @@ def check(executions: list[Execution], answers: list[Attention | None]) -> None:
 @pytest.fixture(scope="module")
 def build_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz")
+
+
+@BOTH
+def test_all_keys_of_a_tile_hidden(config, build_dir):
+    """The instruction is refused, in every engine; in any other the field means nothing."""
+    good = Attention(config, 5, 2, 2)
+
+    def hiding(function: Function, count: int) -> Program:
+        changed = (replace(each, hidden=count) if isinstance(each, Matrix) and each.function == function else each
+                   for each in good.kernel.instructions)
+        return replace(good.program, words=tuple(encode_all(changed)), watchdog=WATCHDOG)
+
+    n = config.rows
+    at = next(index for index, each in enumerate(good.kernel.instructions)
+              if isinstance(each, Matrix) and each.function == Function.ATTN_SCORE)
+    refused = [hiding(Function.ATTN_SCORE, count) for count in (n, n + 1, 255)]
+    programs = [*refused, *(hiding(function, 255) for function in Function if function != Function.ATTN_SCORE)]
+    for name in ("golden", "myhdl", "verilator", "icarus"):
+        executions = run(config, name, programs, Timing(), build_dir)
+        for execution in executions[:len(refused)]:
+            assert (execution.state, execution.error) == (State.ERROR, ErrorCode.HIDDEN_KEYS), name
+            assert execution.error_instruction == at, name
+        for execution in executions[len(refused):]:
+            good.check(execution)
+
+
+@BOTH
+def test_each_program_has_its_own_scale(config, build_dir):
+    """One without finds what a reset leaves, whatever the one before had, and however that ended."""
+    scales = (None, 0.3, None, 0.3, 2.0, None)
+    problems = [Attention(config, seed, 1, 2, scale=scale) for seed, scale in enumerate(scales)]
+    programs = [problem.program for problem in problems]
+    assert [program.scale is None for program in programs] == [scale is None for scale in scales]
+    # without its end: a timeout stops the device in the middle, with a scale of its own
+    programs.insert(2, replace(programs[1], words=programs[1].words[:-10], watchdog=WATCHDOG))
+    for name in ("golden", "myhdl", "verilator"):
+        executions = run(config, name, programs, Timing(), build_dir)
+        assert executions.pop(2).error is ErrorCode.TIMEOUT
+        for problem, execution in zip(problems, executions, strict=True):
+            problem.check(execution)
 
 
 @BOTH

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from myhdl_fsa import golden
 from myhdl_fsa.config import PRESETS, Config
-from myhdl_fsa.easyfloat import BF16, FP16, FP32, FloatFormat, from_float, to_float
+from myhdl_fsa.easyfloat import BF16, E4M3, E5M2, FP16, FP32, FloatFormat, from_float, to_float
 from myhdl_fsa.golden import model
 from myhdl_fsa.scale import Scale
 from myhdl_fsa.tiling import AttentionShape, Visit, visits
 
-E4M3 = FloatFormat(4, 3)
+E6M9 = FloatFormat(6, 9)
 
 
 def pair(fmt: FloatFormat) -> exact.Format:
@@ -162,6 +162,27 @@ def test_native_and_exact_routes_agree(monkeypatch, kind, elem: FloatFormat, cau
     fast = run(arrays, machine, causal)
     monkeypatch.setattr(model, "_products_fit_fp32", lambda *_: False)
     np.testing.assert_array_equal(run(arrays, machine, causal), fast)
+
+
+@pytest.mark.parametrize("elem, acc", ((E4M3, FP16), (E4M3, E4M3), (E5M2, BF16), (E5M2, E6M9), (E5M2, FP32)), ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_sums_that_float64_holds_agree_with_those_it_does_not(monkeypatch, kind, elem, acc) -> None:
+    machine = config(32, elem, acc)
+    arrays = inputs(kind, 5, machine, 1, 3)
+    if kind is normal:
+        assert model._sums_fit_float64(*(to_float(array, elem) for array in arrays[:2]), machine)
+    fast = run(arrays, machine)
+    monkeypatch.setattr(model, "_sums_fit_float64", lambda *_: False)
+    monkeypatch.setattr(model, "_products_fit_fp32", lambda *_: False)
+    np.testing.assert_array_equal(run(arrays, machine), fast)
+
+
+def test_which_sums_float64_holds() -> None:
+    machine = config(4, FP16, FP16)
+    ones = np.ones((4, 4))
+    # a sum below 2**12 in steps of 2**-41, with 20 bits of mantissa in the product, and half as fine a step
+    assert model._sums_fit_float64(ones, np.where(np.eye(4), 2.0**-21, ones), machine)
+    assert not model._sums_fit_float64(ones, np.where(np.eye(4), 2.0**-22, ones), machine)
 
 
 @pytest.mark.parametrize("causal", (False, True))

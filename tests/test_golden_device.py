@@ -1,5 +1,6 @@
 """The golden model of the whole device: attention bit for bit, every instruction by itself, and errors as states."""
 
+import math
 from dataclasses import replace
 
 import exact
@@ -8,12 +9,13 @@ import pytest
 
 from myhdl_fsa import golden
 from myhdl_fsa.config import Config
-from myhdl_fsa.easyfloat import BF16, FP16, FP32, FloatFormat, Reciprocal
+from myhdl_fsa.easyfloat import BF16, FP16, FP32, TF32, FloatFormat, Reciprocal
 from myhdl_fsa.engine import RunError
 from myhdl_fsa.golden.device import execute
 from myhdl_fsa.isa import Dma, Fence, Matrix, encode, encode_all
 from myhdl_fsa.kernel import attention_kernel, attention_output, check
 from myhdl_fsa.program import ErrorCode, Execution, Program, Region, State
+from myhdl_fsa.scale import Scale
 
 CONFIG = Config(rows=4, cols=4)
 BASE = CONFIG.memory_base
@@ -30,7 +32,8 @@ def bits(rng, *shape):
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("reciprocal", ["newton", "division"])
-@pytest.mark.parametrize(("elem", "acc"), [(FP16, FP32), (BF16, FP32), (FP16, FP16), (E4M3, BF16)])
+@pytest.mark.parametrize(("elem", "acc"), [(FP16, FP32), (BF16, FP32), (FP16, FP16), (E4M3, BF16), (TF32, FP32),
+                                          (FloatFormat(5, 4), FloatFormat(6, 12))])
 def test_attention_equals_the_golden_model(elem, acc, reciprocal, causal):
     rng = np.random.default_rng(5)
     for n, query_tiles, kv_tiles in ((4, 1, 1), (4, 3, 5), (6, 5, 3), (16, 2, 2), (8, 1, 4)):
@@ -60,7 +63,7 @@ def test_special_values_too():
 H, S = exact.FP16, exact.FP32
 
 
-def run(body, spad, config=CONFIG, output_rows=None):
+def run(body, spad, config=CONFIG, output_rows=None, scale=None):
     """The accumulator RAM's rows after ``body``, the scratchpad holding ``spad``."""
     count = config.accumulator_rows if output_rows is None else output_rows
     program = [
@@ -68,7 +71,8 @@ def run(body, spad, config=CONFIG, output_rows=None):
         Dma(1, rows=count, stride=1, accumulator=1, memory_stride=16, address=RESULT, size=16), STOP,
     ]
     memory = ((BASE, spad.tobytes()),)
-    execution = execute(Program(tuple(encode_all(program)), memory, (Region(RESULT, 16 * count),)), config)
+    execution = execute(
+        Program(tuple(encode_all(program)), memory, (Region(RESULT, 16 * count),), scale=scale), config)
     assert execution.state is State.DONE
     return np.frombuffer(execution.outputs[0], np.uint32).reshape(count, 4)
 
@@ -134,6 +138,38 @@ def test_zero_replaces_the_old_value():
     # 1/0 = Inf, and Inf * 0 is NaN in every column
     result = run([STATIONARY, VALUE, Matrix(3, zero=1, accumulator_row=1, **wait), norm], spad)
     assert (result[1:5] == 0x7FC0_0000).all()
+
+
+def weights(query, keys, seen, scale):
+    """P of each key, from the scores of those that are seen."""
+    nothing = exact.infinity(1, S)
+    scores = [fold(key[::-1], query[::-1]) if sees else nothing for key, sees in zip(keys, seen, strict=True)]
+    maximum = nothing
+    for score in scores:
+        maximum = exact.maximum(score, maximum, S)
+    found, table = [], exact.exp2_constants(H, S)
+    for score in scores:
+        x = exact.fma(exact.convert(score, S, H), exact.one(H), exact.negate(maximum, S), H, S, H)
+        found.append(exact.exp2(exact.fma(x, scale, 0, H, S, H), H, S, H, table))
+    return found
+
+
+@pytest.mark.parametrize("factor", [None, 0.3, 2.0])
+@pytest.mark.parametrize("causal", [0, 1])
+@pytest.mark.parametrize("hidden", range(4))
+def test_score_hides_and_scales(hidden, causal, factor):
+    spad = bits(np.random.default_rng(11), 12, 4)
+    q, keys, v_t = spad[:4], spad[4:8], spad[8:]
+    scale = None if factor is None else Scale.of(CONFIG, factor)
+    pattern = exact.from_double(math.log2(math.e) * (0.5 if factor is None else factor), H)
+    result = run([STATIONARY, replace(SCORE, hidden=hidden, causal=causal), replace(VALUE, scratchpad_row=8)], spad,
+                 scale=scale)
+    for c in range(4):
+        seen = [k < 4 - hidden and not (causal and k > c) for k in range(4)]
+        found = weights(q[c], keys, seen, pattern)
+        assert [p == 0 for p in found] == [not sees for sees in seen]
+        assert result[0][c] == fold([exact.one(H)] * 4, found[::-1])
+        assert [result[1 + d][c] for d in range(4)] == [fold(found[::-1], v_t[d][::-1]) for d in range(4)]
 
 
 def test_norm_starts_the_maxima_afresh():
@@ -202,6 +238,9 @@ def store(**fields):
     (Matrix(2, scratchpad_row=24), ErrorCode.SCRATCHPAD_ROW),
     (Matrix(1, accumulator_row=9), ErrorCode.ACCUMULATOR_ROW),
     (Matrix(2, accumulator_row=6, accumulator_stride=1), ErrorCode.ACCUMULATOR_ROW),
+    (Matrix(1, hidden=4, accumulator_row=9), ErrorCode.ACCUMULATOR_ROW),
+    (Matrix(1, hidden=4), ErrorCode.HIDDEN_KEYS),
+    (Matrix(1, hidden=255, causal=1), ErrorCode.HIDDEN_KEYS),
     (Matrix(3, accumulator_row=9), ErrorCode.ACCUMULATOR_ROW),
     (Matrix(4, accumulator_row=2, accumulator_stride=-1), ErrorCode.ACCUMULATOR_ROW),
     (load(size=16, address=BASE + 1), ErrorCode.ROW_SIZE),
@@ -317,9 +356,3 @@ def test_what_has_no_defined_result_says_so(body, message):
 def test_a_fence_or_waiting_defines_it():
     assert outcome([SCORE, Fence(matrix=1), STATIONARY, STOP]) == (ErrorCode.NONE, 0)
     assert outcome([SCORE, replace(STATIONARY, wait_idle=1), STOP]) == (ErrorCode.NONE, 0)
-
-
-def test_formats_that_are_no_whole_bytes():
-    config = Config(rows=4, cols=4, elem=FloatFormat(5, 4))
-    with pytest.raises(RunError, match="^format e5m4: the accelerator needs formats of whole bytes$"):
-        execute(Program(tuple(encode(STOP))), config)

@@ -43,6 +43,8 @@ words = st.lists(
     (Matrix(0, accumulator_row=1, accumulator_stride=15), [1 << 29, 0, 1 << 12 | 15 << 7]),
     (Matrix(0, zero=1), [1 << 29, 0, 1 << 6]),
     (Matrix(0, causal=1), [1 << 29, 0, 1 << 5]),
+    # ours, in bits that the published header leaves alone
+    (Matrix(0, hidden=255), [1 << 29 | 255, 0, 0]),
     (Dma(15), [2 << 29 | 15 << 12, 0, 0, 0]),
     (Dma(0, rows=511), [2 << 29 | 511 << 3, 0, 0, 0]),
     (Dma(0, row=1, stride=-16, accumulator=1), [2 << 29, 1 << 12 | 16 << 7 | 1 << 6, 0, 0]),
@@ -64,6 +66,7 @@ def test_words_and_back(program):
 
 @pytest.mark.parametrize(("instruction", "message"), [
     (Matrix(32), "matrix instruction: function = 32: must be from 0 to 31"),
+    (Matrix(1, hidden=256), "matrix instruction: hidden = 256: must be from 0 to 255"),
     (Matrix(0, scratchpad_stride=16), "matrix instruction: scratchpad_stride = 16: must be from -16 to 15"),
     (Dma(0, rows=512), "dma instruction: rows = 512: must be from 0 to 511"),
     (Dma(0, memory_stride=1 << 20), f"dma instruction: memory_stride = {1 << 20}: "
@@ -129,6 +132,7 @@ def test_the_text_of_each_instruction():
         Matrix(1, semaphore=2, acquire=1, acquire_value=1, release=1, scratchpad_row=32, scratchpad_stride=1,
                reverse_in=1, reverse_out=1, delay=1, zero=1, causal=1),
         Matrix(4, wait_idle=1, accumulator_row=17, accumulator_stride=-1),
+        Matrix(1, scratchpad_row=96, scratchpad_stride=1, accumulator_stride=1, hidden=3, zero=1),
         Matrix(9, release_value=3),
         Dma(1, rows=1, row=1, stride=0, accumulator=1, memory_stride=-64, address=64, size=64),
         Dma(5),
@@ -139,6 +143,7 @@ def test_the_text_of_each_instruction():
         "load rows=16 spad=32+1 memory=0x80000200+32 size=32 sem=2 acquire=0 release=1",
         "matrix attn_score sem=2 acquire=1 release=0 spad=32+1 reverse_in reverse_out delay zero causal",
         "matrix attn_lse_norm acc=17-1 wait_idle",
+        "matrix attn_score spad=96+1 acc=0+1 hidden=3 zero",
         "matrix 9 idle_release=3",
         "store rows=1 acc=1+0 memory=0x40-64 size=64",
         "dma 5 rows=0 spad=0+0 memory=0x0+0 size=0",
@@ -175,6 +180,10 @@ def test_comments_blank_lines_and_free_order():
     ("load acquire=1 idle_acquire=2", "line 1: 'idle_acquire=2': acquire_value is given already"),
     ("matrix 1 spad=1+16", "line 1: spad stride '+16': must be a number from -16 to 15"),
     ("matrix 1 spad=1,1", "line 1: spad=1,1: must be a number and a stride with its sign, as in spad=96+1"),
+    ("matrix 1 hidden=256", "line 1: hidden '256': must be a number from 0 to 255"),
+    ("matrix 1 hidden", "line 1: 'hidden': must be one of sem=..., acquire=..., release=..., idle_acquire=..., "
+                        "idle_release=..., spad=..., acc=..., hidden=..., reverse_in, reverse_out, delay, zero, "
+                        "causal, wait_idle"),
     ("matrix 1 sem=32", "line 1: sem '32': must be a number from 0 to 31"),
     ("matrix 1 acquire=8", "line 1: acquire '8': must be a number from 0 to 7"),
     ("store memory=0x8000000000", f"line 1: memory '0x8000000000': must be a number from 0 to {(1 << 39) - 1}"),

@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from programs import tensor_shapes
 
+from myhdl_fsa import golden
 from myhdl_fsa.config import Config
 from myhdl_fsa.easyfloat import BF16, FP16, FP32, FloatFormat, from_float
 from myhdl_fsa.engine import engine
-from myhdl_fsa.isa import Dma, Fence, Matrix
+from myhdl_fsa.isa import Dma, Fence, Function, Matrix
 from myhdl_fsa.kernel import (
     AccumulatorTile,
     Allocator,
@@ -26,6 +28,8 @@ from myhdl_fsa.kernel import (
 )
 from myhdl_fsa.kernel.tensor import pack, unpack
 from myhdl_fsa.program import ErrorCode, Execution, Region, State
+from myhdl_fsa.scale import Scale
+from myhdl_fsa.tiling import AttentionShape
 
 CONFIG = Config(rows=4, cols=4)
 BASE = CONFIG.memory_base
@@ -94,10 +98,9 @@ def test_what_cannot_be_done_with_a_tensor():
     refuses("memory tensor: shape (4, 0): must be integers of at least 1", MemoryTensor, (4, 0), FP16, 0)
     refuses("memory tensor: shape (4, -1): must be integers of at least 1", MemoryTensor, (4, -1), FP16, 0)
     refuses("memory tensor: shape (): must be integers of at least 1", MemoryTensor, (), FP16, 0)
-    refuses("memory tensor: float format 'fp8': must be one of fp16, bf16, fp32 or e<E>m<M>, as in e4m3",
-            MemoryTensor, (4, 4), "fp8", 0)
-    refuses("memory tensor: float format of type int: must be one of fp16, bf16, fp32 or e<E>m<M>, as in e4m3, or a "
-            "FloatFormat", MemoryTensor, (4, 4), 16, 0)
+    allowed = "must be one of fp16, bf16, fp32, tf32, e4m3, e5m2 or e<E>m<M>, as in e6m9"
+    refuses(f"memory tensor: float format 'fp8': {allowed}", MemoryTensor, (4, 4), "fp8", 0)
+    refuses(f"memory tensor: float format of type int: {allowed}, or a FloatFormat", MemoryTensor, (4, 4), 16, 0)
     refuses("memory tensor: address = -1: must not be negative", MemoryTensor, (4, 4), FP16, -1)
     refuses("memory tensor: 1 strides for 2 dimensions: must be as many", MemoryTensor, (4, 4), FP16, 0, (2,))
     refuses("memory tensor from 0x80000000 to 0x80000060: must lie in the data, 0x80000000 to 0x80000004",
@@ -270,8 +273,8 @@ def test_a_context_has_the_memories_of_its_configuration():
             context.alloc_memory, (size // 2, 2), FP16, "Q")
     refuses("scratchpad tile K: shape 0: must be integers of at least 1", context.alloc_scratchpad, 0, "K")
     refuses("memory tensor O: shape (4, 0): must be integers of at least 1", context.alloc_memory, (4, 0), FP32, "O")
-    refuses("memory tensor O: float format 'FP32': must be one of fp16, bf16, fp32 or e<E>m<M>, as in e4m3",
-            context.alloc_memory, (4, 4), "FP32", "O")
+    refuses("memory tensor O: float format 'FP32': must be one of fp16, bf16, fp32, tf32, e4m3, e5m2 or e<E>m<M>, as "
+            "in e6m9", context.alloc_memory, (4, 4), "FP32", "O")
 
 
 def test_a_format_may_be_given_by_name():
@@ -472,20 +475,20 @@ def test_a_kernel_comes_to_its_end():
 def test_an_engine_takes_a_kernel():
     q, k, v = tensors(CONFIG, 1, 2)
     written = attention_kernel(q, k, v, CONFIG)
-    golden = engine("golden")
-    alone = golden.execute(written, CONFIG)
-    assert alone == golden.execute(written.program(), CONFIG)
+    machine = engine("golden")
+    alone = machine.execute(written, CONFIG)
+    assert alone == machine.execute(written.program(), CONFIG)
     assert alone.state is State.DONE
-    assert golden.execute_all([written, written.program()], CONFIG) == [alone, alone]
+    assert machine.execute_all([written, written.program()], CONFIG) == [alone, alone]
 
 
 def test_an_engine_examines_a_kernel_for_the_machine_that_it_is():
-    golden = engine("golden")
+    machine = engine("golden")
     with pytest.raises(KernelError, match="stores accumulator rows 0 to 3 before anything is written"):
-        golden.execute(store_twice(CONFIG, np.zeros((4, 4))), CONFIG)
+        machine.execute(store_twice(CONFIG, np.zeros((4, 4))), CONFIG)
     written = attention_kernel(*tensors(CONFIG, 2, 2), CONFIG)
     with pytest.raises(KernelError, match=r"flash_attention\): accumulator RAM rows 5 to 8: must be from 0 to 4; keep"):
-        golden.execute(written, CONFIG.replace(accumulator_rows=5))
+        machine.execute(written, CONFIG.replace(accumulator_rows=5))
 
 
 @pytest.mark.parametrize("given", [
@@ -573,13 +576,107 @@ def test_inputs_are_q_k_and_v_transposed():
 
 def test_attention_that_does_not_fit():
     q, k, v = tensors(CONFIG, 2, 3)
-    refuses("q has shape [7, 4]: must be [a positive multiple of 4, 4]", attention_kernel, q[:7], k, v, CONFIG)
-    refuses("k has shape [12, 3]: must be [a positive multiple of 4, 4]", attention_kernel, q, k[:, :3], v, CONFIG)
-    refuses("v has shape [0, 4]: must be [a positive multiple of 4, 4]", attention_kernel, q, k, v[:0], CONFIG)
-    refuses("q has shape [4]: must be [a positive multiple of 4, 4]", attention_kernel, q[0], k, v, CONFIG)
-    refuses("k has shape [12, 4] and v [8, 4]: must be equal", attention_kernel, q, k, v[:8], CONFIG)
+    refuses("k has shape [12, 3]: must have a head dimension of 4, that of q", attention_kernel, q, k[:, :3], v, CONFIG)
+    refuses("v has shape [0, 4]: must be [seq, d] with d from 1 to 4, and no size 0", attention_kernel, q, k, v[:0],
+            CONFIG)
+    refuses("q has shape [8, 5]: must be [seq, d] with d from 1 to 4, and no size 0", attention_kernel,
+            np.ones((8, 5)), k, v, CONFIG)
+    refuses("q has shape [4]: must be [seq, d] or [batch, heads, seq, d]", attention_kernel, q[0], k, v, CONFIG)
+    refuses("k has shape [12, 4]: must be 4 dimensions, as q", attention_kernel, q[None, None], k, v, CONFIG)
+    refuses("v has shape [8, 4]: must be that of k, [12, 4], but for the head dimension", attention_kernel, q, k, v[:8],
+            CONFIG)
+    heads = np.ones((2, 3, 4, 4))
+    refuses("k has shape [2, 2, 4, 4]: must have the batch of q, 2, and heads that divide its 3", attention_kernel,
+            heads, heads[:, :2], heads[:, :2], CONFIG)
+    refuses("scale 0: must be a positive number", attention_kernel, q, k, v, CONFIG, scale=0)
     refuses("v_t has shape [12, 4]: must be that of k reversed, [4, 12]", flash_attention, CONFIG, q, k, v, False)
-    refuses("tensor q: array of int64: must be float16, float32, float64 or unsigned patterns",
+    refuses("q: array of int64: must be float16, float32, float64 or unsigned patterns",
             attention_kernel, q.astype(int), k, v, CONFIG)
     little = CONFIG.replace(memory_size=256)
     refuses("memory: 128 bytes wanted for O^T, 0 of 256 left", attention_kernel, *tensors(little, 2, 3), little)
+
+
+HEADS = AttentionShape(5, 6, 3, 2, heads=4, kv_heads=2, batch=2, stacked=True)
+
+
+def of_shape(config, shape, scale=None, seed=2):
+    rng = np.random.default_rng(seed)
+    arrays = [rng.standard_normal(size) for size in tensor_shapes(shape)]
+    return attention_kernel(*arrays, config, shape.causal, scale), arrays
+
+
+@pytest.mark.parametrize("fields", [{}, {"scratchpad_rows": 12, "accumulator_rows": 5},
+                                    {"dataflow": "stream", "reciprocal": "division"}], ids=["fsa", "small", "stream"])
+@pytest.mark.parametrize("scale", [None, 0.2])
+@pytest.mark.parametrize("shape", [
+    AttentionShape(1, 1, 1, 1), AttentionShape(3, 9, 4, 4), AttentionShape(9, 7, 2, 3, causal=True),
+    AttentionShape(4, 13, 1, 4, causal=True), HEADS, replace(HEADS, causal=True),
+    AttentionShape(4, 8, 4, 4, heads=3, kv_heads=1, stacked=True),
+], ids=lambda shape: "-".join(str(size) for size in (shape.seq_q, shape.seq_kv, shape.query_heads, shape.causal)))
+def test_attention_of_any_shape_in_whole_tiles(shape, scale, fields):
+    """The interpreter of the words gives what the model of attention gives."""
+    config = CONFIG.replace(**fields)
+    written, (q, k, v) = of_shape(config, shape, scale)
+    assert check(written) == []
+    expected = golden.attention(q, k, v, config, causal=shape.causal, scale=scale)
+    assert expected.shape == (*shape.leading, shape.seq_q, shape.value_dim)
+    execution = engine("golden").execute(written, config)
+    assert np.array_equal(attention_output(written, execution), expected)
+
+
+def test_tensors_are_filled_up_with_zeros():
+    """V too, whose rows of hidden keys meet weights of zero: they must be numbers."""
+    written, arrays = of_shape(CONFIG, HEADS)
+    whole = [tensor.read(data, tensor.address) for tensor, data in written.inputs]
+    whole[2] = whole[2].T
+    assert [array.shape for array in whole] == [(8 * 8, 4), (4 * 8, 4), (4 * 8, 4)]
+    for bits, array in zip(whole, arrays, strict=True):
+        heads = array.reshape(-1, *array.shape[2:]).astype(np.float16).view(np.uint16)
+        for head, rows in zip(heads, bits.reshape(-1, 8, 4), strict=True):
+            assert np.array_equal(rows[:head.shape[0], :head.shape[1]], head)
+            assert not rows[head.shape[0]:].any() and not rows[:, head.shape[1]:].any()
+
+
+def test_the_last_tile_of_keys_hides_what_is_past_them():
+    written, _ = of_shape(CONFIG, AttentionShape(9, 10, 4, 4, causal=True))
+    scores = [i for i in written.instructions if isinstance(i, Matrix) and i.function == Function.ATTN_SCORE]
+    assert [(i.causal, i.hidden) for i in scores] == [(1, 0), (0, 0), (1, 0), (0, 0), (0, 0), (1, 2)]
+    assert {i.hidden for i in written.instructions if isinstance(i, Matrix) and i not in scores} == {0}
+
+
+def test_heads_follow_each_other_and_share_keys():
+    written, _ = of_shape(CONFIG, replace(HEADS, batch=1))
+    (_, k, _), _ = zip(*written.inputs, strict=True)
+    tile = 4 * CONFIG.scratchpad_row_bytes
+    first, last = k.extent
+    loaded = [(i.address - first) // tile for i in written.instructions
+              if isinstance(i, Dma) and first <= i.address < last]
+    # two query tiles of two heads each meet the two tiles of a K/V head
+    assert loaded == [0, 1] * 4 + [2, 3] * 4
+    stored = [i.address for i in written.instructions if isinstance(i, Dma) and i.function == 1]
+    assert stored == sorted(stored) and len(stored) == 8
+
+
+def test_a_scale_is_wanted_where_it_is_not_what_a_reset_leaves():
+    for shape, scale, wanted in ((AttentionShape(4, 4, 4, 4), None, None), (AttentionShape(4, 4, 4, 4), 0.5, None),
+                                 (AttentionShape(4, 4, 2, 4), 0.5, None),
+                                 (AttentionShape(4, 4, 2, 4), None, Scale.of(CONFIG, 2**-0.5)),
+                                 (AttentionShape(4, 4, 4, 4), 0.1, Scale.of(CONFIG, 0.1))):
+        written, _ = of_shape(CONFIG, shape, scale)
+        assert written.scale == written.program().scale == wanted
+
+
+def test_flash_attention_of_another_shape_than_its_tensors():
+    q, k, v = tensors(CONFIG, 2, 3)
+    for shape in (AttentionShape(8, 8, 4, 4), AttentionShape(4, 12, 4, 4), AttentionShape(8, 12, 4, 4, causal=True),
+                  AttentionShape(8, 12, 4, 4, heads=2, kv_heads=1)):
+        with pytest.raises(KernelError, match=r"^shape: .*: must be that of the tensors, \[8, 12\] in whole tiles"):
+            flash_attention(CONFIG, q, k, v.T, False, shape)
+    assert flash_attention(CONFIG, q, k, v.T, False, AttentionShape(7, 11, 4, 4)).instructions
+
+
+@pytest.mark.parametrize("hidden", [-1, 4, 1.0, None])
+def test_one_key_of_a_tile_counts(hidden):
+    context = Context(CONFIG)
+    refuses(f"attn_score: hidden = {hidden!r}: must be from 0 to 3, one key of the tile counts", context.attn_score,
+            context.alloc_scratchpad(4), context.alloc_accumulator(1), False, hidden=hidden)

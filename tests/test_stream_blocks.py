@@ -9,8 +9,8 @@ from typing import Any
 import exact
 import numpy as np
 import pytest
-from blocks import dut
-from test_blocks import BF16_DIVISION, CONFIGS, FP16_NEWTON, SIMULATORS, assert_words, mixed, pair
+from blocks import bundled, dut
+from test_blocks import BF16_DIVISION, CONFIGS, FP16_NEWTON, SIMULATORS, assert_words, columns, mixed, pair, scales
 
 from myhdl_fsa.arithmetic.scalar import local_width
 from myhdl_fsa.arithmetic.steps import step_width
@@ -23,11 +23,18 @@ from myhdl_fsa.dataflows.stream.control import (
     Accumulate,
     Compare,
     Lane,
+    Left,
     Operation,
     lane_width,
     pe_control_width,
 )
+from myhdl_fsa.dataflows.stream.controller.score_player import ScoreState, score_player
+from myhdl_fsa.dataflows.stream.controller.slot_stages import Slot
+from myhdl_fsa.dataflows.stream.controller.value_player import ValueWave
+from myhdl_fsa.dataflows.stream.controller.words import Ended, Word, array_word
+from myhdl_fsa.dataflows.stream.times import Times
 from myhdl_fsa.instruction import hidden_width
+from myhdl_fsa.signals import address_width, unsigned
 
 COUNT = 3_000
 
@@ -153,7 +160,7 @@ def unit_dut(config: Config) -> Any:
     acc = config.acc.width
     return dut(f"stream_accumulator_{config.elem}_{config.reciprocal}_{config.mac_stages}_{config.adder_stages}",
                accumulator.accumulator_unit,
-               {"reset": 1, "command": Accumulate.WIDTH, "divide": 1, "from_array": acc, "ram_word": acc},
+               {"reset": 1, "command": Accumulate.WIDTH, "divide": 1, "from_array": acc, "ram_word": acc, "scale": acc},
                {"result": acc}, locals_=step_width(config.acc, config.acc, config.exp2_pieces), config=config)
 
 
@@ -170,8 +177,31 @@ def test_accumulator_unit(tmp_path):
         jobs.append((partial(unit_dut, config), {
             "reset": [1] + [0] * (len(rows) - 1), "command": commands, "divide": divides,
             "from_array": mixed(rng, config.acc, len(rows)), "ram_word": mixed(rng, config.acc, len(rows)),
+            "scale": scales(rng, config, config.acc, len(rows)),
         }))
-    check_all(jobs, SIMULATORS, tmp_path)
+    for config, (_, stimuli), seen in zip((FP16_NEWTON, BF16_DIVISION), jobs, check_all(jobs, SIMULATORS, tmp_path),
+                                          strict=True):
+        assert_words(seen["result"], expected_results(config, stimuli, seen["result"]), stimuli)
+
+
+def expected_results(config: Config, stimuli: dict[str, list[int]], seen: list[int]) -> list[int]:
+    """What the commands give; where the reciprocal unit is at work, or its result used, what was seen."""
+    acc = pair(config.acc)
+    table = exact.exp2_constants(acc, acc, config.exp2_pieces)
+    factor, found = 0, []
+    names = ("command", "from_array", "ram_word", "scale")
+    for at, (command, inflow, word, scale) in enumerate(zip(*(stimuli[name] for name in names), strict=True)):
+        if command in (Accumulate.ACC_SUM, Accumulate.ACC_SA):
+            found.append(exact.fma(factor, word, inflow, acc, acc, acc))
+        elif command == Accumulate.EXP_S1:
+            factor = exact.fma(inflow, scale, 0, acc, acc, acc)
+            found.append(factor)
+        elif command == Accumulate.EXP_S2:
+            factor = exact.exp2(factor, acc, acc, acc, table)
+            found.append(factor)
+        else:
+            found.append(seen[at])
+    return found
 
 
 def test_accumulator_unit_with_a_pipelined_multiply_adder(tmp_path):
@@ -185,10 +215,80 @@ def test_accumulator_unit_with_a_pipelined_multiply_adder(tmp_path):
         rows += [(Accumulate.NORM, 0)] * 5 + [(0, 0)] * 3
     commands, divides = (list(column) for column in zip(*rows, strict=True))
     stimuli = {"reset": [1] + [0] * (len(rows) - 1), "command": commands, "divide": divides,
-               "from_array": mixed(rng, FP16_NEWTON.acc, len(rows)), "ram_word": mixed(rng, FP16_NEWTON.acc, len(rows))}
+               "from_array": mixed(rng, FP16_NEWTON.acc, len(rows)), "ram_word": mixed(rng, FP16_NEWTON.acc, len(rows)),
+               "scale": scales(rng, FP16_NEWTON, FP16_NEWTON.acc, len(rows))}
     jobs = [(partial(unit_dut, staged(FP16_NEWTON, stages)), stimuli) for stages in STAGES]
     undivided, *pipelined = check_all(jobs, SIMULATORS, tmp_path)
     expected = [word for word, command in zip(undivided["result"], commands, strict=True) if command]
     for stages, seen in zip(STAGES[1:], pipelined, strict=True):
         later = sum(stages) - 1
         assert [word for word, command in zip(seen["result"][later:], commands, strict=False) if command] == expected
+
+
+def player_dut(config: Config) -> Any:
+    times, row = Times.of(config), address_width(config.scratchpad_rows)
+    bits = {name: unsigned(1) for name in ("clock", "reset", "start", "row_read")}
+    return bundled(f"score_player_{config.rows}", score_player, **bits, row=unsigned(row),
+                   head=Word(array_word(config)), wave=ValueWave(config), slot=Slot(config, times), state=ScoreState(),
+                   ended=Ended(), config=config, times=times)
+
+
+Cycles = list[dict[str, int]]
+
+
+def played(config: Config, rng: np.random.Generator, count: int) -> tuple[Cycles, Cycles]:
+    """Waves and starts at random, and what the player shows behind them where it means something."""
+    n, size = config.rows, 1 << address_width(config.scratchpad_rows)
+    score: dict[str, int] = {}
+    left, inputs, shown = 0, [], [{}]
+    while len(inputs) < count:
+        wave = {name: int(rng.integers(high)) for name, high in
+                (("operation", 7), ("left", 4), ("compare", 6), ("row", size))}
+        if rng.random() < 0.7:
+            # an ATTN_VALUE that leaves the slot
+            wave = dict.fromkeys(wave, 0)
+        hidden = int(rng.choice([0, rng.integers(n), n - 1]))
+        head = {"row": int(rng.integers(size)), "stride": int(rng.choice([1, size - 1, rng.integers(size)])),
+                "zero": int(rng.integers(2)), "causal": int(rng.integers(2)), "hidden": hidden,
+                "releases": int(rng.integers(1 << 9))}
+        reset = int(not inputs or rng.random() < 0.005)
+        start = int(not left and not reset and rng.random() < 0.3)
+        inputs.append({"reset": reset, "start": start, **{f"head_{name}": value for name, value in head.items()},
+                       **{f"wave_{name}": value for name, value in wave.items()}})
+        if start:
+            score, left = head, n
+        if reset:
+            left = 0
+            shown.append({"slot_operation": 0, "slot_compare": 0, "row_read": 0, "ended_due": 0, "state_idle": 1})
+        elif left and not wave["operation"]:
+            # rows of K enter from the last to the first
+            key, left = left - 1, left - 1
+            first = score["zero"] and key == n - 1
+            hides = [key >= n - score["hidden"] or (score["causal"] and key > column) for column in range(config.cols)]
+            assert hides == [column < sum(hides) for column in range(config.cols)]
+            shown.append({
+                "slot_operation": Operation.QK, "slot_left": Left.ROW, "row_read": 1,
+                "row": (score["row"] + (n - 1 - key) * score["stride"]) % size,
+                "slot_compare": Compare.UPDATE_FIRST if first else Compare.UPDATE,
+                # each column further right counts one less, and while something is left the key is hidden
+                "slot_hidden": sum(hides), "ended_due": int(key == 0), "state_idle": int(key == 0),
+                **({"ended_releases": score["releases"]} if key == 0 else {}),
+            })
+        else:
+            reads = int(wave["left"] == Left.ROW)
+            shown.append({"slot_operation": wave["operation"], "slot_left": wave["left"], "slot_hidden": 0,
+                          "slot_compare": wave["compare"], "row_read": reads, **({"row": wave["row"]} if reads else {}),
+                          "ended_due": 0, "state_idle": int(not left)})
+    return inputs, shown[:-1]
+
+
+def test_score_player(tmp_path):
+    """Whatever is hidden, past the end of the keys and after the query, at the same time."""
+    rng = np.random.default_rng(5)
+    configs = [staged(FP16_NEWTON, (0, 1)).replace(rows=4, cols=4), staged(FP16_NEWTON, (1, 2))]
+    cases = [played(config, rng, 1_500) for config in configs]
+    jobs = [(partial(player_dut, config), columns(" ".join(inputs[0]), [tuple(cycle.values()) for cycle in inputs]))
+            for config, (inputs, _) in zip(configs, cases, strict=True)]
+    for (_, shown), seen in zip(cases, check_all(jobs, SIMULATORS, tmp_path), strict=True):
+        for cycle, ports in enumerate(shown):
+            assert {name: seen[name][cycle] for name in ports} == ports, cycle

@@ -43,7 +43,7 @@ def watched(clock, ports, config, seen):
     probe = {}
     inside = core_block(config)(
         clock, ports.reset, ports.instruction, ports.release, ports.busy, ports.scratchpad_write,
-        ports.accumulator_read, config, probe)
+        ports.accumulator_read, ports.scale, config, probe)
     controls = probe["pe_control"][::config.cols]
 
     @always(clock.posedge)

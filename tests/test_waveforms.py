@@ -153,7 +153,7 @@ def test_scopes(device_wave):
 @block
 def probed_core(clock, ports, config, probe):
     return core(clock, ports.reset, ports.instruction, ports.release, ports.busy, ports.scratchpad_write,
-                ports.accumulator_read, config, probe)
+                ports.accumulator_read, ports.scale, config, probe)
 
 
 def test_registers_are_those_of_the_machine(core_wave):

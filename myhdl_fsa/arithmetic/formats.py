@@ -17,13 +17,17 @@ import numpy.typing as npt
 __all__ = [
     "BF16",
     "Bits",
+    "E4M3",
+    "E5M2",
     "FORMATS",
     "FP16",
     "FP32",
     "FloatFormat",
     "RoundingMode",
+    "TF32",
     "Values",
     "as_format",
+    "shown_names",
 ]
 
 
@@ -64,6 +68,11 @@ class FloatFormat:
     def width(self) -> int:
         """Bits in all."""
         return 1 + self.exponent_bits + self.mantissa_bits
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that one value takes in memory: whole bytes, the pattern in the low bits."""
+        return (self.width + 7) // 8
 
     @property
     def bias(self) -> int:
@@ -112,7 +121,7 @@ class FloatFormat:
 
     @property
     def name(self) -> str:
-        """``fp16``, ``bf16``, ``fp32``, or ``e<E>m<M>``."""
+        """Its first in ``FORMATS``, or ``e<E>m<M>``."""
         for known, fmt in FORMATS.items():
             if fmt == self:
                 return known
@@ -126,22 +135,43 @@ FP16 = FloatFormat(5, 10)
 BF16 = FloatFormat(8, 7)
 FP32 = FloatFormat(8, 23)
 
-FORMATS: dict[str, FloatFormat] = {"fp16": FP16, "bf16": BF16, "fp32": FP32}
+TF32 = FloatFormat(8, 10)
+E4M3 = FloatFormat(4, 3)
+"""with Inf and NaNs as in every format here, so up to 240; OCP's E4M3 (torch's ``float8_e4m3fn``) gives them up for
+numbers up to 448"""
+E5M2 = FloatFormat(5, 2)
+
+FORMATS: dict[str, FloatFormat] = {
+    "fp16": FP16, "bf16": BF16, "fp32": FP32, "tf32": TF32, "e4m3": E4M3, "e5m2": E5M2,
+    "fp8_e4m3": E4M3, "fp8_e5m2": E5M2,
+    # as torch and ml_dtypes call them
+    "float16": FP16, "bfloat16": BF16, "float32": FP32, "float8_e4m3": E4M3, "float8_e5m2": E5M2,
+}
+"""the formats that have names; the first of several is the one that is shown"""
+
+_WITHOUT_INF = ("float8_e4m3fn", "fp8_e4m3fn")
+
+
+def shown_names() -> str:
+    """The names that formats are shown by, as a list in words."""
+    return ", ".join(fmt.name for fmt in dict.fromkeys(FORMATS.values()))
 
 
 def as_format(value: FloatFormat | str) -> FloatFormat:
-    """The format itself, or the one of that name: ``fp16``, ``bf16``, ``fp32`` or ``e<E>m<M>``.
+    """The format itself, or the one of that name: one of ``FORMATS``, or ``e<E>m<M>``.
 
     Raises ValueError for another name and TypeError for anything else, in one line that says what is allowed.
     """
     if isinstance(value, FloatFormat):
         return value
-    allowed = f"must be one of {', '.join(FORMATS)} or e<E>m<M>, as in e4m3"
+    allowed = f"must be one of {shown_names()} or e<E>m<M>, as in e6m9"
     if not isinstance(value, str):
         # an array's text would be many lines
         raise TypeError(f"float format of type {type(value).__name__}: {allowed}, or a FloatFormat")
     if value in FORMATS:
         return FORMATS[value]
+    if value in _WITHOUT_INF:
+        raise ValueError(f"float format {value!r}: must be e4m3, which has Inf and NaNs and so ends at 240")
     match = re.fullmatch(r"e([0-9]{1,3})m([0-9]{1,3})", value)
     if match is None:
         raise ValueError(f"float format {value[:40]!r}: {allowed}")

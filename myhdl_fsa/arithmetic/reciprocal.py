@@ -65,15 +65,24 @@ class Reciprocal:
                 return round_values(1.0 / x, self.fmt)
             return self._newton(x)
 
+    @property
+    def useful(self) -> float:
+        """The relative error up to which a result is of use: 2**-10, or 2**(1-M) for a mantissa of M < 11 bits.
+
+        That of an fp16 result, but never what rounding alone may come to: Newton steps that have come to their end are
+        within 1.5 * 2**-M.
+        """
+        return max(_USEFUL, 2.0 ** (1 - self.fmt.mantissa_bits))
+
     def poor(self, x: Values) -> npt.NDArray[np.bool_]:
-        """Where the result is of no use: off by more than 2**-10 of 1/x, for a finite x that is not zero.
+        """Where the result is of no use: off by more than ``useful`` of 1/x, where x and 1/x are normal numbers.
 
         ``newton`` begins with 1 for a mantissa in [1, 2), and has not come far from it where that is just below 2.
         """
         with np.errstate(all="ignore"):
-            exact = 1.0 / x
-            ordinary = np.isfinite(x) & (np.abs(x) >= min_normal(self.fmt)) & (np.abs(exact) >= min_normal(self.fmt))
-            return ordinary & (np.abs(self.compute_values(x) - exact) > _USEFUL * np.abs(exact))
+            ordinary = np.isfinite(x) & (np.abs(x) >= min_normal(self.fmt)) & (np.abs(1.0 / x) >= min_normal(self.fmt))
+            # two mantissas of at most 24 bits: product and difference are exact
+            return ordinary & (np.abs(self.compute_values(x) * x - 1.0) > self.useful)
 
     def _newton(self, x: Values) -> Values:
         fma = MultiplyAdd(self.fmt, self.fmt).compute_values

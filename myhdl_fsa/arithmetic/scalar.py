@@ -22,6 +22,7 @@ __all__ = [
     "multiply_adder",
     "narrower",
     "piece_finder",
+    "piece_shifts",
     "rounder",
 ]
 
@@ -42,6 +43,12 @@ def fraction_bits(mul: FloatFormat, add: FloatFormat) -> int:
 def local_width(mul: FloatFormat, add: FloatFormat) -> int:
     """Bits that hold every int local of a process that calls these functions, in Verilog: a raw word and a sign."""
     return fraction_bits(mul, add) + 3 + 16 + 1
+
+
+def piece_shifts(mul: FloatFormat, pieces: int) -> tuple[int, int]:
+    """How far a fraction of ``mul``'s mantissa bits goes left, then right, to be the number of its piece of 2**x."""
+    bits = pieces.bit_length() - 1
+    return max(0, bits - mul.mantissa_bits), max(0, mul.mantissa_bits - bits)
 
 
 def multiply_adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Callable[[int, int, int, int], int]:
@@ -68,7 +75,7 @@ def multiply_adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Calla
     below_32 = 1 << (k + 3 - 32) if wide else 1
     # elaboration-time choices are ints, which the converter folds
     interpolates = int(pieces > 0)
-    piece_shift = ma - max(1, pieces).bit_length() + 1
+    lengthen, piece_shift = piece_shifts(mul, max(1, pieces))
     piece_at, piece_mask = mc + 1, ec_max >> 1
     intercept_one, intercept_half = bias_c << mc, (bias_c - 1) << mc
 
@@ -93,14 +100,14 @@ def multiply_adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Calla
                         am = am << e
                         power = am >> ma
                         am = am & fraction_a
-                        piece = am >> piece_shift
+                        piece = (am << lengthen) >> piece_shift
                         ea = bias_a
                         if am == 0:
                             ea = 0
                         if (x >> sign_a) != 0:
                             power = -power
                 elif ea != 0:
-                    piece = am >> (piece_shift - e)
+                    piece = (am << lengthen) >> (piece_shift - e)
                 if ((c >> piece_at) & piece_mask) == piece:
                     hit = 1
                 # the intercept's own exponent is known: it lies in (0.5, 1]
@@ -260,7 +267,7 @@ def piece_finder(mul: FloatFormat, pieces: int) -> Callable[[int], int]:
     """The function ``find_piece(x)``: the piece of (-1, 0] that the fraction of x lies in, 0 next to zero."""
     m, exponent_max, bias, exponent_bits = mul.mantissa_bits, mul.exponent_max, mul.bias, mul.exponent_bits
     fraction, hidden = mul.mantissa_mask, 1 << m
-    shift = m - pieces.bit_length() + 1
+    lengthen, shift = piece_shifts(mul, pieces)
 
     def find_piece(x: int) -> int:
         piece = 0
@@ -268,12 +275,12 @@ def piece_finder(mul: FloatFormat, pieces: int) -> Callable[[int], int]:
         e = field - bias
         if e >= 0:
             if e < exponent_bits:
-                piece = ((((x & fraction) | hidden) << e) & fraction) >> shift
+                piece = (((((x & fraction) | hidden) << e) & fraction) << lengthen) >> shift
         elif field != 0:
-            piece = ((x & fraction) | hidden) >> (shift - e)
+            piece = (((x & fraction) | hidden) << lengthen) >> (shift - e)
         return piece
 
-    setattr(find_piece, LOCAL_WIDTH, mul.width + mul.exponent_bits + 1)
+    setattr(find_piece, LOCAL_WIDTH, mul.width + max(lengthen, mul.exponent_bits) + 1)
     find_piece.__name__ = f"find_piece_{mul}"  # its name in Verilog
     return find_piece
 

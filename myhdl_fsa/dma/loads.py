@@ -9,6 +9,7 @@ from myhdl import always, always_comb, block
 from myhdl_fsa.axi import Channels
 from myhdl_fsa.config import Config
 from myhdl_fsa.core import ScratchpadWrite
+from myhdl_fsa.dma.elements import resize
 from myhdl_fsa.dma.load_port import load_port
 from myhdl_fsa.dma.share import collect, hand_out, port_bits
 from myhdl_fsa.dma.transfer import ROW_WIDTH, Row, RowDone, tag_width, transfer
@@ -48,7 +49,8 @@ def loads(
     free, offers, full, taken, failed = ([unsigned(1) for _ in range(count)] for _ in range(5))
     places, data = ([unsigned(width) for _ in range(count)] for width in (ROW_WIDTH, 8 * config.scratchpad_row_bytes))
     tags, failed_tags = ([unsigned(tag_width(inflight)) for _ in range(count)] for _ in range(2))
-    row_mask = (1 << len(write.row)) - 1
+    row_mask, width, in_memory = (1 << len(write.row)) - 1, config.elem.width, 8 * config.elem.memory_bytes
+    elements = data if width == in_memory else [unsigned(len(write.data)) for _ in range(count)]
 
     walker = transfer(clock, reset, stopped, requests, acquire, release, rows, done, fault, active, config, inflight,
                       int(ErrorCode.READ_RESPONSE))
@@ -58,6 +60,8 @@ def loads(
                   failed[p], failed_tags[p], config)
         for p in range(count)
     ]
+    cutters = [resize(data[p], elements[p], config.rows, in_memory, width)
+               for p in range(count) if elements is not data]
     picker = collect(clock, reset, full_bits, picked, some, which, count)
 
     @always_comb
@@ -85,7 +89,7 @@ def loads(
         done.valid.next = some
         if some:
             write.row.next = int(places[int(which)]) & row_mask
-            write.data.next = data[int(which)]
+            write.data.next = elements[int(which)]
             done.tag.next = tags[int(which)]
         if reset:
             done.failed.next = 0
@@ -95,4 +99,4 @@ def loads(
                     done.failed.next = 1
                     done.failed_tag.next = failed_tags[p]
 
-    return walker, spread, readers, picker, gather_bits, spread_bits, arrive
+    return walker, spread, readers, cutters, picker, gather_bits, spread_bits, arrive

@@ -23,7 +23,7 @@ def store_port(
 
     Ports
         address, tag, data, offer
-                        in   39, tag, cols x acc and 1: a row for this port, the first beat in the low bits
+                        in   39, tag, a row of memory and 1: for this port, the first beat in the low bits
         free            out  1   there is room for a row
         bus             out  AxiWrite
         done, done_tag  out  1 and tag: a row's last response has come

@@ -9,6 +9,7 @@ from myhdl import always, always_comb, block
 from myhdl_fsa.axi import Channels
 from myhdl_fsa.config import Config
 from myhdl_fsa.core import AccumulatorReadPort
+from myhdl_fsa.dma.elements import resize
 from myhdl_fsa.dma.share import collect, hand_out, port_bits
 from myhdl_fsa.dma.store_port import store_port
 from myhdl_fsa.dma.transfer import Row, RowDone, tag_width, transfer
@@ -49,16 +50,18 @@ def stores(
     free, offers, finished, taken, failed = ([unsigned(1) for _ in range(count)] for _ in range(5))
     tags, failed_tags = ([unsigned(tag_width(inflight)) for _ in range(count)] for _ in range(2))
     address, tag = unsigned(MEMORY_ADDRESS_WIDTH), unsigned(tag_width(inflight))
-    row_mask = (1 << len(read.row)) - 1
+    row_mask, width, in_memory = (1 << len(read.row)) - 1, config.acc.width, 8 * config.acc.memory_bytes
+    data = read.data if width == in_memory else unsigned(8 * config.accumulator_row_bytes)
 
     walker = transfer(clock, reset, stopped, requests, acquire, release, rows, done, fault, active, config, inflight,
                       int(ErrorCode.WRITE_RESPONSE))
     spread = hand_out(clock, reset, rows, free_bits, chosen, hold, count)
     writers = [
-        store_port(clock, reset, address, tag, read.data, offers[p], free[p], ports[p], finished[p], tags[p], taken[p],
+        store_port(clock, reset, address, tag, data, offers[p], free[p], ports[p], finished[p], tags[p], taken[p],
                    failed[p], failed_tags[p], config)
         for p in range(count)
     ]
+    fillers = [resize(read.data, data, config.cols, width, in_memory)] if data is not read.data else []
     picker = collect(clock, reset, finished_bits, picked, some, which, count)
 
     @always_comb
@@ -104,4 +107,4 @@ def stores(
                     done.failed.next = 1
                     done.failed_tag.next = failed_tags[p]
 
-    return walker, spread, writers, picker, gather_bits, spread_bits, ask, follow, note
+    return walker, spread, writers, fillers, picker, gather_bits, spread_bits, ask, follow, note

@@ -47,7 +47,9 @@ def matrix_issue(
     reverse_in_low, reverse_out_low = layout["reverse_in"].low, layout["reverse_out"].low
     delay_low = layout["delay"].low
     zero_low, causal_low = layout["zero"].low, layout["causal"].low
-    hidden_low, hidden_mask = layout["hidden"].low, (1 << len(instruction.hidden)) - 1
+    # 256 columns count with a bit more than the field has
+    hidden_bits = min(layout["hidden"].width, len(instruction.hidden))
+    hidden_low, hidden_mask = layout["hidden"].low, (1 << hidden_bits) - 1
 
     @always_comb
     def unpack() -> None:

@@ -49,9 +49,10 @@ class Register(IntEnum):
     WATCHDOG = 0x40
     """cycles without progress after which an active device stops with an error; 0: never"""
     SCALE_ELEM = 0x44
-    """what the processing elements multiply a score less its maximum by, a pattern of elem; to be written while idle"""
+    """what the processing elements multiply a score less its maximum by, a pattern of elem; to be written while the
+    device is not active, and left by a reset by software"""
     SCALE_ACC = 0x48
-    """the same in the accumulators, a pattern of acc; both reset to log2(e) / sqrt(N)"""
+    """the same in the accumulators, a pattern of acc; a reset by the signal sets both to log2(e) / sqrt(N)"""
 
 
 class DeviceControl:

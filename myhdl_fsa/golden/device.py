@@ -50,11 +50,8 @@ def execute(program: Program, config: Config) -> Execution:
 
     Raises RunError for what has no defined result: a matrix instruction that the dataflow's ``rules`` find a hazard in
     (scratchpad flags that do not match the function's timing, one that starts while the one before it is still at
-    work), and formats that are not whole bytes.
+    work).
     """
-    for fmt in (config.elem, config.acc):
-        if fmt.width % 8:
-            raise RunError(f"format {fmt}: the accelerator needs formats of whole bytes")
     instructions, error, held = _until_fault(program.words, config)
     order = schedule(instructions, config, held)
     device = _Device(program, config)

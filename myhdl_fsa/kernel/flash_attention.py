@@ -40,9 +40,17 @@ def flash_attention(
     seq_q = q.shape[1 if order.QUERIES_TRANSPOSED else 0]
     if shape is None:
         shape = AttentionShape(seq_q, k.shape[0], rows, rows, causal=causal)
+    elif _rows(shape, rows) != (seq_q, k.shape[0]) or shape.causal != causal:
+        raise KernelError(f"shape: {shape}: must be that of the tensors, {[seq_q, k.shape[0]]} in whole tiles, "
+                          f"with causal={causal}")
     o_t = ctx.alloc_memory((rows, seq_q), ctx.config.acc, "O^T")
     order.flash_attention(ctx, q, k, v_t, o_t, visits(shape, rows))
     return o_t
+
+
+def _rows(shape: AttentionShape, side: int) -> tuple[int, int]:
+    """Of q and of k, in whole tiles."""
+    return (shape.query_heads * tiles(shape.seq_q, side) * side, shape.key_heads * tiles(shape.seq_kv, side) * side)
 
 
 def attention_kernel(

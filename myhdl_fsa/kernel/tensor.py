@@ -28,7 +28,7 @@ __all__ = [
 
 def element_bytes(fmt: FloatFormat) -> int:
     """Bytes that one value takes in memory: whole bytes, little-endian, the pattern in the low bits."""
-    return (fmt.width + 7) // 8
+    return fmt.memory_bytes
 
 
 def pack(bits: Bits, fmt: FloatFormat) -> bytes:

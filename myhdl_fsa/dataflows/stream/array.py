@@ -7,7 +7,7 @@ from typing import Any
 from myhdl import always_comb, block
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.dataflows.stream.control import Capture, Compare, lane_width, pe_control_width
+from myhdl_fsa.dataflows.stream.control import Capture, Compare, lane_width, pe_control_width, word_width
 from myhdl_fsa.dataflows.stream.edge import column_top, comparator
 from myhdl_fsa.dataflows.stream.pe import pe_row
 from myhdl_fsa.instruction import hidden_width
@@ -48,7 +48,7 @@ def systolic(
     bottoms = [unsigned(acc.width) for _ in range(cols)]
     # path r enters row r from above, and leaves it upwards; the last one is below the last row
     down_paths = [Lanes(cols, acc.width) for _ in range(rows + 1)]
-    up_paths = [Lanes(cols, elem.width) for _ in range(rows + 1)]
+    up_paths = [Lanes(cols, word_width(config)) for _ in range(rows + 1)]
 
     column_tops = [
         column_top(clock, reset, tops[c], up_paths[0][c], tops[c + 1], down_paths[0][c], config) for c in range(cols)

@@ -18,6 +18,7 @@ __all__ = [
     "lane_width",
     "pe_control_width",
     "result_at",
+    "word_width",
 ]
 
 
@@ -105,6 +106,11 @@ class Lane:
 def lane_width(config: Config, slots: int) -> int:
     """Bits of the lane's control: the kind, and the number of a word of an edge buffer of so many tiles."""
     return Lane.WIDTH + (config.rows * slots - 1).bit_length()
+
+
+def word_width(config: Config) -> int:
+    """Bits of the return lane: an elem value, and half an acc value, since a maximum goes up in two words."""
+    return max(config.elem.width, (config.acc.width + 1) // 2)
 
 
 class Accumulate:

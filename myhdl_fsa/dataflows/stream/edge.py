@@ -9,7 +9,7 @@ from myhdl import always, always_comb, block
 from myhdl_fsa.arithmetic.scalar import multiply_adder, narrower, rounder
 from myhdl_fsa.arithmetic.steps import adder, multiplier, normaliser, sum_width
 from myhdl_fsa.config import Config
-from myhdl_fsa.dataflows.stream.control import Capture, Compare, Lane
+from myhdl_fsa.dataflows.stream.control import Capture, Compare, Lane, word_width
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["column_top", "comparator"]
@@ -24,14 +24,14 @@ def column_top(
     Ports
         control      in   3 bits: ``control.Capture``, and in bit 2 whether the wave that now takes its addend in row 0
                           takes -max; moves on to ``control_out``, to the next column
-        lane         in   elem   what leaves row 0 upwards: the maximum comes in two words, the low one first
+        lane         in   word   what leaves row 0 upwards (``word_width``): the maximum comes in two, the low one first
         above        out  acc    -max, or +0; combinational
     """
-    elem, acc = config.elem, config.acc
-    half, maximum = unsigned(elem.width), unsigned(acc.width)
+    acc, lane_word = config.acc, word_width(config)
+    half, maximum = unsigned(lane_word), unsigned(acc.width)
     low, high = Capture.LOW, Capture.HIGH
     capture_mask, show_bit = (1 << Capture.WIDTH) - 1, Capture.WIDTH
-    elem_width, acc_mask, sign_mask = elem.width, (1 << acc.width) - 1, acc.sign_mask
+    acc_mask, sign_mask = (1 << acc.width) - 1, acc.sign_mask
 
     @always(clock.posedge)
     def registers() -> None:
@@ -44,7 +44,7 @@ def column_top(
             if capture == low:
                 half.next = lane
             if capture == high:
-                maximum.next = ((int(lane) << elem_width) | int(half)) & acc_mask
+                maximum.next = ((int(lane) << lane_word) | int(half)) & acc_mask
 
     @always_comb
     def addend() -> None:
@@ -72,7 +72,7 @@ def comparator(
                           in the buffer; moves on to ``lane_out``
         score        in   acc      what leaves the column's last PE downwards
         query        in   elem     the column's word of the Q scratchpad
-        lift         out  elem     the bottom of the return lane, a register
+        lift         out  word     the bottom of the return lane (``word_width``), a register
         bottom       out  acc      what goes on to the accumulator: ``score``, or the difference of the maxima;
                                    combinational
 
@@ -103,7 +103,7 @@ def comparator(
     # the subtraction needs no multiplier, so stages for one neither
     multiply, add_product, normalise = multiplier(acc), adder(acc, acc), normaliser(acc, acc)
     undivided, held_total, subtracted = int(config.adder_stages == 1), unsigned(sum_width(acc, acc)), unsigned(1)
-    elem_width, elem_mask = elem.width, (1 << elem.width) - 1
+    lane_word, word_mask = word_width(config), (1 << word_width(config)) - 1
     one, infinity, magnitude_mask = acc.one, acc.infinity, acc.sign_mask - 1
 
     @always(clock.posedge)
@@ -176,9 +176,9 @@ def comparator(
                         if finished == 0 or read_slot != write_slot:
                             best = int(maxima[int(read_slot)])
                     if kind == max_low:
-                        lift.next = best & elem_mask
+                        lift.next = best & word_mask
                     else:
-                        lift.next = best >> elem_width
+                        lift.next = best >> lane_word
                         if several:
                             if read_slot == last_slot:
                                 read_slot.next = 0

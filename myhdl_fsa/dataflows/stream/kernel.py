@@ -36,16 +36,16 @@ def residency(config: Config, kv_tiles: int, heads: int = 1) -> tuple[int, int]:
     """How many of a head's K tiles, and V tiles, stay in the scratchpad, and how many places the others take in turn.
 
     Where not all fit two places suffice while memory is near; one tile that stays leaves the DMA time for Q. Of more
-    room latency and bandwidth have half each. With several K/V ``heads`` what stays is replaced by the next one's, as
-    many iterations before its use as a head has tiles: a single one takes turns instead.
+    room latency and bandwidth have half each. With several K/V ``heads`` what stays is replaced by the next one's:
+    where there is room for the tiles of more than one head, those have it in turn.
     """
     places = (config.scratchpad_rows - 2 * config.cols) // (2 * config.rows)
     if heads > 1:
         places = min(places, MOST_REPLACED)
-    if kv_tiles <= places and (kv_tiles > 1 or heads == 1):
-        return kv_tiles, 0
+    if kv_tiles <= places:
+        return min(heads, places // kv_tiles) * kv_tiles, 0
     buffers = min(places, 2 + max(0, places - 3) // 2, MOST_BUFFERS)
-    return (0 if kv_tiles == 1 else places - buffers), buffers
+    return places - buffers, buffers
 
 
 def flash_attention(ctx: Context, q_t: MemoryTensor, k: MemoryTensor, v_t: MemoryTensor, o_t: MemoryTensor,
@@ -55,7 +55,7 @@ def flash_attention(ctx: Context, q_t: MemoryTensor, k: MemoryTensor, v_t: Memor
     The ATTN_VALUE of a tile pair stands directly before the ATTN_SCORE that starts beside it, ``Times.slots`` pairs
     later, and a new Q directly behind the last ATTN_SCORE of the old one, while whose waves fall it rises.
     The first tiles of a head's K and V stay in the scratchpad, as many as ``residency`` says. An O^T tile is used again
-    some query tiles later. Where the first tile of V stays to the end, the first ATTN_VALUE of a query tile needs no
+    some query tiles later. Where the first tile of the only V stays, the first ATTN_VALUE of a query tile needs no
     semaphore for it, and waits itself until the O^T tile is stored; else there is a semaphore fewer than O^T tiles, and
     normalising one tile waits until the one that comes into use next is stored.
     """
@@ -64,13 +64,16 @@ def flash_attention(ctx: Context, q_t: MemoryTensor, k: MemoryTensor, v_t: Memor
     q_parts, o_parts = q_t.split(cols, dim=1), o_t.split(cols, dim=1)
     k_parts, v_parts = k.split(rows, dim=0), v_t.split(rows, dim=1)
     count = len(visits)
-    places = [0] * count
-    """the visited tile's number in its head"""
+    numbers = [0] * count
+    """of the visited tile in its head"""
     for step in range(1, count):
-        places[step] = 0 if visits[step].first else places[step - 1] + 1
-    heads = len({visit.key_tile - place for visit, place in zip(visits, places, strict=True)})
-    resident, buffers = residency(config, len(k_parts) // heads, heads)
-    replaced = heads > 1
+        numbers[step] = 0 if visits[step].first else numbers[step - 1] + 1
+    heads = len({visit.key_tile - number for visit, number in zip(visits, numbers, strict=True)})
+    kv_tiles = len(k_parts) // heads
+    resident, buffers = residency(config, kv_tiles, heads)
+    held = max(1, resident // kv_tiles)
+    """heads whose tiles the scratchpad holds"""
+    replaced = heads > held
 
     q_tiles = [(ctx.alloc_scratchpad(rows, "Q^T"), ctx.semaphore()) for _ in range(2)]
     k_tiles, v_tiles = ([ctx.alloc_scratchpad(rows, name) for _ in range(resident + buffers)] for name in ("K", "V^T"))
@@ -79,12 +82,12 @@ def flash_attention(ctx: Context, q_t: MemoryTensor, k: MemoryTensor, v_t: Memor
     l_tile = ctx.alloc_accumulator(1, "L")
     o_count = min(len(o_parts), (config.accumulator_rows - 1) // rows, MOST_O_TILES)
     o_tiles = [ctx.alloc_accumulator(rows, "O^T") for _ in range(o_count)]
-    value_waits = resident > 0 and not replaced
+    value_waits = resident > 0 and heads == 1
     o_semaphores = [ctx.semaphore() for _ in range(o_count if value_waits else max(1, o_count - 1))]
 
     begins = {visit.key_tile: step for step, visit in reversed(list(enumerate(visits)))}
     ends = {visit.key_tile: step for step, visit in enumerate(visits)}
-    stays = [place < resident for place in places]
+    stays = [number < resident for number in numbers]
     # the first visit of a tile that stays, and any visit of one that does not
     loads = [not stays[step] or begins[visits[step].key_tile] == step for step in range(count)]
     # a tile that stays is handed back where another one takes its place
@@ -96,10 +99,12 @@ def flash_attention(ctx: Context, q_t: MemoryTensor, k: MemoryTensor, v_t: Memor
         streamed[step] = streamed[step - 1] + (not stays[step - 1])
 
     def place(step: int) -> int:
-        return places[step] if stays[step] else resident + streamed[step] % buffers
+        if stays[step]:
+            return visits[step].key_tile // kv_tiles % held * kv_tiles + numbers[step]
+        return resident + streamed[step] % buffers
 
     def handed_over(step: int, semaphores: list[Semaphore]) -> Semaphore:
-        return semaphores[places[step] % stay_semaphores if stays[step] else streamed[step] % buffers - buffers]
+        return semaphores[place(step) % stay_semaphores if stays[step] else streamed[step] % buffers - buffers]
 
     def load_q(i: int) -> None:
         if i < len(q_parts):

@@ -36,7 +36,7 @@ def pe(
                       operation where the result is written; moves on to ``control_out``
         left     in   elem   from the PE to the left, or the edge; moves on to ``right`` with a wave
         above    in   acc    from the PE above, or the column's top
-        below    in   elem   the return lane, from below; moves on to ``up`` every cycle
+        below    in   word   the return lane (``word_width``), from below; moves on to ``up`` every cycle
         down     out  acc    the result; ``above`` with a SUB where there is one adder stage, else unchanged
 
     Two registers: Q, and P, which holds S until it has become P. Both are taken off the lane; a wave that reads a
@@ -210,7 +210,7 @@ def pe_row(
                                         column right each cycle
         left                  in        elem: what enters the row from the left
         above, down           in, out   cols x acc, from and to the rows above and below
-        below, up             in, out   cols x elem, the return lane
+        below, up             in, out   cols x word, the return lane
     """
     cols = config.cols
     controls = [control] + [unsigned(pe_control_width(config)) for _ in range(cols)]
