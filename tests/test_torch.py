@@ -232,6 +232,15 @@ def test_meta_and_fake_tensors():
             assert (result.shape, result.dtype, result.stride()) == (expected.shape, expected.dtype, expected.stride())
 
 
+def test_fake_tensors_on_cuda():
+    with FakeTensorMode():
+        call = [torch.empty(2, 5, 4, device="cuda", dtype=torch.bfloat16) for _ in range(3)]
+        result = scaled_dot_product_attention(*call)
+        assert (result.device.type, result.dtype, result.shape) == ("cuda", torch.bfloat16, (2, 5, 4))
+        with pytest.raises(NotImplementedError, match="^config has the formats e4m3 and fp32: on cuda they"):
+            scaled_dot_product_attention(*call, config=FOUR.replace(elem="e4m3"))
+
+
 def test_gradients_of_meta_tensors():
     leaves = [x.to("meta").requires_grad_() for x in tensors(2)]
     scaled_dot_product_attention(*leaves).sum().backward()
