@@ -39,7 +39,7 @@ class Scale:
         else:
             number = _number(scale)
             if not 0 < number < math.inf:
-                raise ValueError(f"scale {scale}: must be a positive number")
+                raise ValueError(f"scale {_shown(scale)}: must be a positive number")
             factor, said = _LOG2_E * number, f"scale {scale}"
         formats = (config.elem, config.acc)
         if scale is not None or head_dim is not None:
@@ -56,6 +56,10 @@ def _number(scale: Any) -> float:
         return float(scale)
     except OverflowError:
         return math.inf
+
+
+def _shown(scale: Any) -> str:
+    return str(scale) if isinstance(scale, Real) else repr(scale)
 
 
 def _check(factor: float, fmt: FloatFormat, said: str) -> None:

@@ -249,35 +249,42 @@ def attention(
     causal: bool = False,
     pieces: int = 8,
     trace: dict[str, dict[tuple[int, ...], int]] | None = None,
+    side: int | None = None,
+    factor: float | None = None,
 ) -> list[list[int]]:
-    """Attention on elem patterns, [sequence][d], a tile being d long; acc patterns back. ``trace`` collects steps."""
-    n = len(q[0])
+    """Attention on elem patterns, [sequence][d] and [sequence][dv]; acc patterns back. ``trace`` collects steps.
+
+    A tile is ``side`` long, or d; keys that the last one lacks count in its maximum alone, as -Inf. ``factor``
+    multiplies the scores, 1 / sqrt(d) unless given.
+    """
+    d, dv = len(q[0]), len(v[0])
+    n = d if side is None else side
     steps: dict[str, dict[tuple[int, ...], int]] = trace if trace is not None else {}
 
     def note(name: str, at: tuple[int, ...], bits: int) -> None:
         steps.setdefault(name, {})[at] = bits
 
-    scale = math.log2(math.e) / math.sqrt(n)
+    scale = math.log2(math.e) / math.sqrt(d) if factor is None else math.log2(math.e) * factor
     scale_elem, scale_acc = from_double(scale, elem), from_double(scale, acc)
     in_pe, in_accumulator = exp2_constants(elem, acc, pieces), exp2_constants(acc, acc, pieces)
     one_elem, one_acc = one(elem), one(acc)
     result = []
     for row, query in enumerate(q):
         m = infinity(1, acc)
-        big_l, big_o = 0, [0] * n
-        for tile in range(len(k) // n):
+        big_l, big_o = 0, [0] * dv
+        for tile in range((len(k) + n - 1) // n):
             if causal and tile > row // n:
                 continue
-            keys = range(tile * n, tile * n + n)
+            keys = range(tile * n, min(len(k), tile * n + n))
             scores, rounded = [], []
             for key in keys:
                 s = 0
-                for dd in reversed(range(n)):
+                for dd in reversed(range(d)):
                     s = fma(k[key][dd], query[dd], s, elem, acc, acc)
                 note("S", (row, key), s)
                 scores.append(infinity(1, acc) if causal and key > row else s)
             m_old = m
-            for s in scores:
+            for s in [*scores, *[infinity(1, acc)] * (n - len(keys))]:
                 m = maximum(s, m, acc)
             minus_m = negate(m, acc)
             delta = fma(m_old, one_acc, minus_m, acc, acc, acc)
@@ -295,7 +302,7 @@ def attention(
             for p in reversed(weights):
                 row_sum = fma(p, one_elem, row_sum, elem, acc, acc)
             partial = []
-            for dd in range(n):
+            for dd in range(dv):
                 total = 0
                 for key, p in zip(reversed(keys), reversed(weights), strict=True):
                     total = fma(p, v[key][dd], total, elem, acc, acc)
@@ -307,7 +314,7 @@ def attention(
             for name, bits in (("running_max", m), ("delta", delta), ("scaled_delta", scaled), ("rescale", a),
                                ("row_sum", row_sum), ("L", big_l)):
                 note(name, (row, tile), bits)
-            for dd in range(n):
+            for dd in range(dv):
                 note("O_partial", (row, tile, dd), partial[dd])
                 note("O", (row, tile, dd), big_o[dd])
         r = reciprocal(big_l, acc, method)

@@ -115,12 +115,45 @@ def test_attention_of_any_shape_on_the_simulated_device(fields):
             np.testing.assert_array_equal(simulated[0, head], alone)
 
 
-def test_without_a_configuration_the_smallest_machine_for_d():
-    rng = np.random.default_rng(8)
-    for dims in ((1, 1), (3, 5), (6, 2)):
-        q, k, v = (rng.standard_normal((4, d)) for d in (dims[0], *dims))
-        machine = Config(rows=max(2, *dims))
-        np.testing.assert_array_equal(myhdl_fsa.attention(q, k, v), myhdl_fsa.attention(q, k, v, machine))
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("shapes", [
+    ((5, 3), (7, 3), (7, 2)), ((1, 1), (1, 1), (1, 4)), ((2, 4, 5, 3), (2, 2, 7, 3), (2, 2, 7, 4)),
+])
+def test_attention_of_any_shape(shapes, causal):
+    given = [np.random.default_rng(seed).random(shape) for seed, shape in enumerate(shapes)]
+    q, k, v = map(torch.tensor, given)
+    expected = torch.nn.functional.scaled_dot_product_attention(
+        q, k, v, is_causal=causal, scale=0.3, enable_gqa=q.ndim == 4)
+    output = myhdl_fsa.attention(*given, FOUR.replace(reciprocal="division"), causal=causal, scale=0.3)
+    assert output.shape == (*shapes[0][:-1], shapes[2][-1])
+    np.testing.assert_allclose(output, expected, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize(("d", "dv", "size"), [(1, 1, 2), (3, 2, 3), (2, 6, 6)])
+def test_the_machine_without_a_configuration_is_the_smallest(d, dv, size):
+    q, k, v = (np.random.default_rng(seed).random(shape) for seed, shape in enumerate(((5, d), (7, d), (7, dv))))
+    expected = myhdl_fsa.attention(q, k, v, Config(rows=size), bits=True)
+    np.testing.assert_array_equal(myhdl_fsa.attention(q, k, v, bits=True), expected)
+
+
+def test_what_no_machine_is_large_enough_for():
+    wide = np.ones((4, 257))
+    with pytest.raises(ValueError, match=r"^q has shape \[4, 257\]: must be \[seq, d\] with d from 1 to 256"):
+        myhdl_fsa.attention(wide, wide, wide)
+
+
+@pytest.mark.parametrize("name", ["golden", "myhdl"])
+def test_an_engine_takes_any_shape_and_refuses_in_words(name):
+    q, k, v = (from_float(np.random.default_rng(seed).random(shape), FP16)
+               for seed, shape in enumerate(((1, 2, 3, 3), (1, 1, 5, 3), (1, 1, 5, 2))))
+    machine = myhdl_fsa.engine(name)
+    expected = golden.attention(q, k, v, FOUR, scale=0.4)
+    for run in (machine.attention, machine.device_attention):
+        np.testing.assert_array_equal(run(q, k, v, FOUR, scale=0.4).output, expected)
+        with pytest.raises(ValueError, match=r"^q has shape \[3\]: must be \[seq, d\] or \[batch, heads, seq, d\]$"):
+            run(q[0, 0, 0], k, v, FOUR)
+        with pytest.raises(ValueError, match="^scale -1: must be a positive number$"):
+            run(q, k, v, FOUR, scale=-1)
 
 
 @pytest.mark.parametrize(("change", "error", "message"), [
@@ -134,10 +167,16 @@ def test_without_a_configuration_the_smallest_machine_for_d():
     ({"q": np.ones((1, 1, 4, 4))}, ValueError, r"^k has shape \[4, 4\]: must be 4 dimensions, as q$"),
     ({name: np.ones((1, heads, 4, 4)) for name, heads in zip("qkv", (3, 2, 2), strict=True)}, ValueError,
      r"^k has shape \[1, 2, 4, 4\]: must have the batch of q, 1, and heads that divide its 3$"),
-    ({"scale": 0.0}, ValueError, r"^scale 0.0: must be a positive number$"),
-    ({"scale": 1e9}, ValueError, r"^scale 1000000000.0: must be from 4.23e-05 to 4.54e\+04, what fp16 can hold$"),
     ({"k": np.ones((4, 8))}, ValueError, r"^k has shape \[4, 8\]: must be"),
     ({"k": np.ones((8, 4))}, ValueError, r"^v has shape \[4, 4\]: must be that of k, \[8, 4\], but for the head"),
+    ({"q": np.ones((5, 5))}, ValueError, r"^q has shape \[5, 5\]: must be \[seq, d\] with d from 1 to 4, and no"),
+    ({"k": np.ones((4, 3))}, ValueError, r"^k has shape \[4, 3\]: must have a head dimension of 4, that of q$"),
+    ({"q": np.ones((2, 4, 4, 4))}, ValueError, r"^k has shape \[4, 4\]: must be 4 dimensions, as q$"),
+    ({"scale": 0}, ValueError, "^scale 0: must be a positive number$"),
+    ({"scale": float("nan")}, ValueError, "^scale nan: must be a positive number$"),
+    ({"scale": "half"}, ValueError, "^scale 'half': must be a positive number$"),
+    ({"scale": True}, ValueError, "^scale True: must be a positive number$"),
+    ({"scale": 1e300}, ValueError, r"^scale 1e\+300: must be from 4.231e-05 to 4.54e\+04, what fp16 can hold$"),
     ({"q": np.full((4, 4), 1 << 16, np.uint32)}, ValueError, "^q: fp16 bit pattern 0x10000 is wider than 16 bits$"),
     ({"config": "FSA5X5Fp16Config"}, ValueError, "FSA5X5Fp16Config"),
     ({"config": 4}, ValueError, "^configuration of type int: must be a Config, the name of a preset"),

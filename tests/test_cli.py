@@ -13,7 +13,7 @@ import sys
 import textwrap
 import time
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from myhdl_fsa.dataflows import attention_cycles
 from myhdl_fsa.engine import EngineResult, RunError
 from myhdl_fsa.kernel import assemble, attention_kernel
 from myhdl_fsa.program import Counters
+from myhdl_fsa.tiling import AttentionShape, tiles, visits
 from myhdl_fsa.workbench import metrics
 from myhdl_fsa.workbench.metrics import error_metrics, float64_attention, to_float32, torch_attention
 from myhdl_fsa.workbench.record import RunRecord, input_files, tool_versions
@@ -57,10 +58,11 @@ class FakeEngine:
             self.before()
         if self.says is not None:
             watch.say(self.says)
-        n = config.rows
-        cycles = (len(q) // n) * ((len(k) // n) * (5 * n + 13) + 2 * n + 4 + 19) + 1
+        n, shape = config.rows, request.shape
+        query_tiles, kv_tiles = shape.query_heads * tiles(shape.seq_q, n), tiles(shape.seq_kv, n)
+        cycles = query_tiles * (kv_tiles * (5 * n + 13) + 2 * n + 4 + 19) + 1
         if config.dataflow == "stream":
-            cycles = (len(q) // n) * (len(k) // n) * (2 * n + 4) + 50
+            cycles = query_tiles * kv_tiles * (2 * n + 4) + 50
         if vcd is not None:
             assert vcd.suffix == ".vcd"
             vcd.write_text("$end\n")
@@ -70,7 +72,7 @@ class FakeEngine:
             raise self.fail
         for cycle in range(cycles):
             watch.report(cycle, cycles)
-        output, steps = golden.attention(q, k, v, config, causal=request.causal, trace=True)
+        output, steps = golden.attention(q, k, v, config, causal=request.causal, scale=request.scale, trace=True)
         if self.flip is not None and config.dataflow in self.flips:
             output[self.flip] ^= 1
             steps["P"][self.flip] ^= 1
@@ -241,12 +243,16 @@ def test_json(fake, tmp_path):
     ok("--json", path, "--diff", "--seq-q", 8, "--seq-kv", 12, "--causal", "--reciprocal", "division")
     run = json.loads(path.read_text())
     assert list(run) == [
-        "config", "engine", "seq_q", "seq_kv", "causal", "reciprocal", "dataflow", "cycles", "inner_iteration_cycles",
-        "utilisation", "bit_exact", "errors", "counters", "errors_float64", "run",
+        "config", "engine", "seq_q", "seq_kv", "batch", "heads", "kv_heads", "head_dim", "value_dim", "scale", "causal",
+        "reciprocal", "dataflow", "cycles", "inner_iteration_cycles", "utilisation", "bit_exact", "poor_reciprocals",
+        "errors", "counters", "errors_float64", "run",
     ]  # fmt: skip
     assert Config.from_dict(run["config"]) == preset("FSA4X4Fp16Config").replace(reciprocal="division")
     assert (run["engine"], run["seq_q"], run["seq_kv"], run["causal"]) == ("myhdl", 8, 12, True)
+    assert [run[name] for name in ("batch", "heads", "kv_heads", "head_dim", "value_dim", "scale")] == [
+        1, 1, 1, 4, 4, 0.5]
     assert (run["reciprocal"], run["dataflow"], run["bit_exact"]) == ("division", "fsa", True)
+    assert run["poor_reciprocals"] == 0
     assert (run["cycles"], run["inner_iteration_cycles"]) == (261, None)
     assert run["counters"]["execution_time"] == 261
     # Causal leaves 1 + 2 of the 2 * 3 tile pairs.
@@ -438,9 +444,9 @@ def test_configuration_file_that_cannot_be_used(tmp_path, content, says):
 
 
 @pytest.mark.parametrize("option", ["--seq-q", "--seq-kv"])
-@pytest.mark.parametrize("value", ["0", "-4", "3", "6", "1048580", "1" + "0" * 30])
-def test_lengths_that_are_not_positive_multiples(option, value):
-    assert f"{option} {value}: must be a positive multiple of the tile, 4" in refused(option, value)
+@pytest.mark.parametrize("value", ["0", "-4", "1048577", "1" + "0" * 30])
+def test_lengths_that_are_none(option, value):
+    assert f"{option} {value}: must be an integer from 1 to 1048576" in refused(option, value)
 
 
 @pytest.mark.parametrize(
@@ -460,7 +466,18 @@ def test_lengths_that_are_not_positive_multiples(option, value):
         (["--vcd", "x.vcd", "--engine", "golden"], "--vcd x.vcd"),
         (["--vcd", "x.vcd", "--diff-only"], "--vcd x.vcd"),
         (["--diff", "--engine", "golden"], "--diff"),
-        (["--seq-q", "4", "--config", "FSA8X8Fp16Config"], "--seq-q 4: must be a positive multiple of the tile, 8"),
+        (["--head-dim", "9", "--config", "FSA8X8Fp16Config"], "--head-dim 9: must be from 1 to 8, the size of the arr"),
+        (["--heads", "0"], "--heads 0: must be an integer from 1 to 1048576"),
+        (["--batch", "x"], "--batch x: must be an integer from 1 to 1048576"),
+        (["--kv-heads", "-1"], "--kv-heads -1: must be an integer from 1 to 1048576"),
+        (["--head-dim", "0"], "--head-dim 0: must be an integer from 1"),
+        (["--heads", "4", "--kv_heads", "3"], "--kv_heads 3: must divide the number of heads, 4"),
+        (["--heads", "2", "--kv-heads", "4"], "--kv-heads 4: must divide the number of heads, 2"),
+        (["--kv-heads", "2"], "--kv-heads 2: must divide the number of heads, 1"),
+        *((["--scale", value], f"--scale {value}: must be a positive number")
+          for value in ("nan", "inf", "0", "-1", "1e400", "half")),
+        *((["--scale", value], f"--scale {value}: must be from 4.231e-05 to 4.54e+04, what fp16 can hold")
+          for value in ("1e300", "1e-300", "45500")),
     ],
 )
 def test_bad_options(args, says):
@@ -501,12 +518,16 @@ BAD_FILES = {
     "int": (lambda path: np.save(path, np.zeros((4, 4), np.int32)), "must hold float16, float32 or float64"),
     "complex": (lambda path: np.save(path, np.zeros((4, 4), complex)), "must hold float16, float32 or float64"),
     "longdouble": (lambda path: np.save(path, np.zeros((4, 4), np.longdouble)), "must hold float16"),
-    "scalar": (lambda path: np.save(path, np.float16(1)), "has shape []: must be [seq, 4]"),
-    "1-D": (lambda path: save_shape(path, (16,)), "has shape [16]: must be [seq, 4]"),
-    "3-D": (lambda path: save_shape(path, (1, 4, 4)), "has shape [1, 4, 4]: must be [seq, 4]"),
-    "wide": (lambda path: save_shape(path, (4, 8)), "has shape [4, 8]: must be [seq, 4]"),
-    "rows": (lambda path: save_shape(path, (6, 4)), "has 6 rows: must be a positive multiple of the tile, 4"),
-    "no rows": (lambda path: save_shape(path, (0, 4)), "must be a positive multiple of the tile, 4"),
+    "scalar": (lambda path: np.save(path, np.float16(1)),
+               "has shape []: must be [seq, d] with d from 1 to 4, or [batch, heads, seq, d]"),
+    "1-D": (lambda path: save_shape(path, (16,)), "has shape [16]: must be [seq, d] with d from 1 to 4, or [batch"),
+    "3-D": (lambda path: save_shape(path, (1, 4, 4)), "has shape [1, 4, 4]: must be [seq, d] with d from 1 to 4, or"),
+    "wide": (lambda path: save_shape(path, (4, 8)), "has shape [4, 8]: must be [seq, d] with d from 1 to 4 for this"),
+    "no rows": (lambda path: save_shape(path, (0, 4)), "has shape [0, 4]: must be [seq, d] with d from 1 to 4"),
+    "no columns": (lambda path: save_shape(path, (4, 0)), "has shape [4, 0]: must be [seq, d] with d from 1 to 4"),
+    "no heads": (lambda path: save_shape(path, (1, 0, 4, 4)), "has shape [1, 0, 4, 4]: must be [batch, heads, seq, d]"),
+    "long": (lambda path: np.lib.format.open_memmap(path, "w+", np.float16, (1 << 20 | 1, 1)),
+             "has shape [1048577, 1]: must be at most 1048576 rows in all"),
 }
 
 
@@ -529,6 +550,49 @@ def test_keys_and_values_of_different_lengths(tensors):
     save(tensors["--v"], 8)
     line = refused(*flat(tensors))
     assert f"--v {tensors['--v']} has 8 rows and --k {tensors['--k']} has 4" in line
+
+
+BAD_TOGETHER = [
+    ({"q": (5, 3), "k": (7, 4), "v": (7, 4)}, "--k k.npy has shape [7, 4], a head dimension of 4, and --q q.npy has 3"),
+    ({"q": (5, 3), "k": (1, 1, 7, 3), "v": (7, 3)}, "--k k.npy has 4 dimensions and --q q.npy has 2: must be as many"),
+    ({"q": (1, 1, 5, 3), "k": (1, 1, 7, 3), "v": (7, 3)}, "--v v.npy has 2 dimensions and --q q.npy has 4"),
+    ({"q": (2, 4, 5, 3), "k": (2, 3, 7, 3), "v": (2, 3, 7, 3)},
+     "--k k.npy has shape [2, 3, 7, 3] and --q q.npy has [2, 4, 5, 3]: must have its batch, and heads that divide"),
+    ({"q": (2, 4, 5, 3), "k": (1, 4, 7, 3), "v": (1, 4, 7, 3)},
+     "--k k.npy has shape [1, 4, 7, 3] and --q q.npy has [2, 4, 5, 3]: must have its batch"),
+    ({"q": (2, 4, 5, 3), "k": (2, 2, 7, 3), "v": (2, 4, 7, 3)},
+     "--v v.npy has shape [2, 4, 7, 3] and --k k.npy has [2, 2, 7, 3]: must be the same but for the last"),
+    ({"q": (2, 4, 5, 3), "k": (2, 2, 7, 3), "v": (2, 2, 8, 3)}, "must be the same but for the last"),
+]
+
+
+@pytest.mark.parametrize(("shapes", "says"), BAD_TOGETHER)
+def test_files_that_do_not_go_together(tmp_path, monkeypatch, shapes, says):
+    monkeypatch.chdir(tmp_path)
+    for name, shape in shapes.items():
+        save_shape(Path(f"{name}.npy"), shape)
+    assert says in refused("--q", "q.npy", "--k", "k.npy", "--v", "v.npy")
+
+
+@pytest.mark.parametrize(("args", "says"), [
+    (("--seq-q", 1 << 20, "--heads", 2), "--seq-q 1048576: 1 x 2 x 1048576 rows are 2097152: must be at most 1048576"),
+    (("--batch", 3, "--heads", 4, "--kv-heads", 2, "--seq-kv", 200_000), "--seq-kv 200000: 3 x 2 x 200000 rows are "
+     "1200000: must be at most 1048576 rows in all"),
+    (("--heads", 1 << 20), "--seq-q 4: 1 x 1048576 x 4 rows are 4194304: must be"),
+    (("--seq-q", 4096, "--seq-kv", 4100, "--top", "core"), "--seq-q 4096 --seq-kv 4100: 1049600 pairs of tiles: must "
+     "be at most 1048576, unless --engine golden runs alone"),
+    (("--seq-q", 65536, "--batch", 3, "--seq-kv", 96, "--diff-only", "--lockstep", "icarus"),
+     "--seq-q 65536 --seq-kv 96 --batch 3 --heads 1: 1179648 pairs of tiles: must be"),
+    (("--seq-q", 262144, "--seq-kv", 1), "--seq-q 262144: 262144 rows in the tiles of all heads: must be at most 262143"
+     " for the DMA: --top core has no such limit"),
+    (("--heads", 262144, "--seq-q", 1, "--seq-kv", 1), "--seq-q 1: 1048576 rows in the tiles of all heads"),
+    (("--seq-q", 1, "--seq-kv", 600_000), "--seq-kv 600000: 600000 rows in the tiles of all heads: must be at most"),
+])
+def test_sizes_that_are_too_large_are_refused_at_once(fake, args, says):
+    fake(fail=AssertionError("the simulation ran"))
+    before = time.perf_counter()
+    assert says in refused(*args)
+    assert time.perf_counter() - before < 5
 
 
 @pytest.mark.parametrize("option", ["--out", "--json", "--vcd"])
@@ -695,9 +759,9 @@ def test_golden_only_needs_no_myhdl():
 
 
 def test_bad_usage_in_a_process():
-    run = process("--seq-q", 5)
+    run = process("--head-dim", 5)
     assert (run.returncode, run.stdout) == (2, "")
-    assert run.stderr == "fsa-sim: error: --seq-q 5: must be a positive multiple of the tile, 4, up to 1048576\n"
+    assert run.stderr == "fsa-sim: error: --head-dim 5: must be from 1 to 4, the size of the array\n"
 
 
 def test_a_full_disk_is_one_line():
@@ -823,7 +887,9 @@ def test_json_of_a_comparison(fake, tmp_path, tensors):
     ok("--compare", "stream,fsa", *flat(tensors), "--causal", "--reciprocal", "division", "--json",
        tmp_path / "run.json")
     run = json.loads((tmp_path / "run.json").read_text())
-    assert list(run) == ["config", "engine", "seq_q", "seq_kv", "causal", "reciprocal", "dataflows", "bit_exact", "run"]
+    assert list(run) == [
+        "config", "engine", "seq_q", "seq_kv", "batch", "heads", "kv_heads", "head_dim", "value_dim", "scale", "causal",
+        "reciprocal", "dataflows", "bit_exact", "poor_reciprocals", "run"]
     config = Config.from_dict(run["config"])
     assert config == preset("FSA4X4Fp16Config").replace(reciprocal="division")
     assert (run["engine"], run["seq_q"], run["seq_kv"], run["causal"], run["bit_exact"]) == ("myhdl", 8, 4, True, True)
@@ -977,6 +1043,9 @@ def figures(document):
     ("--top", "core", "--dataflow", "stream", "--reciprocal", "division"),
     ("--top", "core", "--compare", "stream,fsa", "--seed", 4),
     ("--diff-only", "--config", "FSA8X8Bf16Config"),
+    ("--heads", 4, "--kv_heads", 2, "--seq-q", 3, "--seq-kv", 5, "--head-dim", 3, "--scale", 0.7, "--causal",
+     "--reciprocal", "division"),
+    ("--top", "core", "--batch", 2, "--dataflow", "stream"),
 ])
 def test_a_run_is_repeated_from_its_json(tmp_path, args):
     ok(*args, "--json", tmp_path / "first.json")
@@ -984,6 +1053,8 @@ def test_a_run_is_repeated_from_its_json(tmp_path, args):
     ok(*again(first, tmp_path / "second.json"))
     second = json.loads((tmp_path / "second.json").read_text())
     assert figures(first) == figures(second)
+    if "--scale" not in args:
+        assert first["scale"] == 1 / np.sqrt(first["head_dim"])
     for key in ("versions", "tools", "tensors", "timing", "program", "inputs"):
         assert first["run"][key] == second["run"][key]
     assert first["run"]["options"] | {"--json": None} == second["run"]["options"] | {"--json": None}
@@ -1002,7 +1073,7 @@ def test_what_the_record_of_a_run_holds(fake, tmp_path, tensors):
     assert run["tools"] == {}
     # a default that means nothing beside --q is none in effect
     assert run["options"] == {
-        "--seq-q": "8", "--seq-kv": "4", **{name: str(path) for name, path in tensors.items()},
+        "--seq-q": "8", "--seq-kv": "4", "--head-dim": "4", **{name: str(path) for name, path in tensors.items()},
         "--config": str(tmp_path / "c.json"), "--top": "accelerator", "--engine": "myhdl", "--mem-latency": "4",
         "--mem-bandwidth": "0.5", "--json": str(tmp_path / "run.json")}
     files = {"--config": tmp_path / "c.json", **tensors}
@@ -1048,3 +1119,203 @@ def test_the_golden_model_runs_what_only_the_core_can_be(tmp_path):
     (tmp_path / "c.json").write_text('{"e_type": "e4m4"}')
     assert ok("--config", tmp_path / "c.json", "--engine", "golden").startswith("Error of golden vs torch")
     assert "needs a format of whole bytes" in refused("--config", tmp_path / "c.json", "--diff-only", "--dump-asm", "-")
+
+
+# Heads, batches, head dimensions, scales
+
+
+def fresh(shapes, seed=2):
+    """Tensors as a user has them, and their patterns."""
+    rng = np.random.default_rng(seed)
+    values = [rng.random(shape) for shape in shapes]
+    return values, [value.astype(np.float16).view(np.uint16) for value in values]
+
+
+def test_generated_heads_are_drawn_as_one_array_each(fake, tmp_path):
+    np.random.seed(6)
+    drawn = [np.random.rand(*shape) for shape in ((2, 4, 5, 3), (2, 2, 6, 3), (2, 2, 6, 3))]
+    expected = golden.attention(*drawn, preset("FSA4X4Fp16Config"), causal=True, scale=0.4).view(np.float32)
+    args = ("--batch", 2, "--heads", 4, "--kv-heads", 2, "--seq-q", 5, "--seq-kv", 6, "--head-dim", 3, "--seed", 6,
+            "--causal", "--scale", "0.4", "--out", tmp_path / "o.npy", "--json", tmp_path / "run.json")
+    ok(*args)
+    found = np.load(tmp_path / "o.npy")
+    assert (found.dtype, found.shape) == (np.float32, (2, 4, 5, 3))
+    np.testing.assert_array_equal(found, expected)
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert [run[name] for name in ("seq_q", "seq_kv", "batch", "heads", "kv_heads", "head_dim", "value_dim", "scale")] \
+        == [5, 6, 2, 4, 2, 3, 3, 0.4]
+    # one kind of number in every element of every head
+    assert run["errors"]["FSA"]["MaxErr"] < 1e-3 > run["errors_float64"]["FSA"]["MaxErr"]
+
+
+@pytest.mark.parametrize(("args", "shape"), [
+    (("--heads", 1), (1, 1, 4, 4)), (("--batch", 3), (3, 1, 4, 4)), (("--kv-heads", 1), (1, 1, 4, 4)),
+    (("--heads", 2), (1, 2, 4, 4)), (("--seq-q", 5), (5, 4)), (("--head-dim", 1), (4, 1)), ((), (4, 4)),
+])
+def test_what_makes_tensors_of_four_dimensions(args, shape, tmp_path):
+    ok("--engine", "golden", *args, "--out", tmp_path / "o.npy")
+    assert np.load(tmp_path / "o.npy").shape == shape
+
+
+@pytest.mark.parametrize(("shapes", "args"), [
+    (((5, 3), (7, 3), (7, 2)), ("--seq-q", 5, "--seq-kv", 7, "--head-dim", 3)),
+    (((2, 4, 5, 3), (2, 2, 7, 3), (2, 2, 7, 4)), ("--batch", 2, "--heads", 4, "--kv-heads", 2, "--head-dim", 3)),
+])
+@pytest.mark.parametrize("causal", [False, True])
+def test_own_tensors_of_any_shape(tmp_path, shapes, args, causal):
+    values, bits = fresh(shapes)
+    files = {f"--{name}": tmp_path / f"{name}.npy" for name in "qkv"}
+    for path, value in zip(files.values(), values, strict=True):
+        np.save(path, value)
+    flags = ("--causal",) if causal else ()
+    for sizes in ((), args):
+        ok(*flat(files), *flags, *sizes, "--engine", "golden", "--reciprocal", "division", "--out", tmp_path / "o.npy")
+        config = preset("FSA4X4Fp16Config").replace(reciprocal="division")
+        expected = golden.attention(*bits, config, causal).view(np.float32)
+        np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), expected)
+    for option, value in zip(args[::2], args[1::2], strict=True):
+        said = refused(*flat(files), option, value + 1 if option != "--head-dim" else 1)
+        assert f"{option} {value + 1 if option != '--head-dim' else 1}: the files have {value} " in said
+        assert said.endswith(f"leave it out, or give {value}")
+
+
+@pytest.mark.parametrize("option", ["--batch", "--heads", "--kv-heads"])
+def test_heads_beside_files_that_have_none(tensors, option):
+    assert f"{option} 1: the files are [seq, d]: leave it out, or give files of [batch" in refused(
+        *flat(tensors), option, 1)
+
+
+def test_every_head_of_the_intermediates_is_printed(fake):
+    fake(flip=(0, 1, 2, 1))
+    result = fsa_sim("--diff-verbose", "--heads", 2, "--seq-q", 3, "--seq-kv", 5, "--head-dim", 2)
+    assert result.exit_code == 1
+    headers = dict(re.findall(r"^(\w+): (\w+ \[.*)$", result.stdout, re.M))
+    assert headers["S"] == "fp32 [1, 2, 3, 5], FSA equal"
+    assert headers["P"] == "fp16 [1, 2, 3, 5], FSA differs in 1 of 30 values"
+    assert headers["L"].startswith("fp32 [1, 2, 3, 2], ")
+    assert headers["O"].startswith("fp32 [1, 2, 3, 2, 2], ")
+    assert headers["reciprocal"].startswith("fp32 [1, 2, 3], ")
+    assert "  * first at [0, 1, 2, 1]: FSA " in result.stdout
+    assert "FSA differs from the golden model in 1 of 12 values, first at [0, 1, 2, 1]: FSA " in result.stdout
+
+
+def products(shape, n):
+    """Multiply-adds of Q K^T and P V over the tile pairs that are computed, one pair at a time."""
+    count = 0
+    for visit in visits(shape, n):
+        query = visit.query_tile % tiles(shape.seq_q, n) * n
+        count += min(n, shape.seq_q - query) * (n - visit.hidden) * (shape.head_dim + shape.value_dim)
+    return count
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("shape", [
+    AttentionShape(8, 12, 4, 4), AttentionShape(5, 7, 3, 2), AttentionShape(9, 2, 1, 4),
+    AttentionShape(3, 9, 4, 4, heads=6, kv_heads=2, batch=2, stacked=True),
+])
+def test_utilisation_counts_what_the_problem_needs(shape, causal):
+    config, shape = preset("FSA4X4Fp16Config"), replace(shape, causal=causal)
+    assert metrics.utilisation(config, shape, 1000) == products(shape, 4) / (16 * 1000)
+
+
+@pytest.mark.parametrize("fmt", [FP16, BF16, FP32])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("scale", [None, 0.3])
+def test_the_references_of_any_shape(fmt, causal, scale, monkeypatch):
+    for shapes in (((5, 3), (7, 3), (7, 2)), ((9, 1), (2, 1), (2, 4)),
+                   ((2, 6, 5, 3), (2, 2, 7, 3), (2, 2, 7, 4)), ((1, 1, 8, 4), (1, 1, 3, 4), (1, 1, 3, 4))):
+        bits = [to_elem(np.random.default_rng(seed).normal(0, 1, shape), fmt) for seed, shape in enumerate(shapes)]
+        q, k, v = (easyfloat.to_float(array, fmt) for array in bits)
+        if q.ndim == 4:
+            k, v = (np.repeat(array, q.shape[1] // k.shape[1], 1) for array in (k, v))
+        scores = q @ np.swapaxes(k, -1, -2) * (scale or q.shape[-1] ** -0.5)
+        if causal:
+            scores = np.where(np.tri(*scores.shape[-2:], dtype=bool), scores, -np.inf)
+        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        expected = weights @ v / weights.sum(axis=-1, keepdims=True)
+        work = Workload(*bits)
+        np.testing.assert_allclose(float64_attention(work, fmt, causal, scale), expected, rtol=1e-12, atol=1e-14)
+        for most in (1 << 28, 0):
+            monkeypatch.setattr(metrics, "_TORCH_SCORES", most)
+            found = torch_attention(work, fmt, causal, scale)
+            assert found.shape == expected.shape
+            tolerance = {FP16: 4e-3, BF16: 4e-2}.get(fmt, 1e-5)
+            np.testing.assert_allclose(found.astype(np.float64), expected, rtol=0, atol=tolerance)
+
+
+def test_a_reference_that_memory_does_not_hold_is_one_line(monkeypatch):
+    def fails(*args, **kwargs):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", fails)
+    assert refused("--engine", "golden", status=1) == "fsa-sim: error: out of memory"
+
+
+HEADS = ("--heads", 4, "--kv-heads", 2, "--seq-q", 5, "--seq-kv", 6, "--head-dim", 3, "--scale", 0.3, "--causal")
+
+
+@pytest.mark.parametrize("args", [("--top", "core"), (), ("--top", "core", "--dataflow", "stream")])
+def test_heads_in_the_hardware(args):
+    assert "FSA equals the golden model bit for bit (60 values)" in ok(*HEADS, *args, "--diff")
+
+
+def test_heads_in_both_dataflows_and_in_text(tmp_path):
+    printed = ok(*HEADS, "--compare", "fsa,stream", "--top", "core")
+    assert printed.splitlines()[-1] == "fsa, stream and the golden model are equal bit for bit (60 values)"
+    iterations = next(line.split() for line in printed.splitlines() if line.startswith("Cycles per inner"))
+    assert iterations[-2] == "33.0"
+    text = ok(*HEADS, "--engine", "golden", "--dump-asm", "-")
+    bits = [np.ones(shape, np.float16) for shape in ((1, 4, 5, 3), (1, 2, 6, 3), (1, 2, 6, 3))]
+    assert assemble(text) == list(attention_kernel(*bits, preset("FSA4X4Fp16Config"), causal=True).words)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@pytest.mark.parametrize("top", ["core", "accelerator"])
+def test_heads_in_every_engine(simulator, top):
+    assert "bit for bit (60 values)" in fsa_sim(*HEADS, "--engine", simulator, "--top", top, "--diff").stdout
+    assert "Lockstep: " in fsa_sim(*HEADS, "--lockstep", simulator, "--top", top, "--diff-only").stdout
+
+
+def test_the_cycle_limit_says_which_head(tmp_path):
+    args = ("--top", "core", "--batch", 2, "--heads", 2, "--seq-q", 5, "--seq-kv", 5, "--max-cycles")
+    assert refused(*args, 30, status=1).endswith(
+        "with 2 of 64 matrix instructions issued, before ATTN_VALUE of batch 0, head 0, query tile 0, K/V tile 0")
+    assert refused(*args, 300, status=1).endswith(
+        "before ATTN_LSE_NORM of batch 0, head 1, query tile 0, K/V tile 1")
+    assert refused(*args, 200, "--dataflow", "stream", status=1).endswith(
+        "before ATTN_VALUE of batch 1, head 0, query tile 1, K/V tile 1")
+
+
+# newton's reciprocals that are of no use
+
+POOR = ("--seq-q", 64, "--seq-kv", 5, "--seed", 2)
+WARNED = ("fsa-sim: warning: 4 of 64 rows of the result have a reciprocal that is of no use, as newton's is just below "
+          "a power of two: --reciprocal division is right for all\n")
+
+
+@pytest.mark.parametrize("args", [
+    ("--engine", "golden"), ("--diff-only",), (), ("--diff",), ("--top", "core"), ("--compare", "fsa,stream"),
+])
+def test_reciprocals_of_no_use_are_counted_in_one_warning(fake, tmp_path, args):
+    result = fsa_sim(*POOR, *args, "--json", tmp_path / "run.json")
+    assert (result.exit_code, result.stderr) == (0, WARNED)
+    assert json.loads((tmp_path / "run.json").read_text())["poor_reciprocals"] == 4
+    quiet = fsa_sim(*POOR, *args, "--quiet", "--json", tmp_path / "run.json")
+    assert (quiet.exit_code, quiet.output) == (0, "")
+    assert json.loads((tmp_path / "run.json").read_text())["poor_reciprocals"] == 4
+    ok(*POOR, *args, "--reciprocal", "division", "--json", tmp_path / "run.json")
+    assert json.loads((tmp_path / "run.json").read_text())["poor_reciprocals"] == 0
+
+
+def test_the_rows_of_all_heads_are_counted(fake):
+    heads = fsa_sim("--heads", 3, "--seq-q", 50, "--seq-kv", 5, "--seed", 2)
+    assert re.match(r"fsa-sim: warning: [1-9]\d* of 150 rows of the result have", heads.stderr), heads.stderr
+
+
+def test_nothing_is_counted_that_nobody_asks_for(fake, monkeypatch):
+    counted = []
+    monkeypatch.setattr(golden, "evaluate", lambda *args, **kwargs: counted.append(args))
+    ok("--quiet")
+    ok("--reciprocal", "division")
+    assert counted == []

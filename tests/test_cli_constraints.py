@@ -35,7 +35,8 @@ OPTIONS = [item for group in GROUPS.values() for item in group]
 
 # Every option with values other than its default; None for a flag. A new option needs a line here.
 CASES = {
-    "--seq-q": ["8"], "--seq-kv": ["12"], "--seed": ["3"], "--distribution": ["fa3"], "--q": ["in/q.npy"],
+    "--seq-q": ["8"], "--seq-kv": ["11"], "--batch": ["3"], "--heads": ["2"], "--kv-heads": ["1"],
+    "--head-dim": ["2"], "--scale": ["0.3"], "--seed": ["3"], "--distribution": ["fa3"], "--q": ["in/q.npy"],
     "--k": ["in/k.npy"], "--v": ["in/v.npy"], "--causal": [None], "--out": ["o.npy"], "--program": ["in/p.bin"],
     "--load": [f"{BASE}=in/load.npy"], "--dump": [f"{BASE}:8=dumped"], "--config": ["in/c.json"],
     "--reciprocal": ["division"], "--dataflow": ["stream"], "--compare": ["fsa,stream"], "--top": ["core"],
@@ -50,7 +51,8 @@ OWN = {"--q", "--k", "--v"}
 # Accepted, though one of the two changes nothing: it asks for what the other does anyway, or is only checked.
 WITHOUT_EFFECT = {
     ("--diff", "--diff-verbose"), ("--diff-only", "--engine golden"), ("--diff", "--compare fsa,stream"),
-    *((length, own) for length in ("--seq-q", "--seq-kv") for own in OWN),
+    *((length, own) for length in ("--seq-q", "--seq-kv", "--head-dim") for own in OWN),
+    ("--batch", "--kv-heads"),  # which are one head then anyway
 }
 
 
@@ -66,7 +68,7 @@ class Recording(Engine):
             top = {"top": "accelerator"} if tensors else {}
             request, watch = replace(request, timing=Timing(), **top), Watch(trace=watch.trace)
         self.calls.append((self.name, str(self.build_dir), repr(replace(request, **dict.fromkeys(tensors))),
-                           [getattr(request, name).tobytes() for name in tensors],
+                           [(getattr(request, name).shape, getattr(request, name).tobytes()) for name in tensors],
                            watch.trace, watch.max_cycles, watch.vcd and watch.vcd.suffix,
                            watch.wave_from, watch.wave_to))
         if watch.vcd is not None:
@@ -100,12 +102,14 @@ def recorded(monkeypatch, tmp_path):
     monkeypatch.setattr(myhdl_fsa.sims.lockstep, "lockstep", lockstep)
     monkeypatch.setattr(myhdl_fsa.sims.lockstep, "device_lockstep", lockstep)
     monkeypatch.setattr(myhdl_fsa.sims.build_cache, "default_root", lambda: tmp_path / "cache")  # not the user's
-    monkeypatch.setattr(metrics, "torch_attention", lambda work, fmt, causal: np.ones(work.q.shape, np.float16))
+    monkeypatch.setattr(metrics, "torch_attention",
+                        lambda work, *_: np.ones((*work.q.shape[:-1], work.v.shape[-1]), np.float16))
     monkeypatch.chdir(tmp_path)
     inputs = tmp_path / "in"
     inputs.mkdir()
     for seed, name in enumerate("qkv"):
-        np.save(inputs / f"{name}.npy", np.random.default_rng(seed).random((8 if name == "q" else 12, 4)))
+        shape = {"q": (8, 2), "k": (11, 2), "v": (11, 4)}[name]
+        np.save(inputs / f"{name}.npy", np.random.default_rng(seed).random(shape))
     # Q goes into the array and the device stops: what any dataflow takes
     instructions = Attention(CONFIG, seed=1).kernel.instructions
     words = encode_all([instructions[0], instructions[1], instructions[-1]])
@@ -260,10 +264,14 @@ def test_what_an_option_needs_is_said(recorded, row):
        "between them") for value in ("fsa", "fsa,fsa", "fsa,waves", "fsa,", "fsa,stream,fsa")),
     ("--dataflow waves", "--dataflow waves: must be one of 'fsa', 'stream'"),
     ("--seed 1e3", "--seed 1e3: must be an integer from 0 to 4294967295"),
-    ("--seq_q four", "--seq_q four: must be an integer"),
+    ("--seq_q four", "--seq_q four: must be an integer from 1 to 1048576"),
     ("--max_cycles=-1", "--max_cycles -1: must be an integer from 1"),
     ("--push_interval 1_0", "--push_interval 1_0: must be an integer from 1 to 1000000"),
-    ("--seq_q 5", "--seq_q 5: must be a positive multiple of the tile, 4, up to 1048576"),
+    ("--seq_kv 0", "--seq_kv 0: must be an integer from 1 to 1048576"),
+    ("--head_dim 5", "--head_dim 5: must be from 1 to 4, the size of the array"),
+    ("--kv_heads 2", "--kv_heads 2: must divide the number of heads, 1"),
+    ("--scale -1", "--scale -1: must be a positive number"),
+    ("--heads 2 --program p.s", "--heads 2: is about attention: cannot go with --program p.s"),
     ("--mem_latency 0", "--mem_latency 0: must be cycles from 1 to 1000000, or two of that with a comma: reads, "
                         "writes"),
     ("--engine vcs", "--engine vcs: must be one of 'myhdl', 'golden', 'verilator', 'icarus'"),

@@ -10,8 +10,7 @@ import pytest
 from programs import Attention, bad_words
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.engine import engine
-from myhdl_fsa.program import Program, State, Timing
+from myhdl_fsa.program import Program, Timing
 from myhdl_fsa.sims.lockstep import LockstepMismatch, device_lockstep
 
 CONFIG = Config(rows=2, cols=2, instruction_queue=16, matrix_queue=4, load_inflight=4, store_inflight=2,
@@ -62,26 +61,6 @@ def test_ten_thousand_cycles_each(config, simulator, seed, build_dir):
     assert steps(config, simulator, 10_000, seed, 30, 3, build_dir) >= 10_000
 
 
-@pytest.mark.parametrize("config", [CONFIG, STREAM], ids=lambda config: config.dataflow)
-def test_each_program_has_its_own_scale(config, build_dir):
-    """One without finds what a reset leaves, whatever the one before had, and however that ended."""
-    scales = (None, 0.3, None, 0.3, 2.0, None)
-    problems = [Attention(config, seed, 1, 2, scale=scale) for seed, scale in enumerate(scales)]
-    assert [problem.program.scale is None for problem in problems] == [scale is None for scale in scales]
-    chosen = [problem.program for problem in problems]
-    # a timeout stops the device in the middle
-    chosen.insert(2, replace(chosen[1], words=chosen[1].words[:-10], watchdog=100))
-    executions = [execution for name in ("golden", "myhdl", "verilator") for execution in
-                  engine(name, build_dir if name == "verilator" else None).execute_all(chosen, config)]
-    for at, execution in enumerate(executions):
-        number = at % len(chosen)
-        if number == 2:
-            assert execution.state is State.ERROR or at == 2
-        else:
-            problems[number - (number > 2)].check(execution)
-    device_lockstep("icarus", chosen[1:4], config, build_dir=build_dir)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("config", [CONFIG, STREAM], ids=lambda config: config.dataflow)
 def test_a_million_cycles(config, build_dir):
@@ -100,4 +79,5 @@ def test_a_difference_is_named(build_dir, monkeypatch):
 
     monkeypatch.setattr(module._Log, "record", wrong)
     with pytest.raises(LockstepMismatch, match=r"cycle 4\d: \w+: myhdl [0-9a-f]+, icarus [0-9a-f]+"):
-        device_lockstep("icarus", programs(CONFIG, 1, 5, 1), CONFIG, build_dir=build_dir)
+        # the answer that was made up may leave the host waiting
+        device_lockstep("icarus", [Attention(CONFIG, 5).program], CONFIG, build_dir=build_dir, max_cycles=1000)

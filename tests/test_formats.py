@@ -123,16 +123,8 @@ def test_bits_above_a_pattern_are_dropped_and_come_back_as_zeros(run, formats):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("config", machines(4), ids=name)
+@pytest.mark.parametrize("config", [*machines(4), *machines(8)], ids=name)
 def test_every_machine(config):
-    against_exact(config)
-    for run, top in product(("myhdl", "icarus"), ("core", "device")):
-        compare(config, run, top)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("config", machines(8), ids=name)
-def test_every_machine_of_8_rows(config):
     against_exact(config)
     compare(config, "myhdl")
     compare(config, "myhdl", "device")
@@ -147,7 +139,8 @@ def in_turn(configs: list[Config]) -> list[Config]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("top", ["core", "device"])
+@pytest.mark.parametrize("run", ["icarus", "verilator"])
 @pytest.mark.parametrize("config", in_turn(machines(4)), ids=name)
-def test_every_pair_in_verilator(config):
-    compare(config, "verilator")
-    compare(config, "verilator", "device")
+def test_every_pair_in_verilog(config, run, top):
+    compare(config, run, top)

@@ -85,6 +85,22 @@ def test_all_keys_of_a_tile_hidden(config, build_dir):
 
 
 @BOTH
+def test_each_program_has_its_own_scale(config, build_dir):
+    """One without finds what a reset leaves, whatever the one before had, and however that ended."""
+    scales = (None, 0.3, None, 0.3, 2.0, None)
+    problems = [Attention(config, seed, 1, 2, scale=scale) for seed, scale in enumerate(scales)]
+    programs = [problem.program for problem in problems]
+    assert [program.scale is None for program in programs] == [scale is None for scale in scales]
+    # without its end: a timeout stops the device in the middle, with a scale of its own
+    programs.insert(2, replace(programs[1], words=programs[1].words[:-10], watchdog=WATCHDOG))
+    for name in ("golden", "myhdl", "verilator"):
+        executions = run(config, name, programs, Timing(), build_dir)
+        assert executions.pop(2).error is ErrorCode.TIMEOUT
+        for problem, execution in zip(problems, executions, strict=True):
+            problem.check(execution)
+
+
+@BOTH
 @pytest.mark.parametrize("seed", [0, 1])
 def test_bad_programs_end_alike_in_myhdl_and_verilator(config, seed, build_dir):
     programs, answers = sequence(config, 100, seed)

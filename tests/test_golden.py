@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import re
+from fractions import Fraction
 from typing import Any
 
 import exact
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from myhdl_fsa import golden
 from myhdl_fsa.config import PRESETS, Config
-from myhdl_fsa.easyfloat import BF16, FP16, FP32, FloatFormat, from_float, to_float
+from myhdl_fsa.easyfloat import BF16, E4M3, E5M2, FP16, FP32, FloatFormat, from_float, to_float
 from myhdl_fsa.golden import model
+from myhdl_fsa.scale import Scale
+from myhdl_fsa.tiling import AttentionShape, Visit, visits
 
-E4M3 = FloatFormat(4, 3)
+E6M9 = FloatFormat(6, 9)
 
 
 def pair(fmt: FloatFormat) -> exact.Format:
@@ -157,6 +164,27 @@ def test_native_and_exact_routes_agree(monkeypatch, kind, elem: FloatFormat, cau
     np.testing.assert_array_equal(run(arrays, machine, causal), fast)
 
 
+@pytest.mark.parametrize("elem, acc", ((E4M3, FP16), (E4M3, E4M3), (E5M2, BF16), (E5M2, E6M9), (E5M2, FP32)), ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_sums_that_float64_holds_agree_with_those_it_does_not(monkeypatch, kind, elem, acc) -> None:
+    machine = config(32, elem, acc)
+    arrays = inputs(kind, 5, machine, 1, 3)
+    if kind is normal:
+        assert model._sums_fit_float64(*(to_float(array, elem) for array in arrays[:2]), machine)
+    fast = run(arrays, machine)
+    monkeypatch.setattr(model, "_sums_fit_float64", lambda *_: False)
+    monkeypatch.setattr(model, "_products_fit_fp32", lambda *_: False)
+    np.testing.assert_array_equal(run(arrays, machine), fast)
+
+
+def test_which_sums_float64_holds() -> None:
+    machine = config(4, FP16, FP16)
+    ones = np.ones((4, 4))
+    # a sum below 2**12 in steps of 2**-41, with 20 bits of mantissa in the product, and half as fine a step
+    assert model._sums_fit_float64(ones, np.where(np.eye(4), 2.0**-21, ones), machine)
+    assert not model._sums_fit_float64(ones, np.where(np.eye(4), 2.0**-22, ones), machine)
+
+
 @pytest.mark.parametrize("causal", (False, True))
 def test_blocks_do_not_change_results(monkeypatch, causal: bool) -> None:
     machine = config(8)
@@ -240,12 +268,18 @@ def test_no_warning_leaks(recwarn) -> None:
 @pytest.mark.parametrize(
     "q, k, v, message",
     (
-        ((4, 3), (4, 4), (4, 4), r"q has shape \(4, 3\)"),
-        ((4,), (4, 4), (4, 4), r"q has shape \(4,\)"),
-        ((6, 4), (4, 4), (4, 4), "q has 6 rows: must be a positive multiple of 4"),
-        ((0, 4), (4, 4), (4, 4), "q has 0 rows"),
-        ((4, 4), (5, 4), (5, 4), "k has 5 rows"),
-        ((4, 4), (4, 4), (8, 4), "must be equal"),
+        ((4, 3), (4, 4), (4, 4), r"^k has shape \[4, 4\]: must have a head dimension of 3, that of q$"),
+        ((4, 5), (4, 5), (4, 4), r"^q has shape \[4, 5\]: must be \[seq, d\] with d from 1 to 4, and no size 0$"),
+        ((4, 4), (4, 4), (4, 5), r"^v has shape \[4, 5\]: must be \[seq, d\] with d from 1 to 4"),
+        ((4,), (4, 4), (4, 4), r"^q has shape \[4\]: must be \[seq, d\] or \[batch, heads, seq, d\]$"),
+        ((1, 4, 4), (4, 4), (4, 4), r"^q has shape \[1, 4, 4\]: must be \[seq, d\] or"),
+        ((1, 1, 4, 4), (4, 4), (4, 4), r"^k has shape \[4, 4\]: must be 4 dimensions, as q$"),
+        ((0, 4), (4, 4), (4, 4), r"^q has shape \[0, 4\]: must be"),
+        ((1, 0, 4, 4), (1, 1, 4, 4), (1, 1, 4, 4), r"^q has shape \[1, 0, 4, 4\]: must be \[batch, heads, seq, d\]"),
+        ((4, 4), (4, 4), (8, 4), r"^v has shape \[8, 4\]: must be that of k, \[4, 4\], but for the head dimension$"),
+        ((1, 4, 4, 4), (1, 3, 4, 4), (1, 3, 4, 4), "^k has shape .*: must have the batch of q, 1, and heads that divi"),
+        ((2, 4, 4, 4), (1, 4, 4, 4), (1, 4, 4, 4), "^k has shape .*: must have the batch of q, 2"),
+        ((1, 4, 4, 4), (1, 2, 4, 4), (1, 4, 4, 4), r"^v has shape \[1, 4, 4, 4\]: must be that of k"),
     ),
 )
 def test_bad_shapes(q, k, v, message: str) -> None:
@@ -260,3 +294,222 @@ def test_bad_arrays() -> None:
         golden.attention(good.astype(int), good, good, config(4))
     with pytest.raises(ValueError, match="wider"):
         golden.attention(good, np.full((4, 4), 1 << 16, np.uint32), good, config(4))
+
+
+# Any shape
+
+ANY_SHAPES = (
+    ((1, 1), (1, 1), (1, 1)), ((5, 3), (7, 3), (7, 2)), ((9, 1), (6, 1), (6, 4)), ((2, 4), (11, 4), (11, 3)),
+    ((11, 2), (2, 2), (2, 1)), ((1, 3, 5, 3), (1, 1, 7, 3), (1, 1, 7, 4)), ((2, 4, 3, 4), (2, 2, 5, 4), (2, 2, 5, 4)),
+)
+
+
+def shaped(kind, seed: int, elem: FloatFormat, shapes: Any) -> Any:
+    rng = np.random.default_rng(seed)
+    with np.errstate(over="ignore"):
+        return [from_float(kind(rng, int(np.prod(shape[:-1])), shape[-1]).reshape(shape), elem) for shape in shapes]
+
+
+def check_heads(machine: Config, arrays: Any, causal: bool, scale: float | None = None) -> None:
+    """The result and the whole trace of every head against the scalar model of that head alone."""
+    found = golden.evaluate(*arrays, machine, causal, True, scale=scale)
+    q, k, v = arrays
+    leading = q.shape[:-2]
+    assert found.output.shape == (*q.shape[:-1], v.shape[-1])
+    assert found.output.dtype == machine.acc.dtype
+    for head in np.ndindex(leading):
+        of = (*head[:-1], head[-1] // (q.shape[1] // k.shape[1])) if head else ()
+        wanted: dict[str, dict[tuple[int, ...], int]] = {}
+        expected = exact.attention(
+            q[head].tolist(), k[of].tolist(), v[of].tolist(), pair(machine.elem), pair(machine.acc),
+            machine.reciprocal, causal, machine.exp2_pieces, wanted, machine.rows, scale)
+        np.testing.assert_array_equal(found.output[head], np.array(expected, machine.acc.dtype))
+        assert sorted(wanted) == sorted(found.trace)
+        for name, values in wanted.items():
+            array = np.zeros_like(found.trace[name][head])
+            for at, bits in values.items():
+                array[at] = bits
+            np.testing.assert_array_equal(array, found.trace[name][head], err_msg=name)
+    for workers in (1, None):
+        again = golden.evaluate(*arrays, machine, causal, scale=scale, workers=workers)
+        np.testing.assert_array_equal(again.output, found.output)
+        assert (again.poor_reciprocals, again.trace) == (found.poor_reciprocals, {})
+
+
+@pytest.mark.parametrize("causal", (False, True))
+@pytest.mark.parametrize("shapes", ANY_SHAPES, ids=lambda shapes: "-".join(map(str, shapes[0])))
+def test_any_shape(shapes, causal: bool) -> None:
+    for seed, (kind, elem, acc, reciprocal, scale) in enumerate((
+        (normal, FP16, FP32, "newton", None), (special, FP16, FP32, "division", 0.3), (wide, BF16, FP32, "newton", 1.7),
+        (coarse, E4M3, BF16, "division", None),
+    )):
+        check_heads(config(4, elem, acc, reciprocal), shaped(kind, seed, elem, shapes), causal, scale)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(60))
+def test_many_shapes(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.choice([2, 3, 4, 8]))
+    d, dv, kv_heads, group, batch = (int(rng.integers(1, most + 1)) for most in (n, n, 2, 3, 2))
+    seq_q, seq_kv = (int(size) for size in rng.integers(1, 4 * n, 2))
+    lead_q, lead = ((), ()) if seed % 3 == 0 else ((batch, kv_heads * group), (batch, kv_heads))
+    shapes = ((*lead_q, seq_q, d), (*lead, seq_kv, d), (*lead, seq_kv, dv))
+    elem, acc = ((FP16, FP32), (BF16, FP32), (FP32, FP32), (FP16, FP16), (E4M3, E4M3))[seed % 5]
+    kind = KINDS[seed % (len(KINDS) - 1)]  # not patterns
+    scale = None if seed % 2 else float(rng.uniform(0.1, 2))
+    check_heads(config(n, elem, acc, ("newton", "division")[seed // 2 % 2]), shaped(kind, seed, elem, shapes),
+                bool(rng.integers(2)), scale)
+
+
+def test_a_longer_query_block_than_the_keys(monkeypatch) -> None:
+    machine = config(4)
+    arrays = shaped(special, 3, FP16, ((2, 2, 37, 3), (2, 1, 22, 3), (2, 1, 22, 2)))
+    for causal in (False, True):
+        whole = golden.evaluate(*arrays, machine, causal, True)
+        monkeypatch.setattr(model, "_BLOCK_QUERIES", 8)
+        monkeypatch.setattr(model, "_BLOCK_ELEMENTS", 64)
+        blocked = golden.evaluate(*arrays, machine, causal, True)
+        monkeypatch.undo()
+        np.testing.assert_array_equal(whole.output, blocked.output)
+        for name, array in whole.trace.items():
+            np.testing.assert_array_equal(array, blocked.trace[name], err_msg=name)
+
+
+@pytest.mark.parametrize("leading, kv_leading", (((), ()), ((2, 4), (2, 2))))
+def test_shapes_of_the_trace(leading, kv_leading) -> None:
+    machine = config(4)
+    q, k, v = shaped(uniform, 1, FP16, ((*leading, 6, 3), (*kv_leading, 9, 3), (*kv_leading, 9, 2)))
+    _, steps = golden.attention(q, k, v, machine, trace=True)
+    expected = {
+        **dict.fromkeys(("S", "S_elem", "X1", "X2", "P"), (6, 9)),
+        **dict.fromkeys(("running_max", "delta", "scaled_delta", "rescale", "row_sum", "L"), (6, 3)),
+        **dict.fromkeys(("O_partial", "O"), (6, 3, 2)), "reciprocal": (6,),
+    }
+    assert {name: array.shape for name, array in steps.items()} == {
+        name: (*leading, *shape) for name, shape in expected.items()}
+
+
+@pytest.mark.parametrize("causal", (False, True))
+@pytest.mark.parametrize("n, shapes", (
+    (16, ((33, 16), (45, 16), (45, 16))), (16, ((2, 4, 21, 10), (2, 2, 37, 10), (2, 2, 37, 16))),
+    (8, ((1, 6, 9, 8), (1, 2, 30, 8), (1, 2, 30, 5))), (64, ((100, 64), (70, 64), (70, 64))),
+))
+def test_torch_on_fp16_data(n: int, shapes, causal: bool) -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(n)
+    arrays = [rng.standard_normal(shape).astype(np.float16) for shape in shapes]
+    for scale in (None, 0.2):
+        theirs = torch.nn.functional.scaled_dot_product_attention(
+            *map(torch.from_numpy, arrays), is_causal=causal, scale=scale, enable_gqa=len(shapes[0]) == 4).numpy()
+        ours = to_float(run(arrays, config(n, reciprocal="division"), causal, scale=scale), FP32, np.float32)
+        assert ours.shape == theirs.shape
+        assert np.abs(ours - theirs).mean() <= 1e-3
+
+
+# Reciprocals of no use, and scales
+
+
+def fraction(bits: int, fmt: FloatFormat) -> Fraction:
+    return exact.fraction_of(int(bits), pair(fmt))
+
+
+@pytest.mark.parametrize("shapes", (((64, 4), (5, 4), (5, 4)), ((2, 3, 40, 3), (2, 1, 2, 3), (2, 1, 2, 3))))
+@pytest.mark.parametrize("causal", (False, True))
+def test_poor_reciprocals_are_those_off_by_more_than_an_fp16_result(shapes, causal: bool) -> None:
+    arrays = shaped(uniform, 2, FP16, shapes)
+    found = golden.evaluate(*arrays, config(4), causal, True)
+    sums = found.trace["L"].reshape(-1, found.trace["L"].shape[-1])
+    poor, queries = 0, shapes[0][-2]
+    for row, bits in enumerate(found.trace["reciprocal"].ravel()):
+        last = min(sums.shape[1] - 1, row % queries // 4) if causal else sums.shape[1] - 1
+        total = fraction(sums[row, last], FP32)
+        poor += abs(fraction(bits, FP32) * total - 1) > Fraction(1, 1 << 10)
+    assert found.poor_reciprocals == poor > 0
+    assert golden.evaluate(*arrays, config(4, reciprocal="division"), causal).poor_reciprocals == 0
+
+
+def test_a_row_without_a_finite_sum_is_not_counted() -> None:
+    q, k, v = (np.zeros((4, 4)) for _ in range(3))
+    q[1], q[2] = np.nan, np.inf
+    assert golden.evaluate(q, k, v, config(4)).poor_reciprocals == 0
+
+
+SCALED = st.one_of(st.floats(1e-40, 1e40), st.floats(1e-6, 1e6))
+
+
+@given(scale=SCALED, elem=st.sampled_from((FP16, BF16, FP32, E4M3, FloatFormat(3, 4))))
+@settings(max_examples=200, deadline=None)
+def test_a_scale_is_rounded_once_or_refused(scale: float, elem: FloatFormat) -> None:
+    machine = Config(rows=4, elem=elem, acc=FP32, exp2_pieces=4)
+    # the product is a float64, as in the specification; what comes after it is exact
+    factor = Fraction(math.log2(math.e) * scale)
+    expected = [exact.round_fraction(factor, pair(fmt)) for fmt in (elem, FP32)]
+    try:
+        found = Scale.of(machine, scale)
+    except ValueError as error:
+        low, high = map(float, re.fullmatch(
+            rf"scale {re.escape(str(scale))}: must be from (\S+) to (\S+), what (?:{elem}|fp32) can hold",
+            str(error)).groups())
+        assert not low <= scale <= high
+        assert any(bits == 0 or bits == fmt.infinity for bits, fmt in zip(expected, (elem, FP32), strict=True))
+        for bound in (low, high):
+            Scale.of(machine, bound)
+    else:
+        assert [found.elem, found.acc] == expected
+
+
+@pytest.mark.parametrize("head_dim", range(1, 17))
+def test_the_scale_of_a_head_dimension(head_dim: int) -> None:
+    scale = Scale.of(config(16), None, head_dim)
+    factor = Fraction(math.log2(math.e) / math.sqrt(head_dim))
+    assert [scale.elem, scale.acc] == [exact.round_fraction(factor, pair(fmt)) for fmt in (FP16, FP32)]
+
+
+@pytest.mark.parametrize("scale", (0, -1, math.nan, math.inf, -math.inf, True, "1", [1.0], 10**400))
+def test_what_is_no_scale(scale: Any) -> None:
+    with pytest.raises(ValueError, match="^scale .*: must be a positive number$"):
+        Scale.of(config(4), scale)
+
+
+def test_a_machine_whose_own_scale_underflows_runs_with_another() -> None:
+    machine = Config(rows=64, elem=FloatFormat(3, 4), exp2_pieces=4)
+    assert Scale.of(machine).elem == 0
+    full, narrow = np.ones((4, 64)), np.full((4, 4), 0.5)
+    with pytest.raises(ValueError, match=r"^scale 0.125, 1 / sqrt\(64\): must be from 0.1733 to 10.74, what e3m4 can"):
+        golden.attention(full, full, full, machine)
+    assert (to_float(golden.attention(narrow, narrow, narrow, machine), FP32) == 0.5).all()
+
+
+# Visits
+
+
+@given(
+    lengths=st.tuples(st.integers(1, 30), st.integers(1, 30)), tile=st.integers(1, 8), batch=st.integers(1, 3),
+    kv_heads=st.integers(1, 3), group=st.integers(1, 3), causal=st.booleans(),
+)
+@settings(max_examples=200, deadline=None)
+def test_visits_cover_every_score_that_counts_once(lengths, tile, batch, kv_heads, group, causal) -> None:
+    seq_q, seq_kv = lengths
+    shape = AttentionShape(seq_q, seq_kv, 1, 1, kv_heads * group, kv_heads, batch, causal, True)
+    query_tiles, kv_tiles = -(-seq_q // tile), -(-seq_kv // tile)
+    seen: dict[int, list[Visit]] = {}
+    for visit in visits(shape, tile):
+        assert visit.query_tile not in seen or seen[visit.query_tile] is seen[next(reversed(seen))]
+        seen.setdefault(visit.query_tile, []).append(visit)
+    # query tiles in order, and the keys of each from the first
+    assert list(seen) == list(range(batch * kv_heads * group * query_tiles))
+    for query_tile, row in seen.items():
+        head, i = divmod(query_tile, query_tiles)
+        first_key = (head // (kv_heads * group) * kv_heads + head % (kv_heads * group) // group) * kv_tiles
+        assert [visit.key_tile for visit in row] == list(range(first_key, first_key + len(row)))
+        assert [(visit.first, visit.last) for visit in row] == [
+            (j == 0, j == len(row) - 1) for j in range(len(row))]
+        for query in range(i * tile, min(seq_q, i * tile + tile)):
+            keys = []
+            for visit in row:
+                start = (visit.key_tile - first_key) * tile
+                keys += [key for key in range(start, start + tile - visit.hidden)
+                         if not visit.causal or key - start <= query - i * tile]
+            assert keys == list(range(min(seq_kv, query + 1) if causal else seq_kv))
+        assert all(visit.hidden < tile for visit in row)

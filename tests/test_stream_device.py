@@ -26,6 +26,7 @@ from myhdl_fsa.golden import device
 from myhdl_fsa.isa import Dma, Fence, Function, Instruction, Matrix, Transfer, encode_all
 from myhdl_fsa.kernel.checker import check
 from myhdl_fsa.program import ErrorCode, Execution, Program, Region, State, Timing
+from myhdl_fsa.tiling import AttentionShape
 
 LOAD, SCORE, VALUE, RECIPROCAL, NORM = Function
 STOP = Fence(matrix=1, dma=1, stop=1)
@@ -165,6 +166,43 @@ def test_what_stays_in_the_scratchpad(places, tiles, expected):
     assert residency(CONFIG.replace(scratchpad_rows=2 * N + 2 * N * places), tiles) == expected
 
 
+@pytest.mark.parametrize(("places", "tiles", "expected"), [
+    (1, 1, (0, 1)), (2, 1, (0, 2)), (1, 2, (0, 1)), (2, 2, (2, 0)), (3, 9, (1, 2)), (40, 13, (13, 0)), (40, 99, (6, 7)),
+])
+def test_what_stays_of_a_head(places, tiles, expected):
+    assert residency(CONFIG.replace(scratchpad_rows=2 * N + 2 * N * places), tiles, 2) == expected
+
+
+@pytest.mark.parametrize("o_tiles", [1, 2, 4])
+@pytest.mark.parametrize("places", [1, 2, 3, 5, 16])
+def test_heads_with_any_memory(places, o_tiles):
+    """Tiles that stay for a head, and such that do not; the checker has nothing against any of it."""
+    config = Config(rows=2, dataflow="stream", reciprocal="division", memory_size=1 << 16,
+                    scratchpad_rows=4 + 4 * places, accumulator_rows=2 * o_tiles + 1)
+    for seq_kv in (2, 3, 6, 9):
+        for heads, kv_heads, causal in ((2, 2, False), (4, 2, True)):
+            problem = Attention(config, seq_kv, shape=AttentionShape(
+                3, seq_kv, 2, 1, heads, kv_heads, causal=causal, stacked=True))
+            assert check(problem.kernel) == []
+            problem.check(device.execute(problem.program, config))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40))
+def test_many_shapes_with_any_memory(seed):
+    rng = random.Random(seed)
+    n = rng.choice((2, 3, 4, 5))
+    fields: dict[str, Any] = {"mac_stages": rng.randrange(2)} if n > 3 else {}
+    config = Config(rows=n, dataflow="stream", reciprocal="division", scratchpad_rows=2 * n * rng.randrange(2, 10),
+                    accumulator_rows=n * rng.randrange(1, 5) + 1, **fields)
+    problems = [Attention.drawn(config, rng, 4) for _ in range(6)]
+    timing = Timing(rng.choice((1, 7, 90)), rng.choice((1, 7, 90)), stall_seed=rng.getrandbits(32))
+    executions = engine("myhdl").execute_all([each.program for each in problems], config, timing=timing,
+                                             max_cycles=400_000)
+    for each, execution in zip(problems, executions, strict=True):
+        each.check(execution)
+
+
 # any program whose order is right
 
 
@@ -184,7 +222,8 @@ def random_program(config: Config, rng: random.Random) -> list[Instruction]:
                     "scratchpad_stride": -1 if turn else 1}
             item = rng.choice([
                 load_q(), load_q() if rng.random() < 0.3 else replace(load_q(), scratchpad_row=0, scratchpad_stride=1),
-                score(rng.randrange(2), causal=rng.randrange(2), accumulator_row=0, **rows),
+                score(rng.randrange(2), causal=rng.randrange(2), accumulator_row=0,
+                      hidden=rng.choice((0, rng.randrange(N))), **rows),
                 value(rng.randrange(2), rng.randrange(2), accumulator_row=tile, **rows),
                 value(1, 1, accumulator_row=tile, **rows), reciprocal(), norm(accumulator_row=tile),
             ])

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from myhdl_fsa.arithmetic.tensors import as_array, to_bits
-from myhdl_fsa.config import Config, as_config
+from myhdl_fsa.config import MOST_SIDE, Config, as_config
 from myhdl_fsa.easyfloat import to_float
 from myhdl_fsa.engine.request import AttentionRequest, Watch
 from myhdl_fsa.scale import Scale
@@ -37,10 +37,12 @@ def attention(
     from myhdl_fsa.engine import engine as engine_of
 
     arrays = {name: as_array(array, name) for name, array in (("q", q), ("k", k), ("v", v))}
+    shapes = [array.shape for array in arrays.values()]
     if config is None:
-        config = Config(rows=max(2, *(array.shape[-1] if array.ndim else 0 for array in arrays.values())))
+        shape = AttentionShape.of(shapes, MOST_SIDE)
+        config = Config(rows=max(2, shape.head_dim, shape.value_dim))
     machine = as_config(config)
-    AttentionShape.of([array.shape for array in arrays.values()], machine.rows)
+    AttentionShape.of(shapes, machine.rows)
     Scale.of(machine, scale, arrays["q"].shape[-1])
     patterns = [to_bits(array, machine.elem, name) for name, array in arrays.items()]
     request = AttentionRequest(patterns[0], patterns[1], patterns[2], machine, causal, scale=scale)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -14,12 +15,12 @@ import numpy as np
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.cli.command import said, spelled
 from myhdl_fsa.cli.common import write_output
+from myhdl_fsa.cli.device import usable_scale
 from myhdl_fsa.cli.outputs import Recorder, messages, say, warn, waveform
 from myhdl_fsa.cli.sim_options import Options
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import AttentionRequest, EngineResult, RunError, Watch, engine
 from myhdl_fsa.isa import Dma
-from myhdl_fsa.scale import Scale
 from myhdl_fsa.tiling import AttentionShape, tile_pairs, tiles
 from myhdl_fsa.workbench import metrics, report
 from myhdl_fsa.workbench.metrics import Errors
@@ -66,9 +67,7 @@ def run_attention(options: Options, config: Config, recorder: Recorder) -> int:
     try:
         stepped = None if options.lockstep is None else _lockstep(options, config, work, kernel)
         if kernel is not None and options.dump_asm is not None:
-            from myhdl_fsa.kernel.assembly import disassemble
-
-            write_output(spelled("--dump-asm"), options.dump_asm, disassemble(kernel.words).encode())
+            write_output(spelled("--dump-asm"), options.dump_asm, _assembly(options, kernel).encode())
         result = simulated(options, config, work)
         golden = engine("golden").attention(
             work.q, work.k, work.v, config, causal=options.causal, scale=options.scale, trace=options.diff_verbose
@@ -79,16 +78,20 @@ def run_attention(options: Options, config: Config, recorder: Recorder) -> int:
     return _report(options, config, work, recorder, _Outcome(name, kernel, stepped, result, golden))
 
 
+def _assembly(options: Options, kernel: Kernel) -> str:
+    """The program as text; no instruction writes the scale registers, so a comment says what they must hold."""
+    from myhdl_fsa.kernel.assembly import disassemble
+
+    assert kernel.attention is not None
+    scale = 1 / math.sqrt(kernel.attention.head_dim) if options.scale is None else options.scale
+    return ("" if kernel.scale is None else f"# runs with --scale {scale!r}\n") + disassemble(kernel.words)
+
+
 def workload(options: Options, config: Config) -> Workload:
     """The tensors of the command line, with a warning of those that are not finite. Raises click.UsageError."""
     work = _workload(options, config)
     shape = work.shape(options.causal)
-    try:
-        Scale.of(config, options.scale, shape.head_dim)
-    except ValueError as error:
-        option = "--config" if options.scale is None else "--scale"
-        reason = str(error).partition(": ")[2] if options.scale is not None else error
-        raise click.UsageError(f"{said(option)}: {reason}") from None
+    usable_scale(config, options.scale, shape.head_dim)
     _check_length(options, config, shape)
     if work.not_finite.count:
         warn(options, work.not_finite.warning(config.elem))
@@ -141,7 +144,7 @@ def _check_length(options: Options, config: Config, shape: AttentionShape) -> No
         most = Dma.LAYOUT["memory_stride"].allowed[-1] * 8 // fmt.width
         if columns > most:
             raise click.UsageError(f"{option} {length}: {columns} rows in the tiles of all heads: must be at most "
-                                   f"{most} for the DMA: --top core has none")
+                                   f"{most} for the DMA: --top core has no such limit")
 
 
 def kernel_of(options: Options, config: Config, work: Workload) -> Kernel | None:

@@ -199,6 +199,15 @@ def _products_fit_fp32(left: Floats, right: Floats, config: Config) -> bool:
     return low_left + low_right - 2 * elem.mantissa_bits >= -126 and high_left + high_right + 2 < 127
 
 
+def _sums_fit_float64(left: Floats, right: Floats, config: Config) -> bool:
+    """Whether float64 holds every sum of a fold before it is rounded, of at most 256 products."""
+    (low_left, high_left), (low_right, high_right) = _exponents(left), _exponents(right)
+    # what is rounded stays a multiple of the smallest product's last bit; and a total of 256 products, each addition
+    # rounded, is below 2**10 of the largest: one of 7 mantissa bits or fewer stops growing before
+    lowest = low_left + low_right - 2 * config.elem.mantissa_bits
+    return len(left) <= 256 and high_left + high_right + 2 + 10 - lowest <= 53
+
+
 def _exponents(values: Floats) -> tuple[int, int]:
     """The exponents of the smallest and the largest magnitude that are neither zero nor Inf or NaN."""
     magnitude = np.abs(values)
@@ -222,6 +231,12 @@ def fold(left: Floats, right: Floats, config: Config) -> Floats:
     exact = np.zeros(shape)
     # elements are exact in float32 too, but their products may need all of float64
     left, right = left.astype(np.float64, copy=False), right.astype(np.float64, copy=False)
+    if _sums_fit_float64(left, right, config):
+        for step in backwards:
+            total = left[step] * right[step]
+            total += exact
+            exact = round_values(total, config.acc)
+        return exact
     for step in backwards:
         exact = add_values(left[step] * right[step], exact, config.acc)
     return exact
