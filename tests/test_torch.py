@@ -1,10 +1,12 @@
 """The operator of torch: its bits are the golden model's, and it behaves as torch's own function in all else."""
 
 import math
+import os
 import subprocess
 import sys
 import threading
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -596,6 +598,29 @@ def test_compiled_code_refuses_too():
 
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(),
                           reason="torch sees no CUDA device: the Triton kernel needs one")
+
+
+INTERPRETED = """
+import torch
+from myhdl_fsa.torch import cpu
+from myhdl_fsa.torch.machine import specification
+from myhdl_fsa.torch.operator import _machine, _on_cuda, prepare
+
+for dtype in (torch.float32, torch.bfloat16, torch.float64):
+    call = [torch.randn(2, heads, seq, 6).to(dtype) for heads, seq in ((4, 5), (2, 7), (2, 7))]
+    query, key, value, causal, scale, text, *_ = prepare(specification(), *call, is_causal=True, enable_gqa=True)
+    expected = cpu.attention(query, key, value, _machine(query, value, scale, text), causal=causal, scale=scale)
+    result = _on_cuda(query, key, value, causal, scale, text)
+    assert result.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    assert torch.equal(result, expected.to(result.dtype))
+"""
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
+def test_what_runs_on_cuda_gives_the_same_bits_in_tritons_interpreter():
+    run = subprocess.run([sys.executable, "-c", INTERPRETED], capture_output=True, text=True, check=False,
+                         env={**os.environ, "TRITON_INTERPRET": "1"})
+    assert run.returncode == 0, run.stderr
 
 
 @CUDA

@@ -6,7 +6,6 @@ tensors, a gradient (that of exact attention, straight through the roundings) an
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import torch
@@ -131,9 +130,10 @@ def _on_cuda(
     machine = _machine(query, value, scale, config)
     if query.numel() == 0:
         return _output(query, value)
-    # only where there is a CUDA device is there triton
-    kernel = import_module("myhdl_fsa.torch.triton_kernel")
-    return kernel.attention(query, key, value, machine, causal=causal, scale=scale).to(_result_dtype(query))
+    # only where there is a CUDA device must there be triton
+    from myhdl_fsa.torch.triton_kernel import attention
+
+    return attention(query, key, value, machine, causal=causal, scale=scale).to(_result_dtype(query))
 
 
 @attention_op.register_fake
