@@ -80,8 +80,10 @@ def test_equals_golden_of_any_shape(shape, scale):
 ], ids=str)
 @pytest.mark.parametrize("n", [5, 8])
 def test_equals_golden_of_many_shapes(n, fields, kind):
+    # the bench waits for a tile of V, which comes behind the second of K where products are two tiles apart
+    fewest = 2 if "mac_stages" in fields or "adder_stages" in fields else 1
     for shape, scale in SHAPES:
-        for kv_tiles in (1, 2, 4):
+        for kv_tiles in (fewest, 3, 5):
             attend_shape(machine(n, kv_tiles, **fields), shape, scale, kind)
 
 

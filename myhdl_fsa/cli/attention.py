@@ -25,6 +25,7 @@ from myhdl_fsa.tiling import AttentionShape, tile_pairs, tiles
 from myhdl_fsa.workbench import metrics, report
 from myhdl_fsa.workbench.metrics import Errors
 from myhdl_fsa.workbench.workload import (
+    MAX_PRINTED,
     MAX_TILE_PAIRS,
     Workload,
     WorkloadError,
@@ -92,7 +93,7 @@ def workload(options: Options, config: Config) -> Workload:
     work = _workload(options, config)
     shape = work.shape(options.causal)
     usable_scale(config, options.scale, shape.head_dim)
-    _check_length(options, config, shape)
+    _check_size(options, config, shape)
     if work.not_finite.count:
         warn(options, work.not_finite.warning(config.elem))
     return work
@@ -124,8 +125,15 @@ def _workload(options: Options, config: Config) -> Workload:
     return work
 
 
-def _check_length(options: Options, config: Config, shape: AttentionShape) -> None:
-    """Raises click.UsageError for a program that would be too long to write, or that the DMA's strides cannot say."""
+def _check_size(options: Options, config: Config, shape: AttentionShape) -> None:
+    """Raises click.UsageError for a run that memory would not hold.
+
+    Of what is printed in full, of a program that would be too long to write, or of one whose strides the DMA cannot
+    take.
+    """
+    scores = shape.query_heads * shape.seq_q * shape.seq_kv
+    if options.diff_verbose and scores > MAX_PRINTED:
+        raise click.UsageError(f"{said('--diff-verbose')}: {scores} scores: must be at most {MAX_PRINTED}")
     if options.engine_used == "golden" and options.lockstep is None and options.dump_asm is None:
         return
     n = config.rows
