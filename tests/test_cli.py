@@ -1118,9 +1118,10 @@ def test_quiet_needs_no_torch(tmp_path):
 
 
 def test_the_golden_model_runs_what_only_the_core_can_be(tmp_path):
-    (tmp_path / "c.json").write_text('{"e_type": "e4m4"}')
-    assert ok("--config", tmp_path / "c.json", "--engine", "golden").startswith("Error of golden vs torch")
-    assert "needs a format of whole bytes" in refused("--config", tmp_path / "c.json", "--diff-only", "--dump-asm", "-")
+    (tmp_path / "c.json").write_text('{"sa_rows": 256}')
+    machine = ("--config", tmp_path / "c.json")
+    assert ok(*machine, "--engine", "golden", "--seq-q", 3).startswith("Error of golden vs torch")
+    assert "needs accumulator rows of at most 1023 bytes" in refused(*machine, "--diff-only", "--dump-asm", "-")
 
 
 # Heads, batches, head dimensions, scales

@@ -363,7 +363,7 @@ def test_one_file_for_two_things(files, tmp_path):
 
 
 def test_a_configuration_that_only_the_core_can_be(tmp_path):
-    (tmp_path / "c.json").write_text('{"e_type": "e4m4"}')
+    (tmp_path / "c.json").write_text('{"mem_base": 2147483649}')
     said = refused("--config", tmp_path / "c.json")
-    assert "e_type = e4m4: the accelerator needs a format of whole bytes" in said
+    assert "mem_base = 2147483649: the accelerator needs a multiple of beat_bytes" in said
     assert fsa_sim("--config", tmp_path / "c.json", "--top", "core").exit_code == 0
