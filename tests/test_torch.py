@@ -456,6 +456,16 @@ def test_multi_head_attention(batch_first):
             torch.testing.assert_close(ours, theirs, atol=5e-3, rtol=0)
 
 
+def test_weights_of_attention_are_not_given():
+    module, x = torch.nn.MultiheadAttention(16, 4), randn(6, 2, 16)
+    expected = module(x, x, x)[1]
+    with use(), pytest.raises(NotImplementedError, match="^need_weights = True: must be False, the machine gives no"):
+        module(x, x, x)
+    with use(otherwise="torch") as here:
+        assert torch.equal(module(x, x, x)[1], expected)
+    assert (here.calls.machine, here.calls.torch) == (0, 1)
+
+
 def test_a_transformer_of_torch_trains():
     torch.manual_seed(0)
     model = torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(16, 4, 32, dropout=0.0, batch_first=True), 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 import types
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from myhdl_fsa.torch.machine import specification
 from myhdl_fsa.torch.operator import prepare
 
 __all__ = ["Calls", "MachineAttention", "use"]
+
+
+_NEED_WEIGHTS = [*inspect.signature(torch.nn.functional.multi_head_attention_forward).parameters].index("need_weights")
 
 
 @dataclass
@@ -50,8 +54,18 @@ class MachineAttention(TorchFunctionMode):
         if func is torch.nn.functional.scaled_dot_product_attention:
             return self._attention(*args, **(kwargs or {}))
         if func is torch.nn.functional.multi_head_attention_forward:
-            return self._multi_head(*args, **(kwargs or {}))
+            return self._multi_head_attention(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
+
+    def _multi_head_attention(self, *args: Any, **kwargs: Any) -> Any:
+        place = _NEED_WEIGHTS
+        if not kwargs.get("need_weights", args[place] if len(args) > place else True):
+            return self._multi_head(*args, **kwargs)
+        # for weights torch calls no attention function
+        if self._otherwise == "error":
+            raise NotImplementedError("need_weights = True: must be False, the machine gives no weights of attention")
+        self.calls.count("torch")
+        return torch.nn.functional.multi_head_attention_forward(*args, **kwargs)
 
     def _attention(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         try:
@@ -72,7 +86,7 @@ def use(
     """A context manager: attention inside it runs on the machine, in whatever model calls it.
 
     It takes the calls of ``torch.nn.functional.scaled_dot_product_attention``, however that was imported, those of
-    ``torch.nn.MultiheadAttention`` (without weights: ``need_weights=False``) and of the transformers library's
+    ``torch.nn.MultiheadAttention`` (with ``need_weights=False``) and of the transformers library's
     ``sdpa``. It holds for the thread that enters it, also in code that torch.compile compiles there; inside another
     one, the inner holds. It can be entered again, and in several threads.
 
