@@ -1119,8 +1119,9 @@ def test_quiet_needs_no_torch(tmp_path):
 
 def test_the_golden_model_runs_what_only_the_core_can_be(tmp_path):
     (tmp_path / "c.json").write_text('{"mem_align": 4}')
-    assert ok("--config", tmp_path / "c.json", "--engine", "golden").startswith("Error of golden vs torch")
-    assert "needs a multiple of beat_bytes" in refused("--config", tmp_path / "c.json", "--diff-only", "--dump-asm", "-")
+    machine = ("--config", tmp_path / "c.json")
+    assert ok(*machine, "--engine", "golden").startswith("Error of golden vs torch")
+    assert "needs a multiple of beat_bytes" in refused(*machine, "--diff-only", "--dump-asm", "-")
 
 
 # Heads, batches, head dimensions, scales

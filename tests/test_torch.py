@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import warnings
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from myhdl_fsa import golden
 from myhdl_fsa.arithmetic.tensors import to_bits
 from myhdl_fsa.config import Config, preset
 from myhdl_fsa.easyfloat import to_float
-from myhdl_fsa.torch import cpu, scaled_dot_product_attention, use
+from myhdl_fsa.torch import poor_reciprocals, scaled_dot_product_attention, use
 from myhdl_fsa.torch.backward import attention_backward
 from myhdl_fsa.torch.machine import machine_of, specification
 from myhdl_fsa.torch.operator import attention_op
@@ -138,7 +137,7 @@ def test_nothing_in_the_batch_gives_nothing():
 
 
 def test_once_a_machine_it_is_said_that_reciprocals_are_of_no_use(monkeypatch):
-    monkeypatch.setattr(cpu, "_warned", set())
+    monkeypatch.setattr(poor_reciprocals, "_warned", set())
     query, key, value = tensors(2, seq_kv=511)
     call = query * 0, key, value  # every row sum is 511, just below a power of two
     with pytest.warns(RuntimeWarning, match="^10 of 10 rows of attention .* reciprocal = newton; .* division$"):
@@ -147,6 +146,22 @@ def test_once_a_machine_it_is_said_that_reciprocals_are_of_no_use(monkeypatch):
         warnings.simplefilter("error")
         scaled_dot_product_attention(*call, config="FSA4X4Fp16Config")
         scaled_dot_product_attention(*call)
+
+
+def test_where_nobody_counts_newton_itself_is_warned_of(monkeypatch):
+    monkeypatch.setattr(poor_reciprocals, "_warned", set())
+    with pytest.warns(RuntimeWarning, match="^about 1 % of the rows .* not counted on CUDA tensors; .* = division$"):
+        poor_reciprocals.warn_of_newton(Config())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        poor_reciprocals.warn_of_newton(Config())
+        poor_reciprocals.warn_of_newton(Config(rows=8, reciprocal="division"))
+
+
+def test_arguments_by_position_are_those_of_torch():
+    call = tensors(2, 4, kv_leading=(2, 2))
+    by_name = scaled_dot_product_attention(*call, is_causal=True, scale=0.3, enable_gqa=True)
+    assert torch.equal(scaled_dot_product_attention(*call, None, 0.0, True, 0.3, True), by_name)
 
 
 # Gradients.
@@ -626,7 +641,6 @@ for dtype in (torch.float32, torch.bfloat16, torch.float64):
 """
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
 def test_what_runs_on_cuda_gives_the_same_bits_in_tritons_interpreter():
     run = subprocess.run([sys.executable, "-c", INTERPRETED], capture_output=True, text=True, check=False,
                          env={**os.environ, "TRITON_INTERPRET": "1"})

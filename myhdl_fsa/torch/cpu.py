@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from myhdl_fsa.arithmetic.formats import BF16, FP32, Bits, FloatFormat
 from myhdl_fsa.arithmetic.tensors import to_bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.easyfloat import to_float
+from myhdl_fsa.torch.poor_reciprocals import warn_of_poor_reciprocals
 
 __all__ = ["attention"]
 
@@ -28,7 +28,7 @@ def attention(
     q, k, v = (_patterns(tensor, config.elem) for tensor in (query, key, value))
     found = golden.evaluate(q, k, v, config, causal, scale=scale, workers=None)
     if found.poor_reciprocals:
-        _warn_of_poor_reciprocals(config, found.poor_reciprocals, math.prod(query.shape[:-1]))
+        warn_of_poor_reciprocals(config, found.poor_reciprocals, math.prod(query.shape[:-1]))
     bits = np.ascontiguousarray(found.output)
     return torch.from_numpy(bits.view(np.float32) if config.acc == FP32 else to_float(bits, config.acc).astype("f4"))
 
@@ -39,16 +39,3 @@ def _patterns(tensor: torch.Tensor, elem: FloatFormat) -> Bits:
         # numpy has no bfloat16, and rounding would change nothing
         return tensor.detach().contiguous().view(torch.int16).numpy().view(np.uint16)
     return to_bits(tensor, elem)
-
-
-_warned: set[Config] = set()
-"""the machines that a warning was given about"""
-
-
-def _warn_of_poor_reciprocals(config: Config, poor: int, rows: int) -> None:
-    """Warns once a machine that its reciprocal is of no use in ``poor`` of ``rows`` rows of the output."""
-    if config not in _warned:
-        _warned.add(config)
-        warnings.warn(f"{poor} of {rows} rows of attention are divided by a sum whose reciprocal is off by more than "
-                      f"2**-10 with reciprocal = {config.reciprocal}; it is right with reciprocal = division",
-                      RuntimeWarning, stacklevel=2)

@@ -17,13 +17,14 @@ from myhdl_fsa.torch import cpu
 from myhdl_fsa.torch.arguments import check_arguments, check_out_dtype
 from myhdl_fsa.torch.backward import attention_backward
 from myhdl_fsa.torch.machine import machine_of, specification
+from myhdl_fsa.torch.poor_reciprocals import warn_of_newton
 
 __all__ = ["Prepared", "attention_op", "prepare", "scaled_dot_product_attention"]
 
 
 def scaled_dot_product_attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attn_mask: torch.Tensor | None = None,
-    dropout_p: float = 0.0, is_causal: bool = False, *, scale: float | None = None, enable_gqa: bool = False,
+    dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False, *,
     config: Config | str | None = None, out_dtype: torch.dtype | None = None,
 ) -> torch.Tensor:
     """``torch.nn.functional.scaled_dot_product_attention`` as the machine computes it, every bit of it.
@@ -45,8 +46,8 @@ def scaled_dot_product_attention(
     Raises TypeError, ValueError (ConfigError, which is one) or NotImplementedError in one line for what does not fit or
     the machine cannot do.
     """
-    return prepare(specification(config), query, key, value, attn_mask, dropout_p, is_causal, scale=scale,
-                   enable_gqa=enable_gqa, out_dtype=out_dtype).run()
+    return prepare(specification(config), query, key, value, attn_mask, dropout_p, is_causal, scale,
+                   enable_gqa, out_dtype=out_dtype).run()
 
 
 class Prepared(NamedTuple):
@@ -69,7 +70,7 @@ class Prepared(NamedTuple):
 
 def prepare(
     text: str, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attn_mask: torch.Tensor | None = None,
-    dropout_p: float = 0.0, is_causal: bool = False, *, scale: float | None = None, enable_gqa: bool = False,
+    dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False, *,
     out_dtype: torch.dtype | None = None,
 ) -> Prepared:
     """A call of ``scaled_dot_product_attention`` on the machine of a specification (``machine.specification``).
@@ -133,6 +134,7 @@ def _on_cuda(
     # only where there is a CUDA device must there be triton
     from myhdl_fsa.torch.triton_kernel import attention
 
+    warn_of_newton(machine)
     return attention(query, key, value, machine, causal=causal, scale=scale).to(_result_dtype(query))
 
 
