@@ -36,7 +36,7 @@ MACHINES: dict[str, dict[str, Any]] = {
     "bf16": {"elem": "bf16"},
     "bf16, 16 pieces": {"elem": "bf16", "exp2_pieces": 16},
     "e4m3": {"elem": "e4m3"},
-    "e5m2, 4 pieces": {"elem": "e5m2", "exp2_pieces": 4},
+    "e5m2": {"elem": "e5m2"},
 }
 """fields of the machine, beside 16 rows, 8 pieces of exp2 and division"""
 

@@ -116,7 +116,7 @@ class Config:
     ``accumulator_rows`` follow when they are 0, too.
     """
 
-    rows: int = integer(4, 2, MOST_SIDE, "rows of the array: the tile and the head dimension", published="sa_rows")
+    rows: int = integer(4, 2, MOST_SIDE, "rows of the array: the tile and the largest head dimension", published="sa_rows")
     cols: int = integer(lambda machine: machine["rows"], 2, MOST_SIDE,
                         "columns of the array: queries in a tile; left out: as sa_rows, which they must equal",
                         published="sa_cols")

@@ -45,7 +45,7 @@ __all__ = [
 
 UNWATCHED = Watch()
 PRIMING_LOADS = 3
-"""loads that are done before the first matrix instruction starts: a tile of Q, of K and of V^T"""
+"""loads that are done before the first matrix instruction starts, as far as none waits for one: a tile of Q, K, V^T"""
 RESET_CYCLES = 2
 PROGRESS_INTERVAL = 64
 """cycles between two calls of ``progress``"""
@@ -266,6 +266,9 @@ def core_bench(
             load = front.loads[0]
             state.load_waits.clear()
             state.writes.extend(zip(scratchpad_rows(load, config).tolist(), run.load_rows(load), strict=True))
+        elif front.loads and not semaphores.free(front.loads[0]):
+            # it waits for a matrix instruction, which must not wait for it
+            state.priming = 0
 
     def _store() -> None:
         if state.expecting:

@@ -539,9 +539,9 @@ def test_memory_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("config", [
-    Config(memory_ports=3), Config(beat_bytes=3), Config(beat_bytes=32), Config(elem=FloatFormat(4, 5)),
-    Config(memory_align=4, beat_bytes=8), Config(memory_base=4),
-], ids=["ports", "beat", "beats", "format", "align", "base"])
+    Config(memory_ports=3), Config(beat_bytes=3), Config(beat_bytes=32), Config(memory_align=4, beat_bytes=8),
+    Config(memory_base=4),
+], ids=["ports", "beat", "beats", "align", "base"])
 def test_configurations_that_only_the_core_can_have(config: Config) -> None:
     with pytest.raises(ConfigError, match="the accelerator needs .*: the bare core takes it") as refused:
         accelerator(unsigned(1), unsigned(1), AxiLite(), MemoryPorts(CONFIG), unsigned(1), config)

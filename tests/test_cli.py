@@ -578,6 +578,8 @@ def test_files_that_do_not_go_together(tmp_path, monkeypatch, shapes, says):
     (("--seq-q", 1 << 20, "--heads", 2), "--seq-q 1048576: 1 x 2 x 1048576 rows are 2097152: must be at most 1048576"),
     (("--batch", 3, "--heads", 4, "--kv-heads", 2, "--seq-kv", 200_000), "--seq-kv 200000: 3 x 2 x 200000 rows are "
      "1200000: must be at most 1048576 rows in all"),
+    (("--seq-q", 10_000, "--seq-kv", 10_000, "--diff-verbose", "--diff-only"), "--diff-verbose: 100000000 scores: must "
+     "be at most 16777216"),
     (("--heads", 1 << 20), "--seq-q 4: 1 x 1048576 x 4 rows are 4194304: must be"),
     (("--seq-q", 4096, "--seq-kv", 4100, "--top", "core"), "--seq-q 4096 --seq-kv 4100: 1049600 pairs of tiles: must "
      "be at most 1048576, unless --engine golden runs alone"),
@@ -1116,9 +1118,9 @@ def test_quiet_needs_no_torch(tmp_path):
 
 
 def test_the_golden_model_runs_what_only_the_core_can_be(tmp_path):
-    (tmp_path / "c.json").write_text('{"e_type": "e4m4"}')
+    (tmp_path / "c.json").write_text('{"mem_align": 4}')
     assert ok("--config", tmp_path / "c.json", "--engine", "golden").startswith("Error of golden vs torch")
-    assert "needs a format of whole bytes" in refused("--config", tmp_path / "c.json", "--diff-only", "--dump-asm", "-")
+    assert "needs a multiple of beat_bytes" in refused("--config", tmp_path / "c.json", "--diff-only", "--dump-asm", "-")
 
 
 # Heads, batches, head dimensions, scales

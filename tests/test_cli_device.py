@@ -105,6 +105,23 @@ def test_a_program_from_text(files, tmp_path, attention):
     output(tmp_path / "o.bin", attention)
 
 
+@pytest.mark.parametrize("engine", ["myhdl", "golden"])
+def test_a_program_at_another_scale(files, tmp_path, engine):
+    """The program that --scale dumps says what to run it with, and gives with it what attention does."""
+    shapes = "--seq-q", 4, "--seq-kv", 8, "--head-dim", 4
+    dumped = fsa_sim(*shapes, "--scale", 0.125, "--engine", "golden", "--dump-asm", tmp_path / "p.s")
+    assert (dumped.exit_code, dumped.stderr) == (0, "")
+    assert (tmp_path / "p.s").read_text().startswith("# runs with --scale 0.125\nload ")
+    results = []
+    for scale in ((), ("--scale", 0.125)):
+        run = fsa_sim(*files, "--program", tmp_path / "p.s", *scale, "--engine", engine, "--quiet")
+        assert (run.exit_code, run.stderr) == (0, "")
+        results.append((tmp_path / "o.bin").read_bytes())
+    expected = Attention(CONFIG, seed=3, tiles_q=1, tiles_kv=2, scale=0.125).expected
+    assert results[1] == np.ascontiguousarray(expected.T).astype("<u4").tobytes()
+    assert results[0] != results[1]
+
+
 @pytest.mark.parametrize("text", ["", "fence stop\nmatrix dance\n", "fence stop\n\xff"])
 def test_text_that_is_no_program(tmp_path, text):
     (tmp_path / "p.s").write_bytes(text.encode("latin-1"))
@@ -346,7 +363,7 @@ def test_one_file_for_two_things(files, tmp_path):
 
 
 def test_a_configuration_that_only_the_core_can_be(tmp_path):
-    (tmp_path / "c.json").write_text('{"e_type": "e4m4"}')
+    (tmp_path / "c.json").write_text('{"mem_align": 4}')
     said = refused("--config", tmp_path / "c.json")
-    assert "e_type = e4m4: the accelerator needs a format of whole bytes" in said
+    assert "mem_align = 4: the accelerator needs a multiple of beat_bytes" in said
     assert fsa_sim("--config", tmp_path / "c.json", "--top", "core").exit_code == 0

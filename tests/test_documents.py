@@ -588,7 +588,10 @@ def test_the_page_of_stream():
     config = Config(dataflow="stream", scratchpad_rows=2 * 4 + 2 * 4 * 20)
     for tiles, heads in ((20, 1), (13, 2), (1, 1)):
         assert residency(config, tiles, heads) == (tiles, 0)
-    assert residency(config, 1, 2)[0] == 0 and sum(residency(config, 14, 2)) == MOST_REPLACED
+    # those of as many heads as fit stay side by side
+    assert residency(config, 1, 2) == (2, 0)
+    assert residency(config, 4, 9) == (12, 0)
+    assert sum(residency(config, 14, 2)) == MOST_REPLACED
 
 
 def test_the_drawings_of_the_dataflows_are_those_of_the_plans():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import exact
@@ -61,10 +62,10 @@ def against_exact(config: Config) -> None:
     assert golden.attention(q, k, v, config).tolist() == expected
 
 
-def compare(config: Config, run: str, top: str = "core") -> None:
+def compare(config: Config, run: str, top: str = "core", build_dir: Path | None = None) -> None:
     """Two tiles of queries and two of keys, both partly empty."""
     q, k, v = draw(config, 2 * config.rows - 1, 2 * config.rows - 2)
-    machine = engine(run)
+    machine = engine(run, build_dir)
     attend = machine.attention if top == "core" else machine.device_attention
     expected = golden.attention(q, k, v, config)
     np.testing.assert_array_equal(attend(q, k, v, config).output, expected)
@@ -94,11 +95,12 @@ def test_myhdl(config, top):
 
 
 @pytest.mark.parametrize(("config", "run", "top"), [
-    (SAMPLE[0], "verilator", "core"), (SAMPLE[3], "icarus", "core"), (SAMPLE[5], "icarus", "core"),
-    (SAMPLE[6], "icarus", "device"),
+    (SAMPLE[0], "icarus", "core"), (SAMPLE[3], "icarus", "core"), (SAMPLE[4], "icarus", "core"),
+    (SAMPLE[5], "icarus", "core"), (SAMPLE[6], "icarus", "device"),
+    pytest.param(SAMPLE[7], "verilator", "core", marks=pytest.mark.slow),
 ], ids=lambda value: name(value) if isinstance(value, Config) else value)
-def test_verilog(config, run, top):
-    compare(config, run, top)
+def test_verilog(config, run, top, tmp_path):
+    compare(config, run, top, tmp_path)
 
 
 @pytest.mark.parametrize("run", ["myhdl", "golden"])
@@ -142,5 +144,5 @@ def in_turn(configs: list[Config]) -> list[Config]:
 @pytest.mark.parametrize("top", ["core", "device"])
 @pytest.mark.parametrize("run", ["icarus", "verilator"])
 @pytest.mark.parametrize("config", in_turn(machines(4)), ids=name)
-def test_every_pair_in_verilog(config, run, top):
-    compare(config, run, top)
+def test_every_pair_in_verilog(config, run, top, tmp_path):
+    compare(config, run, top, tmp_path)

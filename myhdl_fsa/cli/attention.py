@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -14,16 +15,17 @@ import numpy as np
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.cli.command import said, spelled
 from myhdl_fsa.cli.common import write_output
+from myhdl_fsa.cli.device import usable_scale
 from myhdl_fsa.cli.outputs import Recorder, messages, say, warn, waveform
 from myhdl_fsa.cli.sim_options import Options
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import AttentionRequest, EngineResult, RunError, Watch, engine
 from myhdl_fsa.isa import Dma
-from myhdl_fsa.scale import Scale
 from myhdl_fsa.tiling import AttentionShape, tile_pairs, tiles
 from myhdl_fsa.workbench import metrics, report
 from myhdl_fsa.workbench.metrics import Errors
 from myhdl_fsa.workbench.workload import (
+    MAX_PRINTED,
     MAX_TILE_PAIRS,
     Workload,
     WorkloadError,
@@ -66,9 +68,7 @@ def run_attention(options: Options, config: Config, recorder: Recorder) -> int:
     try:
         stepped = None if options.lockstep is None else _lockstep(options, config, work, kernel)
         if kernel is not None and options.dump_asm is not None:
-            from myhdl_fsa.kernel.assembly import disassemble
-
-            write_output(spelled("--dump-asm"), options.dump_asm, disassemble(kernel.words).encode())
+            write_output(spelled("--dump-asm"), options.dump_asm, _assembly(options, kernel).encode())
         result = simulated(options, config, work)
         golden = engine("golden").attention(
             work.q, work.k, work.v, config, causal=options.causal, scale=options.scale, trace=options.diff_verbose
@@ -79,17 +79,21 @@ def run_attention(options: Options, config: Config, recorder: Recorder) -> int:
     return _report(options, config, work, recorder, _Outcome(name, kernel, stepped, result, golden))
 
 
+def _assembly(options: Options, kernel: Kernel) -> str:
+    """The program as text; no instruction writes the scale registers, so a comment says what they must hold."""
+    from myhdl_fsa.kernel.assembly import disassemble
+
+    assert kernel.attention is not None
+    scale = 1 / math.sqrt(kernel.attention.head_dim) if options.scale is None else options.scale
+    return ("" if kernel.scale is None else f"# runs with --scale {scale!r}\n") + disassemble(kernel.words)
+
+
 def workload(options: Options, config: Config) -> Workload:
     """The tensors of the command line, with a warning of those that are not finite. Raises click.UsageError."""
     work = _workload(options, config)
     shape = work.shape(options.causal)
-    try:
-        Scale.of(config, options.scale, shape.head_dim)
-    except ValueError as error:
-        option = "--config" if options.scale is None else "--scale"
-        reason = str(error).partition(": ")[2] if options.scale is not None else error
-        raise click.UsageError(f"{said(option)}: {reason}") from None
-    _check_length(options, config, shape)
+    usable_scale(config, options.scale, shape.head_dim)
+    _check_size(options, config, shape)
     if work.not_finite.count:
         warn(options, work.not_finite.warning(config.elem))
     return work
@@ -121,8 +125,15 @@ def _workload(options: Options, config: Config) -> Workload:
     return work
 
 
-def _check_length(options: Options, config: Config, shape: AttentionShape) -> None:
-    """Raises click.UsageError for a program that would be too long to write, or that the DMA's strides cannot say."""
+def _check_size(options: Options, config: Config, shape: AttentionShape) -> None:
+    """Raises click.UsageError for a run that memory would not hold.
+
+    Of what is printed in full, of a program that would be too long to write, or of one whose strides the DMA cannot
+    take.
+    """
+    scores = shape.query_heads * shape.seq_q * shape.seq_kv
+    if options.diff_verbose and scores > MAX_PRINTED:
+        raise click.UsageError(f"{said('--diff-verbose')}: {scores} scores: must be at most {MAX_PRINTED}")
     if options.engine_used == "golden" and options.lockstep is None and options.dump_asm is None:
         return
     n = config.rows

@@ -7,19 +7,24 @@ from pathlib import Path
 import click
 import numpy as np
 
+from myhdl_fsa.cli.command import said
 from myhdl_fsa.cli.types import Dump, Load
 from myhdl_fsa.config import Config
 from myhdl_fsa.program import Program, Region, memory_fault
+from myhdl_fsa.scale import Scale
 
-__all__ = ["MAX_WORDS", "read_program"]
+__all__ = ["MAX_WORDS", "read_program", "usable_scale"]
 
 MAX_WORDS = 1 << 22
 """32-bit words of a program file, at most"""
 _TEXT = bytes([*b"\t\n\r", *range(0x20, 0x7F)])
 
 
-def read_program(path: Path, loads: tuple[Load, ...], dumps: tuple[Dump, ...], config: Config) -> Program:
-    """The program of ``--program``, ``--load`` and ``--dump``. Raises click.UsageError of one line."""
+def read_program(
+    path: Path, loads: tuple[Load, ...], dumps: tuple[Dump, ...], config: Config, scale: float | None
+) -> Program:
+    """The program of ``--program``, ``--load``, ``--dump`` and ``--scale``. Raises click.UsageError of one line."""
+    factors = None if scale is None else usable_scale(config, scale, config.rows)
     try:
         with path.open("rb") as file:
             data = file.read(4 * MAX_WORDS + 1)
@@ -32,7 +37,16 @@ def read_program(path: Path, loads: tuple[Load, ...], dumps: tuple[Dump, ...], c
         _check_inside(f"--load {load.text}", Region(address, len(contents)), config)
     for dump in dumps:
         _check_inside(f"--dump {dump.text}", dump.region, config)
-    return Program(words, memory, tuple(dump.region for dump in dumps))
+    return Program(words, memory, tuple(dump.region for dump in dumps), scale=factors)
+
+
+def usable_scale(config: Config, scale: float | None, head_dim: int) -> Scale:
+    """``Scale.of``. Raises click.UsageError of one line, of --scale or of the configuration whose own it is."""
+    try:
+        return Scale.of(config, scale, head_dim)
+    except ValueError as error:
+        reason = str(error) if scale is None else str(error).partition(": ")[2]
+        raise click.UsageError(f"{said('--config' if scale is None else '--scale')}: {reason}") from None
 
 
 def _binary(path: Path, data: bytes) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -33,7 +33,7 @@ def run_program(options: Options, config: Config, recorder: Recorder) -> int:
     from myhdl_fsa.kernel.assembly import disassemble
 
     assert options.program is not None
-    program = read_program(options.program, options.load, options.dump, config)
+    program = read_program(options.program, options.load, options.dump, config, options.scale)
     write_output(spelled("--dump-asm"), options.dump_asm, disassemble(program.words).encode())
     _warn_of_findings(options, config, program)
     try:
@@ -95,7 +95,7 @@ def _compared(options: Options, config: Config, program: Program) -> tuple[Execu
     from myhdl_fsa.workbench.stored_memory import compare_memory, stored_regions, union
 
     regions = union([*program.outputs, *stored_regions(program.words, config)])
-    wider = Program(program.words, program.memory, (*program.outputs, *regions))
+    wider = replace(program, outputs=(*program.outputs, *regions))
     try:
         golden = engine("golden").execute(wider, config)
     except RunError as error:

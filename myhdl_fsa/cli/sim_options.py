@@ -52,7 +52,8 @@ GROUPS: Groups = {
         option("--kv-heads", type=_SIZE, help="Heads of K and V, which divide the query heads.  [default: --heads]"),
         option("--head-dim", type=Integer(1), help="d, at most the size of the array.  [default: the size of the "
                "array]"),
-        option("--scale", type=PositiveNumber(), help="What scores are multiplied by.  [default: 1/sqrt(d)]"),
+        option("--scale", type=PositiveNumber(), help="What scores are multiplied by, those of --program too.  "
+               "[default: 1/sqrt(d)]"),
         option("--seed", type=_SEED, default=0, metavar="SEED", help="Seed of the generated tensors."),
         option("--distribution", type=OneOf(DISTRIBUTIONS), default="uniform",
                help="Of the generated tensors: uniform over [0, 1), or fa3: N(0,1) + N(0,10)*Bernoulli(0.001)."),
@@ -124,7 +125,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     Alone("--clear-cache", "--build-dir, --quiet"),
     Lacks("--top core", "has no instructions and no memory", f"{_PACE}, --dump-asm, --program"),
     Needs("--load, --dump", "--program"),
-    Excludes("--seq-q, --seq-kv, --batch, --heads, --kv-heads, --head-dim, --scale, --seed, --distribution, --q, --k, "
+    Excludes("--seq-q, --seq-kv, --batch, --heads, --kv-heads, --head-dim, --seed, --distribution, --q, --k, "
              "--v, --causal, --out, --diff-verbose, --diff-only, --compare", "attention", "--program"),
     Excludes("--seed, --distribution", "generated tensors", "--q, --k, --v"),
     Together("--q, --k, --v"),

@@ -6,11 +6,11 @@ tensors, a gradient (that of exact attention, straight through the roundings) an
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import torch
 
+from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32
 from myhdl_fsa.config import Config
 from myhdl_fsa.scale import Scale
 from myhdl_fsa.torch import cpu
@@ -36,7 +36,8 @@ def scaled_dot_product_attention(
 
     ``config`` is the machine: a Config, a preset's name, or None for this one, which does not change: the smallest of
     4, 8, 16, 32, 64 and 128 rows that holds d and dv; the input format fp16 (bf16 if query is bfloat16), the
-    accumulation format fp32, 8 pieces of exp2, and 1/x by division. Inputs are rounded to the input format.
+    accumulation format fp32, 8 pieces of exp2, and 1/x by division. Inputs are rounded to the input format. On CUDA the
+    formats must be these.
 
     Returns [..., seq_q, dv] in the dtype of query (under autocast: in autocast's), or in ``out_dtype``; float32 holds
     every number of the accumulation format. The gradient is that of exact attention.
@@ -129,9 +130,10 @@ def _on_cuda(
     machine = _machine(query, value, scale, config)
     if query.numel() == 0:
         return _output(query, value)
-    # only where there is a CUDA device is there triton
-    kernel = import_module("myhdl_fsa.torch.triton_kernel")
-    return kernel.attention(query, key, value, machine, causal=causal, scale=scale).to(_result_dtype(query))
+    # only where there is a CUDA device must there be triton
+    from myhdl_fsa.torch.triton_kernel import attention
+
+    return attention(query, key, value, machine, causal=causal, scale=scale).to(_result_dtype(query))
 
 
 @attention_op.register_fake
@@ -153,6 +155,9 @@ def _result_dtype(query: torch.Tensor) -> torch.dtype:
 def _machine(query: torch.Tensor, value: torch.Tensor, scale: float | None, config: str) -> Config:
     machine = machine_of(config, max(query.shape[-1], value.shape[-1]), query.dtype)
     Scale.of(machine, scale, query.shape[-1])
+    if query.device.type == "cuda" and (machine.elem not in (FP16, BF16) or machine.acc != FP32):
+        raise NotImplementedError(f"config has the formats {machine.elem} and {machine.acc}: on cuda they must be fp16 "
+                                  "or bf16, and fp32")
     return machine
 
 

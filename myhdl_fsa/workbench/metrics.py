@@ -26,7 +26,7 @@ Errors = dict[str, np.float32]
 _BLOCK_SCORES = 1 << 22
 """scores at once: 32 MiB"""
 _TORCH_SCORES = 1 << 28
-"""of one head, which torch holds all at once where it is given no heads"""
+"""of all heads, which torch may hold all at once; with more of them it is given a head at a time"""
 
 
 def to_float32(bits: Bits, fmt: FloatFormat) -> npt.NDArray[np.float32]:
@@ -56,14 +56,20 @@ def torch_attention(
             return torch.from_numpy(bits.view(np.int16)).view(torch.bfloat16)
         return torch.from_numpy(to_float32(bits, fmt))
 
+    def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, grouped: bool = False) -> torch.Tensor:
+        return torch.nn.functional.scaled_dot_product_attention(
+            q, k, v, is_causal=causal, scale=scale, enable_gqa=grouped)
+
     shape = work.shape()
-    tensors = [tensor(bits) for bits in (work.q, work.k, work.v)]
-    if not shape.stacked and shape.seq_q * shape.seq_kv > _TORCH_SCORES:
-        tensors = [one[None, None] for one in tensors]
+    q, k, v = (tensor(bits) for bits in (work.q, work.k, work.v))
     try:
         with torch.no_grad():
-            out = torch.nn.functional.scaled_dot_product_attention(
-                *tensors, is_causal=causal, scale=scale, enable_gqa=shape.heads != shape.kv_heads)
+            if shape.query_heads * shape.seq_q * shape.seq_kv <= _TORCH_SCORES:
+                out = attention(q, k, v, shape.heads != shape.kv_heads)
+            else:
+                q, k, v = (one.reshape(-1, 1, 1, *one.shape[-2:]) for one in (q, k, v))
+                key_heads = map(shape.key_head, range(shape.query_heads))
+                out = torch.cat([attention(one, k[head], v[head]) for one, head in zip(q, key_heads, strict=True)])
     except RuntimeError as error:
         if "memory" not in str(error):
             raise

@@ -18,6 +18,7 @@ from myhdl_fsa.tiling import AttentionShape
 
 __all__ = [
     "DISTRIBUTIONS",
+    "MAX_PRINTED",
     "MAX_SEQ",
     "MAX_TILE_PAIRS",
     "NotFinite",
@@ -31,6 +32,8 @@ __all__ = [
 DISTRIBUTIONS = ("uniform", "fa3")
 MAX_SEQ = 1 << 20
 """rows of the longest tensor accepted, all its heads together"""
+MAX_PRINTED = 1 << 24
+"""scores whose intermediates are kept and printed"""
 MAX_TILE_PAIRS = 1 << 20
 """inner iterations of the longest program: some 2 KiB and 0.1 ms each to write"""
 

@@ -235,6 +235,8 @@ private:
         if (!front_.loads.empty() && semaphores_.acquire(*front_.loads.front())) {
             loading_ = true;
             transferred_ = 0;
+        } else if (!front_.loads.empty()) {
+            priming_ = 0;  // it waits for a matrix instruction, which must not wait for it
         }
     }
 
