@@ -85,7 +85,8 @@ settings = dict(TILE=16, KEYS=16, DEPTH=16, WIDTH=16, QUERIES=32, STAGES=3, CAUS
 kinds = dict(table="*i16", query_lowest="*i32", key_lowest="*i32", value_lowest="*i32", heads="i32", group="i32",
              seq_q="i32", seq_kv="i32", value_dim="i32", **dict.fromkeys(settings, "constexpr"))
 signature = {name: kinds.get(name, "*fp32") for name in kernel.arg_names}
-built = triton.compile(ASTSource(kernel, signature, constexprs=settings), target=GPUTarget("cuda", 90, 32))
+built = triton.compile(ASTSource(kernel, signature, constexprs=settings), target=GPUTarget("cuda", 90, 32),
+                       options={"enable_fp_fusion": True})
 text = built.asm["ptx"]
 print("mma" in text, "tf32" in text, "fma.rn.f32" in text, "fma.rn.ftz.f32" in text)
 """

@@ -88,7 +88,8 @@ def attention(
             RAGGED=bool(shape.seq_kv % n) or keys != n, BF16=bf16, PIECES=config.exp2_pieces,
             NEWTON_STEPS=Reciprocal(FP32, "newton").iterations if config.reciprocal == "newton" else 0,
             INTERPRETED=not isinstance(_attention_kernel, triton.JITFunction),
-            num_warps=_WARPS)
+            # a dot product's steps are fused, whatever triton's default is
+            num_warps=_WARPS, enable_fp_fusion=True)
     return result.view(shape.batch, shape.heads, shape.seq_q, shape.value_dim)
 
 
