@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from myhdl_fsa import golden
+from myhdl_fsa.arithmetic.tensors import to_elem
 from myhdl_fsa.config import PRESETS, Config
 from myhdl_fsa.easyfloat import BF16, E4M3, E5M2, FP16, FP32, FloatFormat, from_float, to_float
 from myhdl_fsa.golden import model
@@ -513,3 +514,14 @@ def test_visits_cover_every_score_that_counts_once(lengths, tile, batch, kv_head
                          if not visit.causal or key - start <= query - i * tile]
             assert keys == list(range(min(seq_kv, query + 1) if causal else seq_kv))
         assert all(visit.hidden < tile for visit in row)
+
+
+def test_floats_are_rounded_as_the_machine_is_given_them() -> None:
+    """Next to the smallest normal number too, where numpy's cast comes from the subnormal numbers below it."""
+    edge = np.array([2.0**-14 - fraction * 2.0**-26 for fraction in (0.5, 1.0, 1.5, 2.0, 2.5, 4.0, 8.0)])
+    q = np.concatenate([edge, -edge])[:, None]
+    k = np.array([[60000.0], [-60000.0], [1.0]])
+    machine = config(2, reciprocal="division")
+    output, trace = golden.attention(q, k, k, machine, trace=True)
+    expected, expected_trace = golden.attention(*(to_elem(array, FP16) for array in (q, k, k)), machine, trace=True)
+    assert np.array_equal(output, expected) and np.array_equal(trace["S"], expected_trace["S"])

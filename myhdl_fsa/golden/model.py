@@ -23,6 +23,7 @@ from myhdl_fsa.arithmetic.fma import select_second
 from myhdl_fsa.arithmetic.formats import FP32, Bits, FloatFormat, Values
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.arithmetic.rounding import add_values, check_bits, decode, encode, round_values
+from myhdl_fsa.arithmetic.tensors import to_elem
 from myhdl_fsa.config import Config
 from myhdl_fsa.scale import Scale
 from myhdl_fsa.tiling import AttentionShape, tiles
@@ -125,7 +126,7 @@ def _elements(name: str, array: np.ndarray, config: Config) -> Values:
             raise ValueError(f"{name}: {error}") from None
     if array.dtype not in (np.float16, np.float32, np.float64):
         raise TypeError(f"{name} must be a float16, float32, float64 or unsigned integer array, not {array.dtype}")
-    return round_values(array.astype(np.float64), config.elem)
+    return decode(to_elem(array, config.elem), config.elem)
 
 
 def _query_block(
