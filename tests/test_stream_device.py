@@ -167,7 +167,8 @@ def test_what_stays_in_the_scratchpad(places, tiles, expected):
 
 
 @pytest.mark.parametrize(("places", "tiles", "expected"), [
-    (1, 1, (0, 1)), (2, 1, (0, 2)), (1, 2, (0, 1)), (2, 2, (2, 0)), (3, 9, (1, 2)), (40, 13, (13, 0)), (40, 99, (6, 7)),
+    (1, 1, (1, 0)), (2, 1, (2, 0)), (5, 1, (2, 0)), (1, 2, (0, 1)), (2, 2, (2, 0)), (5, 2, (4, 0)), (3, 9, (1, 2)),
+    (40, 13, (13, 0)), (40, 99, (6, 7)),
 ])
 def test_what_stays_of_a_head(places, tiles, expected):
     assert residency(CONFIG.replace(scratchpad_rows=2 * N + 2 * N * places), tiles, 2) == expected

@@ -1,0 +1,6 @@
+"""What holds for every test."""
+
+import signal
+
+# the background jobs of a shell ignore SIGINT, and so would the commands that tests start and interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
