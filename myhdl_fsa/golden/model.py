@@ -103,10 +103,12 @@ def evaluate(
         with np.errstate(all="ignore"):
             output[head, rows], poor = _query_block(
                 q[head, rows], k[key_head], v[key_head], first // config.cols if causal else None, config, factors,
-                part if trace else None)
+                part if trace else None, elements)
         return poor
 
     count = min(len(jobs), os.cpu_count() or 1 if workers is None else workers)
+    # the interpreter runs one thread at a time, so that many of them must have more to do in each of numpy's calls
+    elements = _BLOCK_ELEMENTS * max(1, count)
     if count > 1:
         with ThreadPoolExecutor(count) as pool:
             poor = sum(pool.map(run, jobs))
@@ -130,11 +132,12 @@ def _elements(name: str, array: np.ndarray, config: Config) -> Values:
 
 
 def _query_block(
-    q: Values, k: Values, v: Values, first: int | None, config: Config, scale: Scale, steps: dict[str, Bits] | None
+    q: Values, k: Values, v: Values, first: int | None, config: Config, scale: Scale, steps: dict[str, Bits] | None,
+    elements: int,
 ) -> tuple[Bits, int]:
     """The result for some query tiles, and how many of its rows have a reciprocal that is of no use.
 
-    ``first`` is the number of the first tile when masking, else None.
+    ``first`` is the number of the first tile when masking, else None; so many ``elements`` go through a step at once.
     """
     n, acc, keys, dims = config.rows, config.acc, len(k), v.shape[1]
     kv_tiles = tiles(keys, n)
@@ -146,7 +149,7 @@ def _query_block(
     # O^T, and L as one more row: a column of ones in V makes the row sum out of the same fold
     total = np.zeros((dims + 1, len(q)))
     q_by_step = np.ascontiguousarray(q.T)[:, None, :]
-    width = max(1, _BLOCK_ELEMENTS // (len(q) * n))
+    width = max(1, elements // (len(q) * n))
     for start in range(0, kv_tiles, width):
         stop = min(start + width, kv_tiles)
         k_by_step = np.ascontiguousarray(k[start * n : stop * n].T)[:, :, None]
