@@ -16,8 +16,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from myhdl_fsa.arithmetic.formats import Bits, FloatFormat
-from myhdl_fsa.arithmetic.rounding import check_bits
-from myhdl_fsa.arithmetic.tensors import to_elem
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows import part
 from myhdl_fsa.isa import (
@@ -45,6 +43,7 @@ from myhdl_fsa.kernel.tensor import (
     check_shape,
     element_bytes,
     pack,
+    patterns,
 )
 from myhdl_fsa.program import Execution, Program, Region
 from myhdl_fsa.scale import Scale
@@ -172,15 +171,7 @@ class Context:
         what = f"tensor {name}".strip()
         fmt = check_format(self.config.elem if fmt is None else fmt, what)
         array = np.asarray(array)
-        if array.dtype.kind == "u":
-            try:
-                bits = check_bits(array, fmt)
-            except ValueError as error:
-                raise KernelError(f"{what}: {error}") from None
-        elif array.dtype in (np.float16, np.float32, np.float64):
-            bits = to_elem(array, fmt)
-        else:
-            raise KernelError(f"{what}: array of {array.dtype}: must be float16, float32, float64 or unsigned patterns")
+        bits = patterns(array, fmt, what)
         tensor = self.alloc_memory(array.shape, fmt, name)
         self.inputs.append((tensor, pack(bits, fmt)))
         return tensor

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 
 from myhdl_fsa.arithmetic.formats import Bits
-from myhdl_fsa.arithmetic.rounding import check_bits
-from myhdl_fsa.arithmetic.tensors import to_elem
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows import part
 from myhdl_fsa.kernel.context import Context, Kernel, kernel
 from myhdl_fsa.kernel.errors import KernelError
-from myhdl_fsa.kernel.tensor import MemoryTensor
+from myhdl_fsa.kernel.tensor import MemoryTensor, patterns
 from myhdl_fsa.program import Execution
 from myhdl_fsa.scale import Scale
 from myhdl_fsa.tiling import AttentionShape, tiles, visits
@@ -76,12 +74,7 @@ def attention_kernel(
 
 def _in_tiles(name: str, array: np.ndarray, config: Config) -> Bits:
     """Patterns, [rows, config.rows]: the heads one after the other in whole tiles, filled up with zeros."""
-    if array.dtype.kind == "u":
-        bits = check_bits(array, config.elem)
-    elif array.dtype in (np.float16, np.float32, np.float64):
-        bits = to_elem(array, config.elem)
-    else:
-        raise KernelError(f"{name}: array of {array.dtype}: must be float16, float32, float64 or unsigned patterns")
+    bits = patterns(array, config.elem, name)
     side = config.rows
     heads = bits.reshape(-1, *bits.shape[-2:])
     length = tiles(heads.shape[1], side) * side

@@ -12,6 +12,8 @@ from typing import Any, Self
 import numpy as np
 
 from myhdl_fsa.arithmetic.formats import Bits, FloatFormat, as_format
+from myhdl_fsa.arithmetic.rounding import check_bits
+from myhdl_fsa.arithmetic.tensors import to_elem
 from myhdl_fsa.kernel.errors import KernelError
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "check_shape",
     "element_bytes",
     "pack",
+    "patterns",
     "unpack",
 ]
 
@@ -43,6 +46,18 @@ def unpack(data: Any, fmt: FloatFormat) -> Bits:
     wide[..., : data.shape[-1]] = data
     bits = wide.view(fmt.dtype.newbyteorder("<"))[..., 0].astype(fmt.dtype)
     return bits & fmt.dtype.type((1 << fmt.width) - 1)
+
+
+def patterns(array: np.ndarray, fmt: FloatFormat, what: str) -> Bits:
+    """An array's patterns of ``fmt``: floats rounded, or its own. Raises KernelError for one that is neither."""
+    if array.dtype.kind == "u":
+        try:
+            return check_bits(array, fmt)
+        except ValueError as error:
+            raise KernelError(f"{what}: {error}") from None
+    if array.dtype in (np.float16, np.float32, np.float64):
+        return to_elem(array, fmt)
+    raise KernelError(f"{what}: array of {array.dtype}: must be float16, float32, float64 or unsigned patterns")
 
 
 def check_shape(shape: Any, what: str) -> tuple[int, ...]:
