@@ -1,0 +1,477 @@
+"""Expressions as Verilog, each in exactly the width that is asked for.
+
+Python's integers have no width; Verilog's expressions take theirs from what stands around them, and cut or extend what
+does not fit without a word. Here every operand is written at the width of its expression: sums, products and logic are
+right modulo a power of two at any width, so only extensions, shifts to the right and comparisons have to know a sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from myhdl_fsa.convert import tree
+from myhdl_fsa.convert.infer import Ranges
+from myhdl_fsa.convert.interval import Interval
+from myhdl_fsa.convert.reference import Reference
+
+__all__ = ["Constants", "Expressions", "Usage", "literal"]
+
+_DECIMAL = 4096
+"""constants from here on are written in hexadecimal"""
+
+
+def literal(value: int, width: int) -> str:
+    """A number of so many bits."""
+    value &= (1 << width) - 1
+    if width == 1:
+        return f"1'b{value}"
+    return f"{width}'d{value}" if value < _DECIMAL else f"{width}'h{value:x}"
+
+
+def zeros(width: int, text: str) -> str:
+    """``text`` behind so many zeros."""
+    return f"{{{literal(0, width)}, {text}}}" if width else text
+
+
+@dataclass
+class Constants:
+    """The named constants of a module: name in Verilog -> value and width."""
+
+    values: dict[str, int] = field(default_factory=dict)
+    widths: dict[str, int] = field(default_factory=dict)
+    taken: frozenset[str] = frozenset()
+    """names that are something else"""
+    wider: dict[str, int] = field(default_factory=dict)
+    """the widths that an earlier writing of the same text came to"""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    """those that loops end at, which have no width"""
+
+    def count(self, name: str, value: int) -> str:
+        """The text of a loop's bound."""
+        known = name.upper()
+        if known in self.taken or known in self.values or self.counts.get(known, value) != value:
+            return str(value)
+        self.counts[known] = value
+        return known
+
+    def use(self, name: str, value: int, width: int) -> str:
+        """The text of a constant at a width; its declared one is the widest."""
+        value &= (1 << width) - 1
+        known = name.upper()
+        number = 2
+        while known in self.taken or known in self.counts or self.values.get(known, value) != value:
+            known = f"{name.upper()}_{number}"
+            number += 1
+        self.values[known] = value
+        declared = self.widths[known] = max(width, self.widths.get(known, 0), self.wider.get(known, 0))
+        if declared == width:
+            return known
+        return f"{known}[{width - 1}:0]" if width > 1 else f"{known}[0]"
+
+
+@dataclass
+class Usage:
+    """Which bits of which nets and locals are read."""
+
+    bits: dict[tuple[str, str], int] = field(default_factory=dict)
+    """by scope ("" for nets) and name"""
+
+    def note(self, reference: Reference, low: int = 0, width: int | None = None) -> None:
+        """Some bits of a reference are read, or all."""
+        mask = -1
+        if reference.offset is None and reference.word is None and width is not None:
+            mask = ((1 << width) - 1) << low
+        key = reference.scope, reference.name
+        self.bits[key] = self.bits.get(key, 0) | mask
+
+
+class Expressions:
+    """Writes the expressions of one process or function.
+
+    ``resolve`` gives the reference of a variable, signal or element (its index as text from this writer). Where Verilog
+    needs a name for a part of an expression, an assignment to a local goes to ``pending``, which stands before the
+    statement.
+    """
+
+    def __init__(
+        self, ranges: Ranges, resolve: Callable[[tree.Expression, Expressions], Reference], constants: Constants,
+        usage: Usage, tables: dict[str, tree.Table], scope: str = "",
+    ) -> None:
+        self.ranges, self._resolve, self._constants, self._usage, self._tables = (
+            ranges, resolve, constants, usage, tables)
+        self._scope = scope
+        self.pending: list[str] = []
+        self.temporaries: dict[str, Reference] = {}
+
+    # -- words ---------------------------------------------------------------------------------------------------------
+    def at(self, node: tree.Expression, width: int) -> str:
+        """An expression modulo ``2**width``, of exactly that width."""
+        interval = self.ranges.of(node)
+        if interval.low == interval.high:
+            return self._number(interval.low, node.name if isinstance(node, tree.Number) else None, width)
+        if isinstance(node, tree.Variable | tree.Read | tree.Element):
+            return self._fit(self.reference(node), width, interval)
+        if isinstance(node, tree.Part):
+            return self._part(node, width)
+        if isinstance(node, tree.Binary):
+            return self._binary(node, interval, width)
+        if isinstance(node, tree.Unary):
+            inner = width if interval.signed else min(width, interval.width)
+            return zeros(width - inner, f"{node.operator}{_operand(self.at(node.operand, inner))}")
+        if isinstance(node, tree.Choice):
+            return f"({self.truth(node.test)} ? {self.at(node.then, width)} : {self.at(node.other, width)})"
+        if isinstance(node, tree.Lookup):
+            return self._lookup(node, width)
+        if isinstance(node, tree.Call):
+            return self._call(node, width)
+        return zeros(width - 1, self.truth(node))
+
+    def reference(self, node: tree.Expression) -> Reference:
+        """Where a variable, a signal or an element stands."""
+        return self._resolve(node, self)
+
+    def _number(self, value: int, name: str | None, width: int) -> str:
+        if name is not None and value > 0 and value < 1 << width:
+            return self._constants.use(name, value, width)
+        return literal(value, width)
+
+    def _take(self, reference: Reference, low: int, width: int) -> str:
+        self._usage.note(reference, low, width)
+        return reference.part(low, width)
+
+    def _fit(self, reference: Reference, width: int, interval: Interval | None = None) -> str:
+        """All of a reference, cut or extended."""
+        held = reference.width
+        if width <= held:
+            return self._take(reference, 0, width)
+        if not reference.signed:
+            return zeros(width - held, self._take(reference, 0, held))
+        if interval is not None and not interval.signed:
+            held = interval.width
+            return zeros(width - held, self._take(reference, 0, held))
+        sign = self._take(reference, held - 1, 1)
+        return f"{{{{{width - held}{{{sign}}}}}, {self._take(reference, 0, held)}}}"
+
+    def _name(self, text: str, width: int, signed: bool, hint: str) -> Reference:
+        """A local for a part of an expression."""
+        number = 1
+        while f"{hint}_{number}" in self.temporaries:
+            number += 1
+        reference = Reference(f"{hint}_{number}", width, signed, scope=self._scope)
+        self.temporaries[reference.name] = reference
+        self.pending.append(f"{reference.name} = {text};")
+        return reference
+
+    def _sized(self, text: str, held: int, width: int, signed: bool, hint: str) -> str:
+        """A text of ``held`` bits at another width."""
+        if held == width:
+            return text
+        if width > held and not signed:
+            return zeros(width - held, text)
+        return self._fit(self._name(text, held, signed, hint), width)
+
+    def _part(self, node: tree.Part, width: int) -> str:
+        wanted = min(width, node.width)
+        low = self.ranges.of(node.low)
+        word = self.ranges.of(node.word)
+        if low.low == low.high:
+            if isinstance(node.word, tree.Variable | tree.Read | tree.Element):
+                reference = self.reference(node.word)
+            elif low.low == 0:
+                return zeros(width - wanted, self.at(node.word, wanted)) if not self._narrow(node, width) else zeros(
+                    width - self.ranges.of(node).width, self.at(node.word, self.ranges.of(node).width))
+            else:
+                held = min(word.width, low.low + node.width)
+                reference = self._name(self.at(node.word, held), held, word.signed and held == word.width, "word")
+            return self._bits(reference, low.low, wanted, width)
+        held = word.width
+        if isinstance(node.word, tree.Variable | tree.Read | tree.Element):
+            reference = self.reference(node.word)
+        else:
+            reference = self._name(self.at(node.word, held), held, word.signed, "word")
+        if low.high + wanted <= reference.width:
+            self._usage.note(reference)
+            return zeros(width - wanted, reference.indexed(self.index(node.low), wanted))
+        shifted = self._shift_right(reference, node.low)
+        return self._bits(self._name(shifted, reference.width, reference.signed, "shifted"), 0, wanted, width)
+
+    def _narrow(self, node: tree.Part, width: int) -> bool:
+        """Whether fewer bits than the part's may be other than 0."""
+        found = self.ranges.of(node)
+        return found.width < min(width, node.width)
+
+    def _bits(self, reference: Reference, low: int, wanted: int, width: int) -> str:
+        """``wanted`` bits from bit ``low`` up, at a width."""
+        there = max(0, min(wanted, reference.width - low))
+        if there == 0:
+            if reference.signed:
+                return f"{{{width}{{{self._take(reference, reference.width - 1, 1)}}}}}"
+            return literal(0, width)
+        text = self._take(reference, low, there)
+        if there < wanted and reference.signed:
+            sign = self._take(reference, reference.width - 1, 1)
+            text = f"{{{{{wanted - there}{{{sign}}}}}, {text}}}"
+            there = wanted
+        return zeros(width - there, text)
+
+    def _shift_right(self, reference: Reference, amount: tree.Expression) -> str:
+        whole = self._take(reference, 0, reference.width)
+        operator = ">>>" if reference.signed else ">>"
+        return f"{whole} {operator} {_operand(self.amount(amount))}"
+
+    def _binary(self, node: tree.Binary, interval: Interval, width: int) -> str:
+        if node.operator == "<<":
+            return self._shift_left(node, interval, width)
+        if node.operator == ">>":
+            return self._right(node, width)
+        if node.operator in "|+" and not interval.signed:
+            fields = self._fields(node)
+            if fields is not None:
+                return self._concatenation(fields, width)
+        inner = width if interval.signed else min(width, interval.width)
+        operands = [_operand(self.at(part, inner), node.operator) for part in (node.left, node.right)]
+        return zeros(width - inner, f" {node.operator} ".join(operands)) if inner < width else (
+            f" {node.operator} ".join(operands))
+
+    def _fields(self, node: tree.Expression) -> list[tuple[int, tree.Expression]] | None:
+        """A word's fields from the top: where each begins, and what it is; None where they overlap."""
+        terms: list[tuple[int, tree.Expression]] = []
+
+        def collect(part: tree.Expression) -> None:
+            if isinstance(part, tree.Binary) and part.operator in "|+" and not self.ranges.of(part).signed:
+                collect(part.left)
+                collect(part.right)
+            elif isinstance(part, tree.Binary) and part.operator == "<<" and isinstance(part.right, tree.Number):
+                terms.append((part.right.value, part.left))
+            else:
+                terms.append((0, part))
+
+        collect(node)
+        terms = [term for term in terms if self.ranges.of(term[1]) != Interval(0, 0)]
+        terms.sort(key=lambda term: -term[0])
+        end = None
+        for low, part in terms:
+            found = self.ranges.of(part)
+            if found.signed or (end is not None and low + found.width > end):
+                return None
+            end = low
+        return terms
+
+    def _concatenation(self, fields: list[tuple[int, tree.Expression]], width: int) -> str:
+        texts: list[str] = []
+        top = width
+        for low, part in fields:
+            if low >= top:
+                continue
+            held = min(self.ranges.of(part).width, top - low)
+            if low + held < top:
+                texts.append(literal(0, top - low - held))
+            texts.append(self.at(part, held))
+            top = low
+        if top:
+            texts.append(literal(0, top))
+        return texts[0] if len(texts) == 1 else f"{{{', '.join(texts)}}}"
+
+    def _shift_left(self, node: tree.Binary, interval: Interval, width: int) -> str:
+        amount = self.ranges.of(node.right)
+        if amount.low == amount.high:
+            if amount.low == 0:
+                return self.at(node.left, width)
+            if width <= amount.low:
+                return literal(0, width)
+            held = width - amount.low
+            if not interval.signed:
+                held = min(held, self.ranges.of(node.left).width)
+            text = f"{{{self.at(node.left, held)}, {literal(0, amount.low)}}}"
+            top = width - amount.low - held
+            return f"{{{literal(0, top)}, {text[1:]}" if top else text
+        inner = width if interval.signed else min(width, interval.width)
+        return zeros(width - inner,
+                     f"{_operand(self.at(node.left, inner))} << {_operand(self.amount(node.right))}")
+
+    def _right(self, node: tree.Binary, width: int) -> str:
+        amount, word = self.ranges.of(node.right), self.ranges.of(node.left)
+        simple = isinstance(node.left, tree.Variable | tree.Read | tree.Element)
+        if amount.low == amount.high:
+            if amount.low == 0:
+                return self.at(node.left, width)
+            if simple:
+                reference = self.reference(node.left)
+            else:
+                held = min(word.width, width + amount.low)
+                reference = self._name(self.at(node.left, held), held, word.signed and held == word.width, "word")
+            found = self.ranges.of(node)
+            wanted = width if found.signed else min(width, found.width)
+            return self._bits(reference, amount.low, wanted, width)
+        if word.signed:
+            reference = self.reference(node.left) if simple else self._name(
+                self.at(node.left, word.width), word.width, True, "word")
+            if not reference.signed:  # what holds it is unsigned: it never is negative where it is read
+                return self._sized(self._shift_right(reference, node.right), reference.width, width, False, "shifted")
+            named = self._name(self._shift_right(reference, node.right), reference.width, True, "shifted")
+            return self._fit(named, width)
+        text = f"{_operand(self.at(node.left, word.width))} >> {_operand(self.amount(node.right))}"
+        return self._sized(text, word.width, width, False, "shifted")
+
+    def amount(self, node: tree.Expression) -> str:
+        """How far to shift: a width of its own."""
+        interval = self.ranges.of(node)
+        if interval.low == interval.high:
+            return str(interval.low)
+        return self.at(node, interval.width)
+
+    def index(self, node: tree.Expression) -> str:
+        """A bit's or element's number, which nothing around it widens."""
+        interval = self.ranges.of(node)
+        if interval.low == interval.high and not (isinstance(node, tree.Number) and node.name):
+            return str(interval.low)
+        if self._counts(node):
+            return self._count(node)
+        return self.at(node, interval.width)
+
+    def _counts(self, node: tree.Expression) -> bool:
+        """Whether something is made of a loop's variable and constants alone."""
+        parts = tree.walk(node)
+        return all(isinstance(part, tree.Number) or self._is_loop(part) or (
+            isinstance(part, tree.Binary) and part.operator in "+-*") for part in parts) and any(
+            self._is_loop(part) for part in parts)
+
+    def _is_loop(self, node: tree.Expression) -> bool:
+        return isinstance(node, tree.Variable) and self.reference(node).size == "integer"
+
+    def _count(self, node: tree.Expression) -> str:
+        if isinstance(node, tree.Number):
+            return str(node.value)
+        if isinstance(node, tree.Variable):
+            return node.name
+        assert isinstance(node, tree.Binary)
+        left, right = self._count(node.left), self._count(node.right)
+        if node.operator == "*":
+            left, right = _operand(left), _operand(right)
+            if right.isdecimal() and not left.isdecimal():
+                left, right = right, left
+            return f"{left}*{right}"
+        return f"{left} {node.operator} {right}"
+
+    def _lookup(self, node: tree.Lookup, width: int) -> str:
+        name = node.table.name
+        number = 2
+        while self._tables.setdefault(name, node.table).values != node.table.values:
+            name = f"{node.table.name}_{number}"
+            number += 1
+        bits, held = table_widths(node.table)
+        text = f"{name}({self.at(node.index, bits)})"
+        return self._sized(text, held, width, min(node.table.values) < 0, "entry")
+
+    def _call(self, node: tree.Call, width: int) -> str:
+        called = self.ranges.functions[node.function.name]
+        arguments = [self.at(given, called.scope.locals[name].width)
+                     for name, given in zip(node.function.parameters, node.arguments, strict=True)]
+        return self._sized(f"{node.function.name}({', '.join(arguments)})", called.result.width, width,
+                           called.result.signed, "result")
+
+    # -- truth ---------------------------------------------------------------------------------------------------------
+    def truth(self, node: tree.Expression) -> str:
+        """An expression as a condition: one bit."""
+        interval = self.ranges.of(node)
+        if interval.low == interval.high:
+            return literal(int(interval.low != 0), 1)
+        if isinstance(node, tree.Not):
+            return self._negated(node.operand)
+        if isinstance(node, tree.Logic):
+            operator = "&&" if node.operator == "and" else "||"
+            decided = int(node.operator == "or")
+            operands = [part for part in node.operands
+                        if self.ranges.of(part) != Interval(1 - decided, 1 - decided)]
+            return f" {operator} ".join(_operand(self.truth(part), operator) for part in operands)
+        if isinstance(node, tree.Compare):
+            return self._compare(node.operator, node.left, node.right)
+        if interval.low >= 0 and interval.high <= 1:
+            return self.at(node, 1)
+        return f"{_operand(self.at(node, interval.width))} != {literal(0, interval.width)}"
+
+    def _negated(self, node: tree.Expression) -> str:
+        if isinstance(node, tree.Compare):
+            opposite = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}[node.operator]
+            return self._compare(opposite, node.left, node.right)
+        return f"!{_operand(self.truth(node))}"
+
+    def _compare(self, operator: str, left: tree.Expression, right: tree.Expression) -> str:
+        a, b = self.ranges.of(left), self.ranges.of(right)
+        if operator in ("==", "!=") and b == Interval(0, 0) and a.low >= 0 and a.high == 1:
+            return self._negated(left) if operator == "==" else self.truth(left)
+        if operator in ("==", "!=") and b == Interval(1, 1) and a.low >= 0 and a.high == 1:
+            return self.truth(left) if operator == "==" else self._negated(left)
+        both = a.join(b)
+        if not both.signed or operator in ("==", "!="):
+            width = both.width
+            operands = [_operand(self.at(part, width)) for part in (left, right)]
+            return f"{operands[0]} {operator} {operands[1]}"
+        if b == Interval(0, 0) and operator in ("<", ">=") and isinstance(left, tree.Variable | tree.Read):
+            reference = self.reference(left)
+            if reference.signed:
+                sign = self._take(reference, reference.width - 1, 1)
+                return sign if operator == "<" else f"!{sign}"
+        operands = [self._signed(part, both.width) for part in (left, right)]
+        return f"{operands[0]} {operator} {operands[1]}"
+
+    def _signed(self, node: tree.Expression, width: int) -> str:
+        interval = self.ranges.of(node)
+        if interval.low == interval.high:
+            sign = "-" if interval.low < 0 else ""
+            return f"{sign}{width}'sd{abs(interval.low)}"
+        if isinstance(node, tree.Variable | tree.Read):
+            reference = self.reference(node)
+            if reference.signed and reference.width == width and reference.offset is None:
+                return self._take(reference, 0, width)
+        return f"$signed({self.at(node, width)})"
+
+
+def table_widths(table: tree.Table) -> tuple[int, int]:
+    """Bits of a table's index, and of its entries."""
+    values = Interval(min(table.values), max(table.values))
+    return max(1, (len(table.values) - 1).bit_length()), values.width
+
+
+def _operand(text: str, operator: str = "") -> str:
+    """A text as an operand: in parentheses, unless it is a name, a number, or a chain of the same operator."""
+    if _is_atom(text):
+        return text
+    if operator in ("&", "|", "^", "&&", "||", "+") and _is_chain(text, operator):
+        return text
+    return f"({text})"
+
+
+def _is_atom(text: str) -> bool:
+    depth = 0
+    for position, letter in enumerate(text):
+        if letter in "([{":
+            depth += 1
+        elif letter in ")]}":
+            depth -= 1
+        elif depth == 0 and not (letter.isalnum() or letter in "_'$." or (letter in "!~" and position == 0)):
+            return False
+    return True
+
+
+def _is_chain(text: str, operator: str) -> bool:
+    """Whether all that stands outside parentheses is atoms and one operator."""
+    depth, pieces, start = 0, [], 0
+    mark = f" {operator} "
+    position = 0
+    while position < len(text):
+        letter = text[position]
+        if letter in "([{":
+            depth += 1
+        elif letter in ")]}":
+            depth -= 1
+        elif depth == 0 and text.startswith(mark, position):
+            pieces.append(text[start:position])
+            position += len(mark)
+            start = position
+            continue
+        position += 1
+    pieces.append(text[start:])
+    return all(_is_atom(piece) for piece in pieces)

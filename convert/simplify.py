@@ -1,0 +1,239 @@
+"""From a tree to a plainer one: the idioms with which Python's ints say what Verilog says with bits.
+
+``(x >> n) & 255`` is a part of x; a loop that ORs a lane after the other into a word puts each in its place; a local
+that only ever holds what a signal holds is that signal.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from myhdl_fsa.convert import tree
+
+__all__ = ["simplify"]
+
+Rule = Callable[[tree.Expression], tree.Expression]
+
+
+def simplify(body: Sequence[tree.Statement], parameters: Sequence[str] = ()) -> tuple[tree.Statement, ...]:
+    """The body of a process, or of a function of so many ``parameters``, in the same order."""
+    body = tuple(_statement(statement, _idiom) for statement in body)
+    aliases = _aliases(body, set(parameters))
+    if aliases:
+        def resolve(node: tree.Expression) -> tree.Expression:
+            if isinstance(node, tree.Variable) and node.name in aliases:
+                found = aliases[node.name]
+                return tree.Read(found.signal, found.name)
+            return node
+
+        kept = _without(body, aliases)
+        body = tuple(_statement(statement, lambda node: _idiom(resolve(node))) for statement in kept)
+    return _puts(body)
+
+
+def rebuilt(node: tree.Expression, rule: Rule) -> tree.Expression:
+    """The expression with ``rule`` applied to each part, the inner ones first."""
+    inner = [rebuilt(part, rule) for part in node.parts()]
+    if any(new is not old for new, old in zip(inner, node.parts(), strict=True)):
+        node = _with_parts(node, inner)
+    return rule(node)
+
+
+def _with_parts(node: tree.Expression, parts: list[tree.Expression]) -> tree.Expression:
+    if isinstance(node, tree.Binary):
+        return tree.Binary(node.operator, *parts)
+    if isinstance(node, tree.Compare):
+        return tree.Compare(node.operator, *parts)
+    if isinstance(node, tree.Part):
+        return tree.Part(parts[0], parts[1], node.width)
+    if isinstance(node, tree.Element):
+        return tree.Element(node.vector, node.name, parts[0])
+    if isinstance(node, tree.Lookup):
+        return tree.Lookup(node.table, parts[0])
+    if isinstance(node, tree.Unary):
+        return tree.Unary(node.operator, parts[0])
+    if isinstance(node, tree.Not):
+        return tree.Not(parts[0])
+    if isinstance(node, tree.Logic):
+        return tree.Logic(node.operator, tuple(parts))
+    if isinstance(node, tree.Choice):
+        return tree.Choice(*parts)
+    assert isinstance(node, tree.Call)
+    return tree.Call(node.function, tuple(parts))
+
+
+def _statement(statement: tree.Statement, rule: Rule) -> tree.Statement:
+    place = {"line": statement.line, "comments": statement.comments}
+    if isinstance(statement, tree.Assign):
+        return tree.Assign(statement.name, rebuilt(statement.value, rule), **place)  # type: ignore[arg-type]
+    if isinstance(statement, tree.Put):
+        return tree.Put(statement.name, rebuilt(statement.low, rule), statement.width, rebuilt(statement.value, rule),
+                        **place)  # type: ignore[arg-type]
+    if isinstance(statement, tree.Drive):
+        target = rebuilt(statement.target, rule)
+        assert isinstance(target, tree.Read | tree.Element)
+        low = None if statement.low is None else rebuilt(statement.low, rule)
+        return tree.Drive(target, rebuilt(statement.value, rule), low, statement.width, **place)  # type: ignore[arg-type]
+    if isinstance(statement, tree.If):
+        return tree.If(rebuilt(statement.test, rule), tuple(_statement(s, rule) for s in statement.then),
+                       tuple(_statement(s, rule) for s in statement.other), **place,  # type: ignore[arg-type]
+                       is_elif=statement.is_elif)
+    if isinstance(statement, tree.For):
+        return tree.For(statement.name, statement.start, statement.stop, statement.step,
+                        tuple(_statement(s, rule) for s in statement.body), **place)  # type: ignore[arg-type]
+    assert isinstance(statement, tree.Return)
+    return tree.Return(rebuilt(statement.value, rule), **place)  # type: ignore[arg-type]
+
+
+def _ones(value: int) -> int:
+    """How many ones a mask of ones from bit 0 up has; 0 for any other number."""
+    return value.bit_length() if value > 0 and value & (value + 1) == 0 else 0
+
+
+def _idiom(node: tree.Expression) -> tree.Expression:
+    if isinstance(node, tree.Binary) and node.operator == "&":
+        for word, mask in ((node.left, node.right), (node.right, node.left)):
+            # a flag keeps its name: (bits & mac) != 0
+            if isinstance(mask, tree.Number) and _ones(mask.value) and not (mask.value == 1 and mask.name):
+                return _part(word, tree.Number(0), _ones(mask.value))
+    if isinstance(node, tree.Part):
+        return _part(node.word, node.low, node.width)
+    if isinstance(node, tree.Compare) and node.operator in ("==", "!=") and isinstance(node.right, tree.Number):
+        word = node.left
+        if isinstance(word, tree.Part) and word.width == 1 and node.right.value in (0, 1):
+            return word if (node.operator == "==") == bool(node.right.value) else tree.Not(word)
+    if isinstance(node, tree.Binary) and node.operator in ("|", "+", "^") and isinstance(node.right, tree.Number) and (
+            node.right.value == 0):
+        return node.left
+    return node
+
+
+def _part(word: tree.Expression, low: tree.Expression, width: int) -> tree.Expression:
+    if isinstance(word, tree.Binary) and word.operator == ">>":
+        if isinstance(low, tree.Number) and low.value == 0:
+            return _part(word.left, word.right, width)
+        if isinstance(low, tree.Number) and isinstance(word.right, tree.Number):
+            return _part(word.left, tree.Number(low.value + word.right.value), width)
+    if isinstance(word, tree.Part) and isinstance(low, tree.Number) and low.value + width <= word.width:
+        if low.value == 0:
+            return _part(word.word, word.low, width)
+        if isinstance(word.low, tree.Number):
+            return _part(word.word, tree.Number(word.low.value + low.value), width)
+    return tree.Part(word, low, width)
+
+
+# -- locals that are signals -------------------------------------------------------------------------------------------
+def _assigned(body: Sequence[tree.Statement], found: Counter[str], values: dict[str, tree.Expression]) -> None:
+    for statement in body:
+        if isinstance(statement, tree.Assign):
+            found[statement.name] += 1
+            values[statement.name] = statement.value
+        elif isinstance(statement, tree.Put):
+            found[statement.name] += 1
+        elif isinstance(statement, tree.If):
+            _assigned(statement.then, found, values)
+            _assigned(statement.other, found, values)
+        elif isinstance(statement, tree.For):
+            found[statement.name] += 1
+            _assigned(statement.body, found, values)
+
+
+def _aliases(body: Sequence[tree.Statement], parameters: set[str]) -> dict[str, tree.Read]:
+    """Locals that are assigned once, and what a signal holds: it does not change while a process runs."""
+    counts: Counter[str] = Counter()
+    values: dict[str, tree.Expression] = {}
+    _assigned(body, counts, values)
+    return {name: value for name, value in values.items()
+            if counts[name] == 1 and name not in parameters and isinstance(value, tree.Read)}
+
+
+def _without(body: Sequence[tree.Statement], names: dict[str, tree.Read]) -> tuple[tree.Statement, ...]:
+    kept: list[tree.Statement] = []
+    for statement in body:
+        if isinstance(statement, tree.Assign) and statement.name in names:
+            continue
+        if isinstance(statement, tree.If):
+            statement.then = _without(statement.then, names)
+            statement.other = _without(statement.other, names)
+        elif isinstance(statement, tree.For):
+            statement.body = _without(statement.body, names)
+        kept.append(statement)
+    return tuple(kept)
+
+
+# -- lanes put into words ----------------------------------------------------------------------------------------------
+def _puts(body: Sequence[tree.Statement]) -> tuple[tree.Statement, ...]:
+    """Loops whose only statement ORs a lane into a word that is 0 before, as puts."""
+    zero: set[str] = set()
+    found: list[tree.Statement] = []
+    for statement in body:
+        if isinstance(statement, tree.For):
+            put = _lane(statement, zero)
+            statement.body = (put,) if put is not None else _puts(statement.body)
+            zero = {name for name in zero if name not in _names(statement)}
+        elif isinstance(statement, tree.If):
+            inside = _names(statement)
+            statement.then, statement.other = _puts_with(statement.then, zero), _puts_with(statement.other, zero)
+            zero = {name for name in zero if name not in inside}
+        elif isinstance(statement, tree.Assign):
+            zero.discard(statement.name)
+            if isinstance(statement.value, tree.Number) and statement.value.value == 0:
+                zero.add(statement.name)
+        found.append(statement)
+    return tuple(found)
+
+
+def _puts_with(body: Sequence[tree.Statement], zero: set[str]) -> tuple[tree.Statement, ...]:
+    known = [tree.Assign(name, tree.Number(0)) for name in sorted(zero)]
+    return _puts([*known, *body])[len(known):]
+
+
+def _names(statement: tree.Statement) -> set[str]:
+    counts: Counter[str] = Counter()
+    _assigned([statement], counts, {})
+    return set(counts)
+
+
+def _lane(loop: tree.For, zero: set[str]) -> tree.Put | None:
+    """``word = word | (lane << (i * width))``, for a lane that is known to fit, as what it does."""
+    if len(loop.body) != 1 or not isinstance(loop.body[0], tree.Assign):
+        return None
+    only = loop.body[0]
+    value = only.value
+    if only.name not in zero or not (isinstance(value, tree.Binary) and value.operator == "|" and isinstance(
+            value.left, tree.Variable) and value.left.name == only.name):
+        return None
+    lane = value.right
+    if not (isinstance(lane, tree.Binary) and lane.operator == "<<"):
+        return None
+    width = _stride(lane.right, loop.name)
+    held = _fits(lane.left)
+    if not width or held is None or held > width or any(
+            isinstance(part, tree.Variable) and part.name == only.name for part in tree.walk(lane)):
+        return None
+    return tree.Put(only.name, lane.right, width, lane.left, only.line, only.comments)
+
+
+def _stride(low: tree.Expression, variable: str) -> int:
+    """By how much a place moves with a turn of the loop: i * width, or (last - i) * width."""
+    if isinstance(low, tree.Binary) and low.operator == "*" and isinstance(low.right, tree.Number):
+        uses = [part for part in tree.walk(low.left) if isinstance(part, tree.Variable)]
+        plain = all(isinstance(part, tree.Variable | tree.Number)
+                    or (isinstance(part, tree.Binary) and part.operator in "+-") for part in tree.walk(low.left))
+        if plain and len(uses) == 1 and uses[0].name == variable:
+            return low.right.value
+    return 0
+
+
+def _fits(lane: tree.Expression) -> int | None:
+    """The bits of something whose width its form tells."""
+    if isinstance(lane, tree.Part):
+        return lane.width
+    if isinstance(lane, tree.Read):
+        return max(1, len(lane.signal))
+    if isinstance(lane, tree.Element):
+        return max(1, len(lane.vector[0]))
+    if isinstance(lane, tree.Number):
+        return lane.value.bit_length()
+    return None

@@ -1,0 +1,281 @@
+"""Statements, functions and tables as Verilog."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from myhdl_fsa.convert import tree
+from myhdl_fsa.convert.expressions import Constants, Expressions, Usage, literal, table_widths
+from myhdl_fsa.convert.infer import Ranges, Scope
+from myhdl_fsa.convert.interval import Interval
+from myhdl_fsa.convert.reference import Reference
+
+__all__ = ["Writer", "function_text", "table_text", "vector"]
+
+INDENT = "    "
+
+
+def vector(width: int, signed: bool = False) -> str:
+    """A declaration's sign and range, with a space behind."""
+    return ("signed " if signed else "") + (f"[{width - 1}:0] " if width > 1 else "")
+
+
+@dataclass
+class Module:
+    """What the processes and functions of a module share while its text is written."""
+
+    ranges: Ranges
+    constants: Constants
+    usage: Usage
+    tables: dict[str, tree.Table]
+    taken: frozenset[str] = frozenset()
+    """names of nets, which no local may have"""
+    known: Usage | None = None
+    """what is read, as far as an earlier writing of the same text tells"""
+
+
+class Writer:
+    """Writes the body of one process or function.
+
+    ``net`` gives the reference of a signal or element, ``arrow`` is how a signal is driven; a return assigns ``name``.
+    """
+
+    def __init__(
+        self, name: str, module: Module, scope: Scope, net: Callable[[tree.Expression, Expressions], Reference],
+        arrow: str = "=",
+    ) -> None:
+        self._module, self._scope, self._net, self._arrow, self.name = module, scope, net, arrow, name
+        self.expressions = Expressions(
+            module.ranges, self._resolve, module.constants, module.usage, module.tables, name)
+        self._names = {name: name if name not in module.taken else f"{name}_now" for name in scope.locals}
+        self.written: set[str] = set()
+
+    def _resolve(self, node: tree.Expression, writer: Expressions) -> Reference:
+        if isinstance(node, tree.Variable):
+            return self.local(node.name)
+        return self._net(node, writer)
+
+    def local(self, name: str) -> Reference:
+        """Where a local stands."""
+        if name in self._scope.loops:
+            return Reference(name, 32, True, size="integer", scope=self.name)
+        held = self._scope.locals[name]
+        return Reference(self._names[name], held.width, held.signed, scope=self.name)
+
+    def declarations(self, without: Sequence[str] = ()) -> list[str]:
+        """The locals that the text names, but not the parameters ``without``."""
+        lines = [f"integer {name};" for name in sorted(self._scope.loops) if name in self.written]
+        for name in self._scope.locals:
+            if name in self._scope.loops or name in without or self._names[name] not in self.written:
+                continue
+            reference = self.local(name)
+            lines.append(f"reg {vector(reference.width, reference.signed)}{reference.name};")
+        for reference in self.expressions.temporaries.values():
+            lines.append(f"reg {vector(reference.width, reference.signed)}{reference.name};")
+        return lines
+
+    def defaults(self, without: Sequence[str] = ()) -> list[str]:
+        """Values for the locals that some path leaves alone: nobody reads them there, but a latch would keep them."""
+        return [f"{self._names[name]} = {literal(0, self._scope.locals[name].width)};"
+                for name in self._scope.locals if name in self._scope.partial and name not in without
+                and self._names[name] in self.written]
+
+    # -- statements ----------------------------------------------------------------------------------------------------
+    def block(self, statements: Sequence[tree.Statement], indent: str) -> list[str]:
+        lines: list[str] = []
+        for statement in statements:
+            lines += [f"{indent}// {comment}" for comment in statement.comments]
+            lines += self.statement(statement, indent)
+        return lines
+
+    def statement(self, statement: tree.Statement, indent: str) -> list[str]:
+        if isinstance(statement, tree.If):
+            return self._if(statement, indent)
+        if isinstance(statement, tree.For):
+            name = statement.name
+            self.written.add(name)
+            step = f"{name} + {statement.step}" if statement.step > 0 else f"{name} - {-statement.step}"
+            compare = "<" if statement.step > 0 else ">"
+            start, stop = (self._bound(number) for number in (statement.start, statement.stop))
+            return [f"{indent}for ({name} = {start}; {name} {compare} {stop}; {name} = {step}) begin",
+                    *self.block(statement.body, indent + INDENT), f"{indent}end"]
+        if isinstance(statement, tree.Assign):
+            reference = self.local(statement.name)
+            if not self._read(reference):
+                return []
+            self.written.add(reference.name)
+            return self._flushed(indent, f"{reference.name} = "
+                                         f"{self.expressions.at(statement.value, reference.width)};")
+        if isinstance(statement, tree.Put):
+            reference = self.local(statement.name)
+            self.written.add(reference.name)
+            low = self.expressions.index(statement.low)
+            value = self.expressions.at(statement.value, statement.width)
+            return self._flushed(indent, f"{reference.indexed(low, statement.width)} = {value};")
+        if isinstance(statement, tree.Return):
+            found = self._scope.locals["return"]
+            return self._flushed(indent, f"{self.name} = {self.expressions.at(statement.value, found.width)};")
+        assert isinstance(statement, tree.Drive)
+        return self._drive(statement, indent)
+
+    def _bound(self, number: tree.Number) -> str:
+        if number.name is None:
+            return str(number.value)
+        return self._module.constants.count(number.name, number.value)
+
+    def _read(self, reference: Reference) -> bool:
+        """Whether anybody reads a local, as far as is known."""
+        known = self._module.known
+        return known is None or (reference.scope, reference.name) in known.bits
+
+    def _flushed(self, indent: str, line: str) -> list[str]:
+        lines = [indent + pending for pending in self.expressions.pending] + [indent + line]
+        self.expressions.pending.clear()
+        return lines
+
+    def _drive(self, statement: tree.Drive, indent: str) -> list[str]:
+        target = self._net(statement.target, self.expressions)
+        if statement.low is None:
+            text, width = target.whole(), target.width
+        else:
+            width = statement.width
+            text = (target.part(statement.low.value, width) if isinstance(statement.low, tree.Number)
+                    else target.indexed(self.expressions.index(statement.low), width))
+        return self._flushed(indent, f"{text} {self._arrow} {self.expressions.at(statement.value, width)};")
+
+    def _if(self, statement: tree.If, indent: str) -> list[str]:
+        reached = self._module.ranges.reached(statement)
+        if reached == {True}:
+            return self.block(statement.then, indent)
+        if reached == {False}:
+            return self.block(statement.other, indent)
+        labels = self._case(statement)
+        if labels is not None:
+            return labels_text(self, *labels, indent)
+        lines = self._flushed(indent, f"if ({self.expressions.truth(statement.test)}) begin")
+        then = self.block(statement.then, indent + INDENT)
+        other = self._other(statement, indent)
+        if not then and not other:
+            return []
+        return lines + then + other + [f"{indent}end"]
+
+    def _other(self, statement: tree.If, indent: str) -> list[str]:
+        """The else, which goes on the line of a single if where nothing has to stand before that."""
+        if not statement.other:
+            return []
+        if statement.is_elif and len(statement.other) == 1 and not statement.other[0].comments:
+            inner = self.statement(statement.other[0], indent)
+            if inner and inner[0].startswith(f"{indent}if (") and inner[-1] == f"{indent}end":
+                return [f"{indent}end else {inner[0].strip()}", *inner[1:-1]]
+        inner = self.block(statement.other, indent + INDENT)
+        return [f"{indent}end else begin", *inner] if inner else []
+
+    # -- case ----------------------------------------------------------------------------------------------------------
+    def _case(self, statement: tree.If) -> tuple[tree.Expression, list[_Label], tuple[tree.Statement, ...]] | None:
+        """A chain of ifs that compare one thing with constants: what is compared, the labels, and the else."""
+        subject: tree.Expression | None = None
+        labels: list[_Label] = []
+        seen: set[int] = set()
+        node = statement
+        while True:
+            found = _equalities(node.test)
+            if found is None or (subject is not None and _same(found[0]) != _same(subject)):
+                break
+            values = {number.value for number in found[1]}
+            if values & seen or len(values) != len(found[1]):
+                break
+            seen |= values
+            subject = subject or found[0]
+            labels.append((found[1], node.then, node.comments if node is not statement else ()))
+            following = node.other
+            if not (node.is_elif and len(following) == 1 and isinstance(following[0], tree.If)):
+                return (subject, labels, following) if len(labels) > 2 or (len(labels) == 2 and following) else None
+            if self._module.ranges.reached(following[0]) != {True, False}:
+                return (subject, labels, following) if len(labels) > 2 else None
+            node = following[0]
+        if subject is None or len(labels) < 2:
+            return None
+        return subject, labels, (node,)
+
+
+_Label = tuple[tuple[tree.Number, ...], tuple[tree.Statement, ...], tuple[str, ...]]
+
+
+def labels_text(
+    writer: Writer, subject: tree.Expression, labels: list[_Label], other: tuple[tree.Statement, ...], indent: str
+) -> list[str]:
+    """A case statement."""
+    expressions = writer.expressions
+    width = max(writer._module.ranges.of(subject).width,
+                *(Interval(number.value, number.value).width for numbers, _, _ in labels for number in numbers))
+    lines = writer._flushed(indent, f"case ({expressions.at(subject, width)})")
+    inner = indent + INDENT
+    for numbers, body, comments in labels:
+        lines += [f"{inner}// {comment}" for comment in comments]
+        names = ", ".join(expressions.at(number, width) for number in numbers)
+        lines += [f"{inner}{names}: begin", *writer.block(body, inner + INDENT), f"{inner}end"]
+    rest = writer.block(other, inner + INDENT)
+    lines += [f"{inner}default: begin", *rest, f"{inner}end"] if rest else [f"{inner}default: ;"]
+    return [*lines, f"{indent}endcase"]
+
+
+def _equalities(test: tree.Expression) -> tuple[tree.Expression, tuple[tree.Number, ...]] | None:
+    """What a test compares with which constants, if it is ``x == 1 or x == 2``."""
+    parts = test.operands if isinstance(test, tree.Logic) and test.operator == "or" else (test,)
+    subjects, numbers = [], []
+    for part in parts:
+        if not (isinstance(part, tree.Compare) and part.operator == "==" and isinstance(part.right, tree.Number)
+                and isinstance(part.left, tree.Variable | tree.Read) and part.right.value >= 0):
+            return None
+        subjects.append(part.left)
+        numbers.append(part.right)
+    if len({_same(subject) for subject in subjects}) != 1:
+        return None
+    return subjects[0], tuple(numbers)
+
+
+def _same(node: tree.Expression) -> object:
+    return node.name if isinstance(node, tree.Variable) else id(node.signal) if isinstance(node, tree.Read) else node
+
+
+# -- functions and tables ----------------------------------------------------------------------------------------------
+def function_text(function: tree.Function, module: Module) -> list[str]:
+    """The lines of a function."""
+    called = module.ranges.functions[function.name]
+
+    def no_net(node: tree.Expression, writer: Expressions) -> Reference:
+        raise AssertionError("a function reads a signal")
+
+    writer = Writer(function.name, module, called.scope, no_net)
+    body = writer.block(function.body, INDENT * 2)
+    inputs = []
+    for name in function.parameters:
+        reference = writer.local(name)
+        inputs.append(f"input {vector(reference.width, reference.signed)}{reference.name}")
+    lines = [f"// {line}".rstrip() for line in function.docstring.split("\n")] if function.docstring else []
+    lines.append(f"function {vector(called.result.width, called.result.signed)}{function.name} ({', '.join(inputs)});")
+    declared = writer.declarations(without=("return", *function.parameters))
+    lines += [INDENT + line for line in declared]
+    defaults = [INDENT * 2 + line for line in writer.defaults(without=("return", *function.parameters))]
+    return [*lines, f"{INDENT}begin", *defaults, *body, f"{INDENT}end", "endfunction"]
+
+
+def table_text(name: str, table: tree.Table) -> list[str]:
+    """A table as a function of its index: entries that are alike stand together, the most frequent is the default."""
+    bits, width = table_widths(table)
+    values = table.values
+    usual = Counter(values).most_common(1)[0][0]
+    places: dict[int, list[int]] = {}
+    for index, value in enumerate(values):
+        if value != usual:
+            places.setdefault(value, []).append(index)
+    lines = [f"function {vector(width, min(values) < 0)}{name} (input {vector(bits)}index);"]
+    if not places:
+        return [*lines, f"{INDENT}{name} = {literal(usual, width)};", "endfunction"]
+    lines.append(f"{INDENT}case (index)")
+    for value, indices in places.items():
+        labels = ", ".join(literal(index, bits) for index in indices)
+        lines.append(f"{INDENT * 2}{labels}: {name} = {literal(value, width)};")
+    return [*lines, f"{INDENT * 2}default: {name} = {literal(usual, width)};", f"{INDENT}endcase", "endfunction"]
