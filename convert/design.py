@@ -10,7 +10,7 @@ from myhdl_fsa.accelerator import accelerator
 from myhdl_fsa.axi import AxiLite, MemoryPorts
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.distinct import distinct_blocks
-from myhdl_fsa.convert.hierarchy import Design, Module, find
+from myhdl_fsa.convert.hierarchy import PREFIX, Design, Module, find
 from myhdl_fsa.core import AccumulatorReadPort, ScalePort, ScratchpadWrite, core_block
 from myhdl_fsa.instruction import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
@@ -57,38 +57,38 @@ def build_accelerator(config: Config) -> Any:
         return accelerator(unsigned(1), unsigned(1), AxiLite(), MemoryPorts(config), unsigned(1), config)
 
 
-def design(config: Config, top: str = DEFAULT_TOP) -> Design:
-    """The design of ``top``, a key of ``TOPS``, not converted yet.
+def design(config: Config, top: str = DEFAULT_TOP, prefix: str = PREFIX) -> Design:
+    """The design of ``top``, a key of ``TOPS``, not converted yet; ``prefix`` is that of the modules' names.
 
     Raises ValueError for an unknown top and ConfigError for one that the configuration cannot have.
     """
     if top not in TOPS:
         raise ValueError(f"top {top!r} is unknown: known are {', '.join(TOPS)}")
     built = build_core(config) if top in IN_CORE else build_accelerator(config)
-    return Design(built, find(built, TOPS[top]), TOPS[top])
+    return Design(built, find(built, TOPS[top]), TOPS[top], prefix)
 
 
-def modules(config: Config, top: str = DEFAULT_TOP) -> dict[str, Module]:
-    """The modules of ``top`` (a key of ``TOPS``) and all it instantiates, by name, children first and ``top`` last.
+def modules(config: Config, top: str = DEFAULT_TOP, prefix: str = PREFIX) -> dict[str, Module]:
+    """The modules of ``top`` (a key of ``TOPS``) and all it instantiates, by the block's name, the one that instantiates
+    another behind that, and ``top`` last.
 
-    Raises ValueError for an unknown top, HierarchyError and myhdl.ConversionError.
+    Raises ValueError for an unknown top, HierarchyError, ReadError and InferenceError.
     """
-    return design(config, top).convert()
+    return design(config, top, prefix).convert()
 
 
-def verilog_modules(config: Config, top: str = DEFAULT_TOP) -> dict[str, str]:
-    """The text of ``modules``, each with a header that names configuration and version."""
+def verilog_modules(config: Config, top: str = DEFAULT_TOP, prefix: str = PREFIX) -> dict[str, str]:
+    """The text of ``modules`` by the module's name, each with a line that names version and configuration."""
     head = header(config)
-    return {name: head + module.text for name, module in modules(config, top).items()}
+    return {module.name: head + module.text for module in modules(config, top, prefix).values()}
 
 
 def header(config: Config) -> str:
-    """The comment on top of every module: version and configuration; the same from run to run."""
+    """The comment on top of every module: version and the configuration's name; the same from run to run."""
     try:
         ours = version("myhdl-fsa")
     except PackageNotFoundError:
         ours = "unknown"
-    fields = ", ".join(f"{name}={value}" for name, value in config.to_dict(complete=True).items() if name != "name")
     # a name is any text: it must not end the comment's line
     name = json.dumps(config.name)[1:-1] or "unnamed configuration"
-    return f"// myhdl-fsa {ours}\n// {name}: {fields}\n"
+    return f"// myhdl-fsa {ours}, {name}\n//\n"

@@ -245,6 +245,9 @@ class Expressions:
                 collect(part.right)
             elif isinstance(part, tree.Binary) and part.operator == "<<" and isinstance(part.right, tree.Number):
                 terms.append((part.right.value, part.left))
+            elif isinstance(part, tree.Number) and part.value > 0:
+                zeros_below = (part.value & -part.value).bit_length() - 1
+                terms.append((zeros_below, tree.Number(part.value >> zeros_below)))
             else:
                 terms.append((0, part))
 
@@ -402,6 +405,13 @@ class Expressions:
         a, b = self.ranges.of(left), self.ranges.of(right)
         if operator in ("==", "!=") and b == Interval(0, 0) and a.low >= 0 and a.high == 1:
             return self._negated(left) if operator == "==" else self.truth(left)
+        if operator in ("==", "!=") and b == Interval(0, 0) and isinstance(left, tree.Binary) and left.operator == "&":
+            # a flag in a word: at the word's width, whatever the flag's
+            if isinstance(left.right, tree.Number) and isinstance(left.left, tree.Variable | tree.Read) and (
+                    left.right.name and not self.ranges.of(left.left).signed):
+                width = self.reference(left.left).width
+                if left.right.value < 1 << width:
+                    return f"({self.at(left.left, width)} & {self.at(left.right, width)}) {operator} {literal(0, width)}"
         if operator in ("==", "!=") and b == Interval(1, 1) and a.low >= 0 and a.high == 1:
             return self.truth(left) if operator == "==" else self._negated(left)
         both = a.join(b)

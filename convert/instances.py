@@ -60,7 +60,9 @@ def groups(block: Any) -> list[Group]:
                 listed.setdefault(id(inner), (name, index, len(value)))
     found: list[Group] = []
     pending: list[Any] = []
-    for child in children(block):
+    inside = children(block)
+    _list_rest(inside, single, listed)
+    for child in inside:
         place = listed.get(id(child))
         if id(child) in single or place is None:
             found.append(Group(single.get(id(child), child.func.__name__), [child]))
@@ -77,6 +79,20 @@ def groups(block: Any) -> list[Group]:
                 found += [Group(f"{name}_{number}", [inner]) for number, inner in enumerate(pending)]
             pending = []
     return found
+
+
+def _list_rest(inside: list[Any], single: dict[int, str], listed: dict[int, tuple[str, int, int]]) -> None:
+    """Lists whose names are unknown, since nothing comes after them: blocks of one module one after the other."""
+    run: list[Any] = []
+    for child in [*inside, None]:
+        plain = child is not None and id(child) not in single and id(child) not in listed
+        if run and (not plain or identity(child) != identity(run[0])):
+            if len(run) > 1:
+                name = f"{run[0].func.__name__}s"
+                listed.update((id(block), (name, index, len(run))) for index, block in enumerate(run))
+            run = []
+        if plain:
+            run.append(child)
 
 
 def loop_connections(group: Group, nets: Nets) -> dict[str, Connection] | None:

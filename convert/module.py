@@ -440,12 +440,30 @@ class _Converter:
 
     def _links(self, shared: Shared) -> list[str]:
         lines = []
-        for net, index, driver, at in self.links:
-            target = self._select(net, index).whole()
-            value = (literal(int(net.signals[index]._init), net.width) if at < 0
-                     else self._select(driver, at).whole())
+        for net, index, driver, at, size in self._runs():
+            target = self.nets.slice(net, index, 0, size, "") if net.row else self.nets.reference(net).whole()
+            if at < 0:
+                start = literal(int(net.signals[index]._init), net.width)
+                value = start if size == 1 else f"{{{self.nets.extent(net, size)}{{{start}}}}}"
+            else:
+                value = (self.nets.slice(driver, at, 0, size, "") if driver.row
+                         else self.nets.reference(driver).whole())
             lines.append(f"assign {target} = {value};")
         return lines
+
+    def _runs(self) -> list[tuple[Net, int, Net, int, int]]:
+        """The links, those of neighbours together: a net from an index on, what drives it, and how many."""
+        found: list[tuple[Net, int, Net, int, int]] = []
+        for net, index, driver, at in self.links:
+            if found:
+                known, first, source, start, size = found[-1]
+                alike = start == at == -1 and int(known.signals[first]._init) == int(net.signals[index]._init)
+                if (known, source) == (net, driver) and first + size == index and (
+                        alike or (at >= 0 and start >= 0 and start + size == at)):
+                    found[-1] = known, first, source, start, size + 1
+                    continue
+            found.append((net, index, driver, at, 1))
+        return found
 
     def _select(self, net: Net, index: int) -> Reference:
         if not net.row:

@@ -207,7 +207,7 @@ class Nets:
                 found[f"{stem}_COUNT"] = len(net.signals) // net.row
             if net.row > 1:
                 found[f"{stem}_LANES"] = net.row
-            if net.width > 1:
+            if net.width > 1 and (net.row or net.port):
                 found[f"{stem}_WIDTH"] = net.width
         return found
 
@@ -219,6 +219,12 @@ class Nets:
         if not net.row:
             return f"[{minus_one(times(net.width, 'LANES'))}:0] "
         return f"[{minus_one(times(self.row_size(net), str(self.count(net))))}:0] "
+
+    def extent(self, net: Net, size: int) -> str:
+        """How many signals of a vector so many are, as it is written."""
+        if self.symbolic and net.row > 1 and size == net.row:
+            return f"{net.name.upper()}_LANES"
+        return str(self.count(net)) if net.row == 1 and size == len(net.signals) else str(size)
 
     def slice(self, net: Net, first: int, stride: int, size: int, variable: str) -> str:
         """``size`` signals from ``first`` up, and ``stride`` further with every turn of a loop over ``variable``."""

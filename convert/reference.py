@@ -17,7 +17,8 @@ def times(factor: int | str, index: str) -> str:
         return str(factor)
     if index.isdecimal() and isinstance(factor, int):
         return str(factor * int(index))
-    return f"{factor}*{index if index.replace('_', '').isalnum() else f'({index})'}"
+    simple = index.replace("_", "").isalnum() or (index.startswith("(") and index.endswith(")"))
+    return f"{factor}*{index if simple else f'({index})'}"
 
 
 def sum_of(one: str, other: int | str) -> str:

@@ -29,7 +29,7 @@ def simplify(body: Sequence[tree.Statement], parameters: Sequence[str] = ()) -> 
 
         kept = _without(body, aliases)
         body = tuple(_statement(statement, lambda node: _idiom(resolve(node))) for statement in kept)
-    return _puts(body)
+    return _staged(_puts(body))
 
 
 def rebuilt(node: tree.Expression, rule: Rule) -> tree.Expression:
@@ -99,6 +99,10 @@ def _idiom(node: tree.Expression) -> tree.Expression:
                 return _part(word, tree.Number(0), _ones(mask.value))
     if isinstance(node, tree.Part):
         return _part(node.word, node.low, node.width)
+    if isinstance(node, tree.Binary) and node.operator == ">>" and isinstance(node.left, tree.Part) and isinstance(
+            node.right, tree.Number) and isinstance(node.left.low, tree.Number) and node.right.value < node.left.width:
+        part = node.left
+        return tree.Part(part.word, tree.Number(part.low.value + node.right.value), part.width - node.right.value)
     if isinstance(node, tree.Compare) and node.operator in ("==", "!=") and isinstance(node.right, tree.Number):
         word = node.left
         if isinstance(word, tree.Part) and word.width == 1 and node.right.value in (0, 1):
@@ -237,3 +241,41 @@ def _fits(lane: tree.Expression) -> int | None:
     if isinstance(lane, tree.Number):
         return lane.value.bit_length()
     return None
+
+
+def _staged(body: Sequence[tree.Statement]) -> tuple[tree.Statement, ...]:
+    """Lanes put into a local that only drives a signal then, as what drives the signal."""
+    found = list(body)
+    for position in range(len(found) - 2):
+        zero, loop, drive = found[position:position + 3]
+        if not (isinstance(zero, tree.Assign) and isinstance(loop, tree.For) and isinstance(drive, tree.Drive)
+                and len(loop.body) == 1 and isinstance(loop.body[0], tree.Put) and loop.body[0].name == zero.name
+                and isinstance(zero.value, tree.Number) and isinstance(drive.value, tree.Variable)
+                and drive.value.name == zero.name and drive.low is None and isinstance(drive.target, tree.Read)):
+            continue
+        put = loop.body[0]
+        turns = range(loop.start.value, loop.stop.value, loop.step)
+        uses = _reads(body)[zero.name]
+        if uses == 1 and len(turns) * put.width == len(drive.target.signal):
+            loop.body = (tree.Drive(drive.target, put.value, put.low, put.width, put.line, put.comments),)
+            loop.comments = (*zero.comments, *loop.comments)
+            return _staged([*found[:position], loop, *found[position + 3:]])
+    return tuple(found)
+
+
+def _reads(body: Sequence[tree.Statement]) -> Counter[str]:
+    """How often each local is read, or assigned in another way than as a whole or by a put."""
+    found: Counter[str] = Counter()
+    for statement in body:
+        roots: list[tree.Expression] = []
+        if isinstance(statement, tree.Assign | tree.Return | tree.Put):
+            roots = [statement.value]
+        elif isinstance(statement, tree.Drive):
+            roots = [statement.value, *statement.target.parts()]
+        elif isinstance(statement, tree.If):
+            roots = [statement.test]
+            found += _reads(statement.then) + _reads(statement.other)
+        elif isinstance(statement, tree.For):
+            found += _reads(statement.body)
+        found.update(part.name for root in roots for part in tree.walk(root) if isinstance(part, tree.Variable))
+    return found

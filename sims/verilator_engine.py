@@ -25,7 +25,6 @@ from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, requi
 from myhdl_fsa.sims.build_time import announcement
 from myhdl_fsa.sims.core_bench import CoreRun
 from myhdl_fsa.sims.hardware_engine import HardwareEngine
-from myhdl_fsa.sims.verilator_source import loop_nets, prepare
 from myhdl_fsa.sims.wave_scopes import PERIOD
 from myhdl_fsa.sims.wave_verilog import MACHINE, WAVES, wave_sources
 from myhdl_fsa.sims.waveform_file import FATAL_SIGNALS, check_bounds, check_fst, last_time, waveform_file
@@ -35,7 +34,6 @@ from myhdl_fsa.workbench.temporary import temporary_folder
 __all__ = [
     "BENCH",
     "CANNOT_WRITE",
-    "CHAIN",
     "HARNESS",
     "NONE",
     "OLDEST",
@@ -56,8 +54,8 @@ OLDEST = (5, 6)
 VERILATOR_FLAGS = (
     "--cc", "--exe", "--build", "-Mdir", "obj",
     "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "-Wno-style",
-    # a loop over the rows is unrolled for a delayed assignment in it; words of more than 128 bits stay loops
-    "--unroll-count", "256", "--expand-limit", "4",
+    # a loop over lanes stays a loop, and words of more than 128 bits too
+    "--unroll-count", "2", "--expand-limit", "4",
     "-MAKEFLAGS", "OPT_FAST=-O2 OPT_GLOBAL=-O1",
 )
 WAVEFORM_FLAGS: dict[str, tuple[str, ...]] = {
@@ -66,8 +64,6 @@ WAVEFORM_FLAGS: dict[str, tuple[str, ...]] = {
     for kind, trace in ((".vcd", "--trace"), (".fst", "--trace-fst"))
 } | {"": ()}
 """per kind of waveform, what makes the build write it"""
-CHAIN = ("pe_row", "pe")
-"""the module whose instances become a loop, and that of the instances: most of any machine"""
 CANNOT_WRITE = 3
 """exit status of a bench that cannot write its waveform; the last line on standard error says why"""
 NONE = (1 << 64) - 1
@@ -211,11 +207,10 @@ def _sources(config: Config, top: str, waveform: bool) -> dict[str, str]:
     from myhdl_fsa.convert.design import design, verilog_modules
 
     if not waveform:
-        return prepare(verilog_modules(config, top), CHAIN)
+        return verilog_modules(config, top)
     converted = design(config, top)
-    modules = {name: module.text for name, module in converted.convert().items()}
-    loop = (CHAIN[1], loop_nets(modules, CHAIN)) if set(CHAIN) <= set(modules) else None
-    files = wave_sources(converted, prepare(modules, CHAIN), MACHINE, loop)
+    modules = {module.name: module.text for module in converted.convert().values()}
+    files = wave_sources(converted, modules, MACHINE)
     waves = files.pop(WAVES)
     return {name: f"/* verilator tracing_off */\n{text}" for name, text in files.items()} | {WAVES: waves}
 
