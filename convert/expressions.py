@@ -7,6 +7,7 @@ right modulo a power of two at any width, so only extensions, shifts to the righ
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -97,10 +98,9 @@ class Expressions:
 
     def __init__(
         self, ranges: Ranges, resolve: Callable[[tree.Expression, Expressions], Reference], constants: Constants,
-        usage: Usage, tables: dict[str, tree.Table], scope: str = "",
+        usage: Usage, scope: str = "",
     ) -> None:
-        self.ranges, self._resolve, self._constants, self._usage, self._tables = (
-            ranges, resolve, constants, usage, tables)
+        self.ranges, self._resolve, self._constants, self._usage = ranges, resolve, constants, usage
         self._scope = scope
         self.pending: list[str] = []
         self.temporaries: dict[str, Reference] = {}
@@ -124,8 +124,6 @@ class Expressions:
             return f"({self.truth(node.test)} ? {self.at(node.then, width)} : {self.at(node.other, width)})"
         if isinstance(node, tree.Lookup):
             return self._lookup(node, width)
-        if isinstance(node, tree.Call):
-            return self._call(node, width)
         return zeros(width - 1, self.truth(node))
 
     def reference(self, node: tree.Expression) -> Reference:
@@ -359,21 +357,32 @@ class Expressions:
         return f"{left} {node.operator} {right}"
 
     def _lookup(self, node: tree.Lookup, width: int) -> str:
-        name = node.table.name
-        number = 2
-        while self._tables.setdefault(name, node.table).values != node.table.values:
-            name = f"{node.table.name}_{number}"
-            number += 1
         bits, held = table_widths(node.table)
-        text = f"{name}({self.at(node.index, bits)})"
-        return self._sized(text, held, width, min(node.table.values) < 0, "entry")
+        number = 1
+        while f"{node.table.name}_{number}" in self.temporaries:
+            number += 1
+        signed = min(node.table.values) < 0
+        reference = Reference(f"{node.table.name}_{number}", held, signed, scope=self._scope)
+        self.temporaries[reference.name] = reference
+        self.pending += self.case(node, reference.name)
+        return self._fit(reference, width)
 
-    def _call(self, node: tree.Call, width: int) -> str:
-        called = self.ranges.functions[node.function.name]
-        arguments = [self.at(given, called.scope.locals[name].width)
-                     for name, given in zip(node.function.parameters, node.arguments, strict=True)]
-        return self._sized(f"{node.function.name}({', '.join(arguments)})", called.result.width, width,
-                           called.result.signed, "result")
+    def case(self, node: tree.Lookup, target: str) -> list[str]:
+        """The lines that leave a table's entry in ``target``: equal ones together, the most frequent by default."""
+        bits, held = table_widths(node.table)
+        values = node.table.values
+        usual = Counter(values).most_common(1)[0][0]
+        places: dict[int, list[int]] = {}
+        for index, value in enumerate(values):
+            if value != usual:
+                places.setdefault(value, []).append(index)
+        if not places:
+            return [f"{target} = {literal(usual, held)};"]
+        lines = [f"case ({self.at(node.index, bits)}) // {node.table.name}"]
+        for value, indices in places.items():
+            labels = ", ".join(literal(index, bits) for index in indices)
+            lines.append(f"    {labels}: {target} = {literal(value, held)};")
+        return [*lines, f"    default: {target} = {literal(usual, held)};", "endcase"]
 
     # -- truth ---------------------------------------------------------------------------------------------------------
     def truth(self, node: tree.Expression) -> str:

@@ -10,6 +10,7 @@ from myhdl_fsa.convert import tree
 from myhdl_fsa.convert.blocks import HierarchyError, edge_of, elements, ports, processes
 from myhdl_fsa.convert.expressions import Constants, Expressions, Usage, literal
 from myhdl_fsa.convert.infer import Ranges
+from myhdl_fsa.convert.inline import inline
 from myhdl_fsa.convert.instances import Connection, Group, groups, loop_connections, port_values
 from myhdl_fsa.convert.keywords import VERILOG_KEYWORDS
 from myhdl_fsa.convert.nets import Net, Nets
@@ -17,7 +18,7 @@ from myhdl_fsa.convert.read import read_process
 from myhdl_fsa.convert.reference import Reference, times
 from myhdl_fsa.convert.simplify import simplify
 from myhdl_fsa.convert.source import docstring
-from myhdl_fsa.convert.statements import INDENT, Module as Shared, Writer, function_text, table_text, vector
+from myhdl_fsa.convert.statements import INDENT, Module as Shared, Writer, vector
 
 __all__ = ["Location", "Module", "Port", "convert_block"]
 
@@ -148,11 +149,7 @@ class _Converter:
     # -- processes -----------------------------------------------------------------------------------------------------
     def _read(self, process: Any) -> None:
         function = process.func
-        body = simplify(read_process(function, self.functions))
-        for known in self.functions.values():
-            if known.function is not None:
-                known.body = simplify(known.body, known.parameters)
-                known.function = None
+        body = simplify(inline(read_process(function, self.functions)))
         self.processes.append(_Process(function.__name__, body, edge_of(process), docstring(function.__code__)))
         self.ranges.process(function.__name__, body, function.__code__.co_filename.rpartition("/")[2])
 
@@ -331,7 +328,7 @@ class _Converter:
 
     # -- text ----------------------------------------------------------------------------------------------------------
     def _text(self) -> str:
-        shared = Shared(self.ranges, Constants(), Usage(), {}, frozenset(
+        shared = Shared(self.ranges, Constants(), Usage(), frozenset(
             net.name for net in self.nets.check()))
         previous: list[str] = []
         while True:
@@ -339,14 +336,12 @@ class _Converter:
             if lines == previous:
                 return "\n".join(lines) + "\n"
             previous = lines
-            shared = Shared(self.ranges, Constants(taken=shared.taken, wider=shared.constants.widths), Usage(), {},
+            shared = Shared(self.ranges, Constants(taken=shared.taken, wider=shared.constants.widths), Usage(),
                             shared.taken, shared.usage)
 
     def _lines(self, shared: Shared) -> list[str]:
         self.assigned = set()
         bodies = [line for process in self.processes for line in ["", *self._process(process, shared)]]
-        functions = [line for function in self.ranges.called.values() for line in ["", *function_text(function, shared)]]
-        tables = [line for name, table in shared.tables.items() for line in ["", *table_text(name, table)]]
         instances = [line for group in self.groups for line in ["", *self._instances(group, shared)]]
         links = self._links(shared)
         nets = self._declarations(shared)
@@ -356,7 +351,7 @@ class _Converter:
         for section in (constants, nets, links, self._start()):
             if section:
                 lines += ["", *section]
-        return [*lines, *tables, *functions, *bodies, *instances, "", "endmodule", "", "`default_nettype wire"]
+        return [*lines, *bodies, *instances, "", "endmodule", "", "`default_nettype wire"]
 
     def _header(self, parameters: list[str], shared: Shared) -> list[str]:
         lines = []

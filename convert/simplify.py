@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 
 from myhdl_fsa.convert import tree
 
-__all__ = ["simplify"]
+__all__ = ["assigned_names", "rebuilt", "rewritten", "simplify"]
 
 Rule = Callable[[tree.Expression], tree.Expression]
 
 
 def simplify(body: Sequence[tree.Statement], parameters: Sequence[str] = ()) -> tuple[tree.Statement, ...]:
     """The body of a process, or of a function of so many ``parameters``, in the same order."""
-    body = tuple(_statement(statement, _idiom) for statement in body)
+    body = tuple(rewritten(statement, _idiom) for statement in body)
     aliases = _aliases(body, set(parameters))
     if aliases:
         def resolve(node: tree.Expression) -> tree.Expression:
@@ -28,7 +28,7 @@ def simplify(body: Sequence[tree.Statement], parameters: Sequence[str] = ()) -> 
             return node
 
         kept = _without(body, aliases)
-        body = tuple(_statement(statement, lambda node: _idiom(resolve(node))) for statement in kept)
+        body = tuple(rewritten(statement, lambda node: _idiom(resolve(node))) for statement in kept)
     return _staged(_puts(body))
 
 
@@ -63,7 +63,15 @@ def _with_parts(node: tree.Expression, parts: list[tree.Expression]) -> tree.Exp
     return tree.Call(node.function, tuple(parts))
 
 
-def _statement(statement: tree.Statement, rule: Rule) -> tree.Statement:
+def assigned_names(body: Sequence[tree.Statement]) -> list[str]:
+    """The locals that statements assign, and the variables of their loops."""
+    counts: Counter[str] = Counter()
+    _assigned(body, counts, {})
+    return list(counts)
+
+
+def rewritten(statement: tree.Statement, rule: Rule) -> tree.Statement:
+    """The statement with ``rule`` applied to each expression, as in ``rebuilt``."""
     place = {"line": statement.line, "comments": statement.comments}
     if isinstance(statement, tree.Assign):
         return tree.Assign(statement.name, rebuilt(statement.value, rule), **place)  # type: ignore[arg-type]
@@ -76,12 +84,12 @@ def _statement(statement: tree.Statement, rule: Rule) -> tree.Statement:
         low = None if statement.low is None else rebuilt(statement.low, rule)
         return tree.Drive(target, rebuilt(statement.value, rule), low, statement.width, **place)  # type: ignore[arg-type]
     if isinstance(statement, tree.If):
-        return tree.If(rebuilt(statement.test, rule), tuple(_statement(s, rule) for s in statement.then),
-                       tuple(_statement(s, rule) for s in statement.other), **place,  # type: ignore[arg-type]
+        return tree.If(rebuilt(statement.test, rule), tuple(rewritten(s, rule) for s in statement.then),
+                       tuple(rewritten(s, rule) for s in statement.other), **place,  # type: ignore[arg-type]
                        is_elif=statement.is_elif)
     if isinstance(statement, tree.For):
         return tree.For(statement.name, statement.start, statement.stop, statement.step,
-                        tuple(_statement(s, rule) for s in statement.body), **place)  # type: ignore[arg-type]
+                        tuple(rewritten(s, rule) for s in statement.body), **place)  # type: ignore[arg-type]
     assert isinstance(statement, tree.Return)
     return tree.Return(rebuilt(statement.value, rule), **place)  # type: ignore[arg-type]
 

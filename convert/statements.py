@@ -1,8 +1,7 @@
-"""Statements, functions and tables as Verilog."""
+"""Statements as Verilog."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from myhdl_fsa.convert.infer import Ranges, Scope
 from myhdl_fsa.convert.interval import Interval
 from myhdl_fsa.convert.reference import Reference
 
-__all__ = ["Writer", "function_text", "table_text", "vector"]
+__all__ = ["Module", "Writer", "vector"]
 
 INDENT = "    "
 
@@ -29,7 +28,6 @@ class Module:
     ranges: Ranges
     constants: Constants
     usage: Usage
-    tables: dict[str, tree.Table]
     taken: frozenset[str] = frozenset()
     """names of nets, which no local may have"""
     known: Usage | None = None
@@ -48,7 +46,7 @@ class Writer:
     ) -> None:
         self._module, self._scope, self._net, self._arrow, self.name = module, scope, net, arrow, name
         self.expressions = Expressions(
-            module.ranges, self._resolve, module.constants, module.usage, module.tables, name)
+            module.ranges, self._resolve, module.constants, module.usage, name)
         self._names = {name: name if name not in module.taken else f"{name}_now" for name in scope.locals}
         self.written: set[str] = set()
 
@@ -106,6 +104,9 @@ class Writer:
             if not self._read(reference):
                 return []
             self.written.add(reference.name)
+            if isinstance(statement.value, tree.Lookup) and reference.width == table_widths(statement.value.table)[1]:
+                lines = self.expressions.case(statement.value, reference.name)
+                return [*self._flushed(indent, lines[0]), *(indent + line for line in lines[1:])]
             return self._flushed(indent, f"{reference.name} = "
                                          f"{self.expressions.at(statement.value, reference.width)};")
         if isinstance(statement, tree.Put):
@@ -114,9 +115,6 @@ class Writer:
             low = self.expressions.index(statement.low)
             value = self.expressions.at(statement.value, statement.width)
             return self._flushed(indent, f"{reference.indexed(low, statement.width)} = {value};")
-        if isinstance(statement, tree.Return):
-            found = self._scope.locals["return"]
-            return self._flushed(indent, f"{self.name} = {self.expressions.at(statement.value, found.width)};")
         assert isinstance(statement, tree.Drive)
         return self._drive(statement, indent)
 
@@ -238,44 +236,3 @@ def _equalities(test: tree.Expression) -> tuple[tree.Expression, tuple[tree.Numb
 
 def _same(node: tree.Expression) -> object:
     return node.name if isinstance(node, tree.Variable) else id(node.signal) if isinstance(node, tree.Read) else node
-
-
-# -- functions and tables ----------------------------------------------------------------------------------------------
-def function_text(function: tree.Function, module: Module) -> list[str]:
-    """The lines of a function."""
-    called = module.ranges.functions[function.name]
-
-    def no_net(node: tree.Expression, writer: Expressions) -> Reference:
-        raise AssertionError("a function reads a signal")
-
-    writer = Writer(function.name, module, called.scope, no_net)
-    body = writer.block(function.body, INDENT * 2)
-    inputs = []
-    for name in function.parameters:
-        reference = writer.local(name)
-        inputs.append(f"input {vector(reference.width, reference.signed)}{reference.name}")
-    lines = [f"// {line}".rstrip() for line in function.docstring.split("\n")] if function.docstring else []
-    lines.append(f"function {vector(called.result.width, called.result.signed)}{function.name} ({', '.join(inputs)});")
-    declared = writer.declarations(without=("return", *function.parameters))
-    lines += [INDENT + line for line in declared]
-    defaults = [INDENT * 2 + line for line in writer.defaults(without=("return", *function.parameters))]
-    return [*lines, f"{INDENT}begin", *defaults, *body, f"{INDENT}end", "endfunction"]
-
-
-def table_text(name: str, table: tree.Table) -> list[str]:
-    """A table as a function of its index: entries that are alike stand together, the most frequent is the default."""
-    bits, width = table_widths(table)
-    values = table.values
-    usual = Counter(values).most_common(1)[0][0]
-    places: dict[int, list[int]] = {}
-    for index, value in enumerate(values):
-        if value != usual:
-            places.setdefault(value, []).append(index)
-    lines = [f"function {vector(width, min(values) < 0)}{name} (input {vector(bits)}index);"]
-    if not places:
-        return [*lines, f"{INDENT}{name} = {literal(usual, width)};", "endfunction"]
-    lines.append(f"{INDENT}case (index)")
-    for value, indices in places.items():
-        labels = ", ".join(literal(index, bits) for index in indices)
-        lines.append(f"{INDENT * 2}{labels}: {name} = {literal(value, width)};")
-    return [*lines, f"{INDENT * 2}default: {name} = {literal(usual, width)};", f"{INDENT}endcase", "endfunction"]
