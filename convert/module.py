@@ -13,6 +13,7 @@ from myhdl_fsa.convert.infer import Ranges
 from myhdl_fsa.convert.inline import inline
 from myhdl_fsa.convert.instances import Connection, Group, groups, loop_connections, port_values
 from myhdl_fsa.convert.keywords import VERILOG_KEYWORDS
+from myhdl_fsa.convert.lanes import take_lanes
 from myhdl_fsa.convert.nets import Net, Nets
 from myhdl_fsa.convert.read import read_process
 from myhdl_fsa.convert.reference import Reference, times
@@ -150,6 +151,8 @@ class _Converter:
     def _read(self, process: Any) -> None:
         function = process.func
         body = simplify(inline(read_process(function, self.functions)))
+        if self.lanes:
+            body = take_lanes(body, lambda signal: id(signal) not in self.nets.shared)
         self.processes.append(_Process(function.__name__, body, edge_of(process), docstring(function.__code__)))
         self.ranges.process(function.__name__, body, function.__code__.co_filename.rpartition("/")[2])
 
@@ -511,10 +514,11 @@ class _Converter:
         when = "*" if process.edge is None else f"({process.edge[0]} {self._clock(process.edge[1])})"
         lines.append(f"always @{when} begin : {process.name}")
         declared = [INDENT + line for line in writer.declarations()]
-        defaults = [indent + line for line in writer.defaults()]
+        # before the loop: a simulator then keeps them nowhere
+        defaults = [INDENT + line for line in writer.defaults(all_of_them=self.lanes)]
         if self.lanes:
-            body = [f"{INDENT}for (lane = 0; lane < LANES; lane = lane + 1) begin", *defaults, *body, f"{INDENT}end"]
-            return [*lines, f"{INDENT}integer lane;", *declared, *body, "end"]
+            body = [f"{INDENT}for (lane = 0; lane < LANES; lane = lane + 1) begin", *body, f"{INDENT}end"]
+            return [*lines, f"{INDENT}integer lane;", *declared, *defaults, *body, "end"]
         return [*lines, *declared, *defaults, *body, "end"]
 
     def _clock(self, signal: Any) -> str:

@@ -62,11 +62,11 @@ class Writer:
         held = self._scope.locals[name]
         return Reference(self._names[name], held.width, held.signed, scope=self.name)
 
-    def declarations(self, without: Sequence[str] = ()) -> list[str]:
-        """The locals that the text names, but not the parameters ``without``."""
+    def declarations(self) -> list[str]:
+        """The locals that the text names."""
         lines = [f"integer {name};" for name in sorted(self._scope.loops) if name in self.written]
         for name in self._scope.locals:
-            if name in self._scope.loops or name in without or self._names[name] not in self.written:
+            if name in self._scope.loops or self._names[name] not in self.written:
                 continue
             reference = self.local(name)
             lines.append(f"reg {vector(reference.width, reference.signed)}{reference.name};")
@@ -74,11 +74,12 @@ class Writer:
             lines.append(f"reg {vector(reference.width, reference.signed)}{reference.name};")
         return lines
 
-    def defaults(self, without: Sequence[str] = ()) -> list[str]:
-        """Values for the locals that some path leaves alone: nobody reads them there, but a latch would keep them."""
-        return [f"{self._names[name]} = {literal(0, self._scope.locals[name].width)};"
-                for name in self._scope.locals if name in self._scope.partial and name not in without
-                and self._names[name] in self.written]
+    def defaults(self, *, all_of_them: bool) -> list[str]:
+        """Values for the locals that some path leaves alone, or for all: nobody reads them, but a latch keeps them."""
+        names = [self.local(name) for name in self._scope.locals if name not in self._scope.loops
+                 and (all_of_them or name in self._scope.partial) and self._names[name] in self.written]
+        return [f"{reference.name} = {literal(0, reference.width)};"
+                for reference in (*names, *self.expressions.temporaries.values()) if self._read(reference)]
 
     # -- statements ----------------------------------------------------------------------------------------------------
     def block(self, statements: Sequence[tree.Statement], indent: str) -> list[str]:

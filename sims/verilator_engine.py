@@ -55,7 +55,9 @@ VERILATOR_FLAGS = (
     "--cc", "--exe", "--build", "-Mdir", "obj",
     "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "-Wno-style",
     # a loop over lanes stays a loop, and words of more than 128 bits too
-    "--unroll-count", "2", "--expand-limit", "4",
+    "--unroll-count", "1024", "--unroll-stmts", "1", "--expand-limit", "4",
+    # instances of a module stay alike, so that they share their code
+    "--inline-mult", "1", "-fno-gate",
     "-MAKEFLAGS", "OPT_FAST=-O2 OPT_GLOBAL=-O1",
 )
 WAVEFORM_FLAGS: dict[str, tuple[str, ...]] = {
