@@ -270,14 +270,19 @@ def semaphores() -> Dut:
                    **releases)
 
 
+def range_check(rows: int, most: int) -> Dut:
+    return bundled(f"range_check_{rows}_{most}", decoders.range_check, row=unsigned(20), stride=unsigned(5),
+                   row_use=unsigned(2), outside=unsigned(1), rows=rows, most=most)
+
+
 def matrix_check(config: Config) -> Dut:
     return bundled(f"matrix_check_{config.rows}", decoders.matrix_check, bits=unsigned(96), valid=unsigned(1),
                    bad=unsigned(1), code=unsigned(4), config=config)
 
 
 def dma_check(config: Config) -> Dut:
-    return bundled("dma_check", decoders.dma_check, bits=unsigned(128), valid=unsigned(1), bad=unsigned(1),
-                   code=unsigned(4), config=config)
+    return bundled(f"dma_check_{config.scratchpad_rows}", decoders.dma_check, bits=unsigned(128), valid=unsigned(1),
+                   bad=unsigned(1), code=unsigned(4), config=config)
 
 
 def decoder(config: Config) -> Dut:

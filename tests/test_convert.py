@@ -39,8 +39,8 @@ CORE_MODULES = ["accumulator", "accumulator_unit", "comparator", "core", "input_
                 "merge", "newton", "output_skew", "pe", "pe_row", "ram_24", "ram_9", "sequencer", "systolic"]
 MODULES = [*CORE_MODULES, "accelerator", "collect", "decoder", "device_state", "dma_check", "dma_engine", "fifo_16",
            "fifo_256", "fifo_8", "fifo_8_2", "hand_out_4", "hand_out_4_2", "load_port", "loads", "matrix_check",
-           "matrix_issue", "performance_counters", "registers", "semaphores", "store_port", "stores", "transfer_16_7",
-           "transfer_8_8"]
+           "matrix_issue", "performance_counters", "range_check_24_4", "range_check_9_4", "registers", "semaphores",
+           "store_port", "stores", "transfer_16_7", "transfer_8_8"]
 FILES = [*(f"{module}.v" for module in MODULES), "accelerator.f", f"{NAME}.json"]
 BENCH = [f"tb_accelerator{end}" for end in (
     ".v", "_expected.hex", "_memory.hex", "_registers.hex", "_words.hex")]
