@@ -14,6 +14,7 @@ __all__ = [
     "AxiRead",
     "AxiWrite",
     "BOUNDARY",
+    "BOUNDARY_BITS",
     "Channels",
     "MANAGER_DRIVES",
     "MemoryPorts",
@@ -21,7 +22,8 @@ __all__ = [
     "Response",
 ]
 
-BOUNDARY = 4096
+BOUNDARY_BITS = 12
+BOUNDARY = 1 << BOUNDARY_BITS
 """bytes; no burst crosses a multiple of it"""
 REGISTER_ADDRESS_WIDTH = 8
 

@@ -206,10 +206,21 @@ def left_edge(config: Config) -> Dut:
 # control
 
 
+@block
+def sequencer_with_rom(
+    clock: Any, reset: Any, accept: Any, instruction: Any, control: Any, release: Any, busy: Any, config: Config
+) -> Any:
+    """A sequencer and the control ROM, whose other port reads the same words."""
+    made = plans(config)
+    address, other = unsigned(sequencers.ControlMemory.of(made).address_width), MatrixControl(config)
+    return (sequencers.sequencer(clock, reset, accept, instruction, address, control, release, busy, config, made),
+            sequencers.control_rom(clock, address, address, control, other, made))
+
+
 def sequencer(config: Config) -> Dut:
     instruction, control, release = MatrixInstruction(config), MatrixControl(config), SemaphoreRelease()
     clock, reset, accept, busy = (unsigned(1) for _ in range(4))
-    instance = sequencers.sequencer(clock, reset, accept, instruction, control, release, busy, config, plans(config))
+    instance = sequencer_with_rom(clock, reset, accept, instruction, control, release, busy, config)
     fields = flatten("instruction", instruction)
     for handshake in ("instruction_valid", "instruction_ready"):
         del fields[handshake]
@@ -270,14 +281,19 @@ def semaphores() -> Dut:
                    **releases)
 
 
+def range_check(rows: int, most: int) -> Dut:
+    return bundled(f"range_check_{rows}_{most}", decoders.range_check, row=unsigned(20), stride=unsigned(5),
+                   row_use=unsigned(2), outside=unsigned(1), rows=rows, most=most)
+
+
 def matrix_check(config: Config) -> Dut:
     return bundled(f"matrix_check_{config.rows}", decoders.matrix_check, bits=unsigned(96), valid=unsigned(1),
                    bad=unsigned(1), code=unsigned(4), config=config)
 
 
 def dma_check(config: Config) -> Dut:
-    return bundled("dma_check", decoders.dma_check, bits=unsigned(128), valid=unsigned(1), bad=unsigned(1),
-                   code=unsigned(4), config=config)
+    return bundled(f"dma_check_{config.scratchpad_rows}", decoders.dma_check, bits=unsigned(128), valid=unsigned(1),
+                   bad=unsigned(1), code=unsigned(4), config=config)
 
 
 def decoder(config: Config) -> Dut:

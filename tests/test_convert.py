@@ -35,12 +35,13 @@ from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
 
 NAME = "FSA4X4Fp16Config"
-CORE_MODULES = ["accumulator", "accumulator_unit", "comparator", "core", "input_skew", "left_edge", "matrix_controller",
-                "merge", "newton", "output_skew", "pe", "pe_row", "ram_24", "ram_9", "sequencer", "systolic"]
+CORE_MODULES = ["accumulator", "accumulator_unit", "comparator", "control_rom", "core", "input_skew", "left_edge",
+                "matrix_controller", "merge", "newton", "output_skew", "pe", "pe_row", "ram_24", "ram_9", "sequencer",
+                "systolic"]
 MODULES = [*CORE_MODULES, "accelerator", "collect", "decoder", "device_state", "dma_check", "dma_engine", "fifo_16",
            "fifo_256", "fifo_8", "fifo_8_2", "hand_out_4", "hand_out_4_2", "load_port", "loads", "matrix_check",
-           "matrix_issue", "performance_counters", "registers", "semaphores", "store_port", "stores", "transfer_16_7",
-           "transfer_8_8"]
+           "matrix_issue", "performance_counters", "range_check_24_4", "range_check_9_4", "registers", "semaphores",
+           "store_port", "stores", "transfer_16_7", "transfer_8_8"]
 FILES = [*(f"{module}.v" for module in MODULES), "accelerator.f", f"{NAME}.json"]
 BENCH = [f"tb_accelerator{end}" for end in (
     ".v", "_expected.hex", "_memory.hex", "_registers.hex", "_words.hex")]
@@ -121,6 +122,7 @@ def test_it_prints_modules_sizes_and_instances(tmp_path, monkeypatch):
         text = (tmp_path / "build" / NAME / f"{name}.v").read_text()
         assert (int(count), int(size)) == (text.count("\n"), len(text))
     expected = {"pe": 16, "pe_row": 4, "comparator": 4, "accumulator_unit": 4, "newton": 4, "sequencer": 2, "ram_24": 1,
+                "control_rom": 1,
                 "systolic": 1, "core": 1, "load_port": 4, "store_port": 4, "collect": 2, "fifo_256": 1,
                 "accelerator": 1}
     assert {name: int(rows[name][2]) for name in expected} == expected

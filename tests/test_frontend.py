@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 
 import blocks
@@ -270,6 +270,52 @@ def dma_check_scenario() -> Job:
     return check_scenario(blocks.dma_check, random_dma, judged_dma, {
         ErrorCode.NONE, ErrorCode.ILLEGAL_FUNCTION, ErrorCode.SCRATCHPAD_ROW, ErrorCode.ACCUMULATOR_ROW,
         ErrorCode.ROW_SIZE, ErrorCode.MISALIGNED})
+
+
+def edges(stride: int, count: int, rows: int) -> set[int]:
+    """First rows at which the first or the last of ``count`` rows lies outside, their neighbours, and others."""
+    reach = stride * (count - 1)
+    near = (edge + more for edge in (0, rows, -reach, rows - reach) for more in (-2, -1, 0, 1))
+    return {row for row in (*near, rows // 2, (1 << 20) - 1) if 0 <= row < 1 << 20}
+
+
+@scenario
+def range_check_of_every_small_row_scenario() -> Job:
+    return range_scenario(24, 4, lambda stride, count: range(64))
+
+
+@scenario
+def range_check_of_a_large_memory_scenario() -> Job:
+    return range_scenario(5000, 256, lambda stride, count: edges(stride, count, 5000))
+
+
+def range_scenario(rows: int, most: int, first_rows: Callable[[int, int], Iterable[int]]) -> Job:
+    counts = (0, 1, most)
+    some = [(row, stride, row_use) for stride in range(-16, 16) for row_use, count in enumerate(counts)
+            for row in first_rows(stride, count)]
+    stimuli = {"row": [row for row, _, _ in some], "stride": [stride % 32 for _, stride, _ in some],
+               "row_use": [row_use for _, _, row_use in some]}
+    make = partial(blocks.range_check, rows, most)
+    expected = [int(not inside(row, stride, counts[row_use], rows)) for row, stride, row_use in some]
+    assert simulate(make(), stimuli)["outside"] == expected
+    return make, stimuli
+
+
+@scenario
+def dma_check_of_every_stride_scenario() -> Job:
+    config = Config(scratchpad_rows=700, accumulator_rows=7)
+    some = [
+        Dma(function=accumulator, accumulator=accumulator, rows=count, row=row, stride=stride,
+            size=(config.scratchpad_row_bytes, config.accumulator_row_bytes)[accumulator])
+        for accumulator, rows in enumerate((config.scratchpad_rows, config.accumulator_rows))
+        for stride in range(-16, 16) for count in (0, 1, 2, 3, 4, 6, 8, 44, 45, 255, 256, 511)
+        for row in edges(stride, count, rows)
+    ]
+    stimuli = {"bits": [word_of(one) for one in some], "valid": [1] * len(some)}
+    expected = [judged_dma(config, one) for one in some]
+    assert simulate(blocks.dma_check(config), stimuli)["code"] == expected
+    assert set(expected) == {ErrorCode.NONE, ErrorCode.SCRATCHPAD_ROW, ErrorCode.ACCUMULATOR_ROW}
+    return partial(blocks.dma_check, config), stimuli
 
 
 # the decoder

@@ -1,12 +1,14 @@
 """The multiply-adder in three steps, for a unit with registers between them: multiply, add, normalise.
 
-``normalise(add(multiply(x, y, exp2), z))`` is the raw word of ``scalar.multiply_adder(mul, add)``, and its hit bit 0. A
-unit without registers calls that one, which simulates faster. Source: docs/specification.md section 1.
+``normalise(add(multiply(x, y, exp2), z))`` is the raw word of ``scalar.multiply_adder(mul, add)``, and its hit bit 0; a
+sum of two operands has two steps, and is that of ``scalar.adder(fmt)``. A unit without registers calls those, which
+simulate faster. Source: docs/specification.md section 1.
 
 A product travels as one int, from bit 0 up: sign (1), kind (2: ``FINITE`` ...), with exp2 the power of two that scales
 the sum (E + 1, offset 2**E, for E exponent bits of the multiplier's format), exponent (E + 1: the sum of both exponent
-fields), significand (2 (m + 1), not normalised; 0 says that the product is zero). A sum travels as a raw word
-(``arithmetic.scalar``) whose magnitude is not normalised yet.
+fields), significand (2 (m + 1), not normalised; 0 says that the product is zero). A sum travels as one int too: the
+sign that it has if it is zero (1), sign (1), kind (2), the magnitude that is not normalised yet
+(``RawFormat.magnitude_bits``), and the exponent that it had if its top bit were set (``RawFormat.exponent_bits``).
 """
 
 from __future__ import annotations
@@ -14,7 +16,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from myhdl_fsa.arithmetic.formats import FloatFormat
-from myhdl_fsa.arithmetic.scalar import LOCAL_WIDTH, fraction_bits, local_width
+from myhdl_fsa.arithmetic.scalar import (
+    FINITE,
+    INFINITE,
+    LOCAL_WIDTH,
+    NAN,
+    ZERO,
+    RawFormat,
+    fraction_bits,
+    local_width,
+    raw_of_product,
+    raw_of_sum,
+    shift_limit,
+)
 
 __all__ = [
     "FINITE",
@@ -24,13 +38,19 @@ __all__ = [
     "adder",
     "multiplier",
     "normaliser",
+    "operand_adder",
+    "operand_sum_width",
     "product_width",
     "step_width",
+    "sum_normaliser",
     "sum_width",
 ]
 
-FINITE, INFINITE, NAN, NOTHING = range(4)
-"""kinds of product; with ``NOTHING`` the result is +0 whatever is added: 2**-Inf"""
+NOTHING = ZERO
+"""the kind of a product with which the result is +0 whatever is added: 2**-Inf"""
+
+_FLAGS = 4
+"""bits of a sum's word below its magnitude"""
 
 
 def product_width(mul: FloatFormat, pieces: int = 0) -> int:
@@ -41,12 +61,21 @@ def product_width(mul: FloatFormat, pieces: int = 0) -> int:
 
 def sum_width(mul: FloatFormat, add: FloatFormat) -> int:
     """Bits of a sum's word."""
-    return local_width(mul, add) - 1
+    return _sum_width(raw_of_product(mul, add))
+
+
+def operand_sum_width(fmt: FloatFormat) -> int:
+    """Bits of the word of a sum of two operands."""
+    return _sum_width(raw_of_sum(fmt))
+
+
+def _sum_width(raw_format: RawFormat) -> int:
+    return _FLAGS + raw_format.magnitude_bits + raw_format.exponent_bits
 
 
 def step_width(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> int:
     """Bits that hold every int local of a process that calls these functions, in Verilog, sign included."""
-    return max(local_width(mul, add), product_width(mul, pieces) + 1)
+    return max(local_width(mul, add), sum_width(mul, add) + 1, product_width(mul, pieces) + 1)
 
 
 def multiplier(mul: FloatFormat, pieces: int = 0) -> Callable[[int, int, int], int]:
@@ -57,26 +86,26 @@ def multiplier(mul: FloatFormat, pieces: int = 0) -> Callable[[int, int, int], i
     """
     m, exponent_max, bias, exponent_bits = mul.mantissa_bits, mul.exponent_max, mul.bias, mul.exponent_bits
     sign_bit, fraction, hidden = mul.width - 1, mul.mantissa_mask, 1 << m
+    integer_mask = shift_limit(exponent_bits - 1)
     interpolates = int(pieces > 0)
     power_offset = 1 << exponent_bits
     exponent_at = 3 + interpolates * (exponent_bits + 1)
     significand_at = exponent_at + exponent_bits + 1
-    infinite, nan, nothing = INFINITE, NAN, NOTHING
+    finite, infinite, nan, nothing = FINITE, INFINITE, NAN, NOTHING
 
     def multiply(x: int, y: int, exp2: int) -> int:
         ex = (x >> m) & exponent_max
         ey = (y >> m) & exponent_max
         mx = (x & fraction) | hidden
-        kind = 0
-        if ex == exponent_max:
+        kind = finite
+        if ex == exponent_max or ey == exponent_max:
             kind = infinite
-            if (x & fraction) != 0 or ey == 0:
-                kind = nan
-        if ey == exponent_max:
-            if kind == 0:
-                kind = infinite
-            if (y & fraction) != 0 or ex == 0:
-                kind = nan
+            if ex == exponent_max:
+                if (x & fraction) != 0 or ey == 0:
+                    kind = nan
+            if ey == exponent_max:
+                if (y & fraction) != 0 or ex == 0:
+                    kind = nan
         power = 0
         if interpolates:
             if exp2 != 0:
@@ -85,22 +114,23 @@ def multiplier(mul: FloatFormat, pieces: int = 0) -> Callable[[int, int, int], i
                 e = ex - bias
                 if e >= exponent_bits:
                     # an integer part that no exponent holds
-                    if kind == 0:
+                    if kind == finite:
                         kind = nothing
                 elif e >= 0:
-                    mx = mx << e
-                    power = mx >> m
-                    mx = mx & fraction
+                    spread = mx << (e & integer_mask)
+                    power = spread >> m
+                    mx = spread & fraction
                     ex = bias
                     if mx == 0:
                         ex = 0
                     if (x >> sign_bit) != 0:
                         power = -power
-        product = (((x >> sign_bit) ^ (y >> sign_bit)) & 1) | (kind << 1)
+        significand = 0
+        if ex != 0 and ey != 0:
+            significand = mx * ((y & fraction) | hidden)
+        product = (significand << significand_at) | ((ex + ey) << exponent_at) | (kind << 1) | ((x ^ y) >> sign_bit)
         if interpolates:
             product = product | ((power + power_offset) << 3)
-        if kind == 0 and ex != 0 and ey != 0:
-            product = product | ((ex + ey) << exponent_at) | ((mx * ((y & fraction) | hidden)) << significand_at)
         return product
 
     setattr(multiply, LOCAL_WIDTH, product_width(mul, pieces) + 1)
@@ -117,116 +147,200 @@ def adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Callable[[int,
     power_mask, power_offset = (1 << (exponent_bits + 1)) - 1, 1 << exponent_bits
     exponent_at, exponent_mask = 3 + interpolates * (exponent_bits + 1), (1 << (exponent_bits + 1)) - 1
     significand_at = exponent_at + exponent_bits + 1
-    nan, nothing, infinite = NAN, NOTHING, INFINITE
+    finite, infinite, nan, nothing = FINITE, INFINITE, NAN, NOTHING
 
     # as in scalar.multiply_adder: the leading one of an aligned addend stands at bit k
     k = fraction_bits(mul, add)
-    product_shift, addend_shift, far = k - 2 * m, k - mc, k + 3
+    raw_format = raw_of_product(mul, add)
+    product_shift, addend_shift = k - 2 * m, k - mc
+    farthest, ones = shift_limit(k + 2), (1 << (k + 2)) - 1
     exponent_offset = add.bias - 2 * mul.bias
+    sum_offset = raw_format.offset + 2
+    sum_exponent_at = 4 + raw_format.magnitude_bits
 
     def add_product(product: int, z: int) -> int:
+        total = 0
         sp = product & 1
         kind = (product >> 1) & 3
         significand = product >> significand_at
         ec = (z >> mc) & ec_max
-        sc = (z >> sign_c) & 1
-        special = 0
-        sign = sp
-        magnitude = 0
-        exponent = 0
-        if kind == nothing:
-            sign = 0
-        elif kind != 0 or ec == ec_max:
-            special = 1
-            if kind == nan:
-                special = 2
-            if ec == ec_max:
+        sc = z >> sign_c
+        if kind != finite or ec == ec_max:
+            sign = sp
+            if kind == nothing:
+                sign = 0
+            elif ec == ec_max:
                 sign = sc
                 if (z & fraction_c) != 0:
-                    special = 2
+                    kind = nan
                 elif kind == infinite and sp != sc:
-                    special = 2
-        elif significand == 0:
-            sign = sc
-            if ec == 0:
-                sign = sp & sc
-            else:
-                magnitude = ((z & fraction_c) | hidden_c) << addend_shift
-                exponent = ec
+                    kind = nan
+                elif kind == finite:
+                    kind = infinite
+            total = (kind << 2) | (sign << 1)
         else:
-            magnitude = significand << product_shift
+            addend = (z & fraction_c) | hidden_c
             exponent = ((product >> exponent_at) & exponent_mask) + exponent_offset
-            if ec != 0:
-                addend = ((z & fraction_c) | hidden_c) << addend_shift
-                distance = exponent - ec
-                # one shifter: the operand of the smaller exponent goes into it
-                if distance < 0:
-                    larger = addend
-                    addend = magnitude
-                    magnitude = larger
-                    exponent = ec
-                    distance = -distance
-                    sign = sc
-                if distance > far:
-                    addend = 1
-                else:
-                    aligned = addend >> distance
-                    if (addend & ((1 << distance) - 1)) != 0:
-                        aligned = aligned | 1
-                    addend = aligned
-                if sp == sc:
-                    magnitude = magnitude + addend
-                else:
-                    magnitude = magnitude - addend
-                    if magnitude < 0:
-                        magnitude = -magnitude
-                        sign = 1 - sign
-                    elif magnitude == 0:
-                        sign = 0
-        if magnitude != 0:
-            exponent = exponent + 2
+            distance = exponent - ec
+            if ec == 0:
+                addend = 0
+                distance = 0
+            # one shifter: the operand of the smaller exponent goes into it
+            sign = sp
+            greater = significand << product_shift
+            lesser = addend << addend_shift
+            if significand == 0:
+                greater = lesser
+                lesser = 0
+                distance = 0
+                exponent = ec
+                sign = sc
+            elif distance < 0:
+                swapped = greater
+                greater = lesser
+                lesser = swapped
+                distance = -distance
+                exponent = ec
+                sign = sc
+            if distance > farthest:
+                distance = farthest
+            aligned = lesser >> distance
+            if (lesser & (ones << distance)) != lesser:
+                aligned = aligned | 1
+            # one adder: minus is the complement plus 1
+            differ = sp ^ sc
+            if differ != 0:
+                aligned = ~aligned
+            magnitude = greater + aligned + differ
+            if magnitude < 0:
+                magnitude = -magnitude
+                sign = sign ^ 1
+            exponent = exponent + sum_offset
             if interpolates:
                 exponent = exponent + ((product >> 3) & power_mask) - power_offset
-        return (magnitude << 16) | ((exponent + 2048) << 4) | (special << 2) | (sign << 1)
+            total = (exponent << sum_exponent_at) | (magnitude << 4) | (sign << 1) | (sp & sc)
+        return total
 
     setattr(add_product, LOCAL_WIDTH, step_width(mul, add, pieces))
     add_product.__name__ = f"add_product{'_exp2' if pieces else ''}_{mul}_{add}"  # its name in Verilog
     return add_product
 
 
+def operand_adder(fmt: FloatFormat) -> Callable[[int, int], int]:
+    """The function ``add_operands(x, z)``: the word of the sum x + z."""
+    m, exponent_max, fraction_mask = fmt.mantissa_bits, fmt.exponent_max, fmt.mantissa_mask
+    hidden, sign_bit, below_sign = 1 << fmt.mantissa_bits, fmt.width - 1, fmt.sign_mask - 1
+    # as in scalar.adder
+    raw_format = raw_of_sum(fmt)
+    width = raw_format.magnitude_bits
+    farthest, ones, sum_mask = shift_limit(width - 1), (1 << (width - 1)) - 1, (1 << width) - 1
+    sum_offset, sum_exponent_at = raw_format.offset + 1, 4 + width
+    infinite, nan = INFINITE, NAN
+
+    def add_operands(x: int, z: int) -> int:
+        total = 0
+        sign = x >> sign_bit
+        other = z >> sign_bit
+        both = sign & other
+        differ = sign ^ other
+        greater = x & below_sign
+        lesser = z & below_sign
+        if greater < lesser:
+            greater = z & below_sign
+            lesser = x & below_sign
+            sign = other
+        exponent = greater >> m
+        lesser_exponent = lesser >> m
+        if exponent == exponent_max:
+            kind = infinite
+            if (greater & fraction_mask) != 0 or (lesser_exponent == exponent_max and differ != 0):
+                kind = nan
+            total = (kind << 2) | (sign << 1)
+        else:
+            larger = ((greater & fraction_mask) | hidden) << 3
+            smaller = ((lesser & fraction_mask) | hidden) << 3
+            if exponent == 0:
+                larger = 0
+            if lesser_exponent == 0:
+                smaller = 0
+            # never negative, nor is the sum
+            distance = (exponent - lesser_exponent) & exponent_max
+            if distance > farthest:
+                distance = farthest
+            aligned = smaller >> distance
+            if (smaller & (ones << distance)) != smaller:
+                aligned = aligned | 1
+            if differ != 0:
+                aligned = ~aligned
+            magnitude = (larger + aligned + differ) & sum_mask
+            total = ((exponent + sum_offset) << sum_exponent_at) | (magnitude << 4) | (sign << 1) | both
+        return total
+
+    setattr(add_operands, LOCAL_WIDTH, operand_sum_width(fmt) + 1)
+    add_operands.__name__ = f"add_operands_{fmt}"  # its name in Verilog
+    return add_operands
+
+
 def normaliser(mul: FloatFormat, add: FloatFormat) -> Callable[[int], int]:
-    """The function ``normalise(total)``: the raw word of a sum's."""
-    k = fraction_bits(mul, add)
-    below_16, below_8, below_4, below_2, below_1 = (1 << max(0, k + 3 - s) for s in (16, 8, 4, 2, 1))
-    wide = int(k + 2 >= 32)
-    below_32 = 1 << (k + 3 - 32) if wide else 1
+    """The function ``normalise(total)``: the raw word of a sum of a product of ``mul`` and an addend of ``add``."""
+    normalise = _normaliser(raw_of_product(mul, add))
+    normalise.__name__ = f"normalise_{mul}_{add}"  # its name in Verilog
+    return normalise
+
+
+def sum_normaliser(fmt: FloatFormat) -> Callable[[int], int]:
+    """The function ``normalise_sum(total)``: the raw word of a sum of two operands."""
+    normalise_sum = _normaliser(raw_of_sum(fmt))
+    normalise_sum.__name__ = f"normalise_sum_{fmt}"  # its name in Verilog
+    return normalise_sum
+
+
+def _normaliser(raw_format: RawFormat) -> Callable[[int], int]:
+    width = raw_format.magnitude_bits
+    below_16, below_8, below_4, below_2, below_1 = (1 << max(0, width - s) for s in (16, 8, 4, 2, 1))
+    wide = int(width > 32)
+    below_32 = 1 << (width - 32) if wide else 1
+    magnitude_mask, sum_exponent_at = (1 << width) - 1, 4 + width
+    cut = width - 1 - raw_format.fraction_bits
+    cuts, cut_off = int(cut > 0), (1 << cut) - 1
+    exponent_at, fraction_mask = raw_format.fraction_bits, (1 << raw_format.fraction_bits) - 1
+    zero = ZERO
 
     def normalise(total: int) -> int:
-        magnitude = total >> 16
-        rest = total & 65535
-        if magnitude != 0:
-            # the exponent stands from bit 4 up
+        raw = total & 14
+        if (total & 12) == 0:
+            magnitude = (total >> 4) & magnitude_mask
+            leading = 0
             if wide:
                 if magnitude < below_32:
                     magnitude = magnitude << 32
-                    rest = rest - 512
+                    leading = 32
             if magnitude < below_16:
                 magnitude = magnitude << 16
-                rest = rest - 256
+                leading = leading | 16
             if magnitude < below_8:
                 magnitude = magnitude << 8
-                rest = rest - 128
+                leading = leading | 8
             if magnitude < below_4:
                 magnitude = magnitude << 4
-                rest = rest - 64
+                leading = leading | 4
             if magnitude < below_2:
                 magnitude = magnitude << 2
-                rest = rest - 32
+                leading = leading | 2
             if magnitude < below_1:
                 magnitude = magnitude << 1
-                rest = rest - 16
-        return (magnitude << 16) | rest
+                leading = leading | 1
+            if magnitude < below_1:
+                raw = (zero << 2) | ((total & 1) << 1)
+            else:
+                fraction = magnitude & fraction_mask
+                if cuts:
+                    fraction = (magnitude >> cut) & fraction_mask
+                    if (magnitude & cut_off) != 0:
+                        fraction = fraction | 1
+                exponent = (total >> sum_exponent_at) - leading
+                raw = (((exponent << exponent_at) | fraction) << 4) | raw
+        return raw
 
-    setattr(normalise, LOCAL_WIDTH, local_width(mul, add))
-    normalise.__name__ = f"normalise_{mul}_{add}"  # its name in Verilog
+    setattr(normalise, LOCAL_WIDTH, max(raw_format.width, _sum_width(raw_format)) + 1)
     return normalise

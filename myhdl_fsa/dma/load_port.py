@@ -6,9 +6,9 @@ from typing import Any
 
 from myhdl import always, always_comb, block
 
-from myhdl_fsa.axi import BOUNDARY, AxiRead
+from myhdl_fsa.axi import BOUNDARY, BOUNDARY_BITS, AxiRead
 from myhdl_fsa.config import Config
-from myhdl_fsa.dma.transfer import ROW_WIDTH, Row
+from myhdl_fsa.dma.transfer import Row
 from myhdl_fsa.isa import MEMORY_ADDRESS_WIDTH
 from myhdl_fsa.signals import address_width, unsigned
 
@@ -36,17 +36,19 @@ def load_port(
     """
     depth, beats = config.port_inflight, config.scratchpad_row_bytes // config.beat_bytes
     addresses = [unsigned(MEMORY_ADDRESS_WIDTH) for _ in range(depth)]
-    places = [unsigned(ROW_WIDTH) for _ in range(depth)]
+    places = [unsigned(len(rows.row)) for _ in range(depth)]
     tags = [unsigned(len(rows.tag)) for _ in range(depth)]
     # rows enter at ``last``, are asked for at ``ask`` and gathered at ``first``
     first, ask, last = (unsigned(address_width(depth)) for _ in range(3))
     held, unasked = unsigned(max(2, depth.bit_length())), unsigned(max(2, depth.bit_length()))
     beat = unsigned(max(2, beats.bit_length()))
-    rest, rest_address = unsigned(max(2, beats.bit_length())), unsigned(MEMORY_ADDRESS_WIDTH)
+    # the second burst of a row that crosses 4 KB: its beats, and the multiple of 4 KB at which it begins
+    rest, rest_page = unsigned(max(2, beats.bit_length())), unsigned(MEMORY_ADDRESS_WIDTH - BOUNDARY_BITS)
     top, last_beat = depth - 1, beats - 1
-    beat_width, beat_log, boundary = 8 * config.beat_bytes, config.beat_bytes.bit_length() - 1, BOUNDARY
-    offset_mask, high_shift = BOUNDARY - 1, 8 * config.scratchpad_row_bytes - 8 * config.beat_bytes
-    address_mask = (1 << MEMORY_ADDRESS_WIDTH) - 1
+    beat_width, beat_log, page_bits = 8 * config.beat_bytes, config.beat_bytes.bit_length() - 1, BOUNDARY_BITS
+    beats_a_page, high_shift = BOUNDARY // config.beat_bytes, 8 * config.scratchpad_row_bytes - 8 * config.beat_bytes
+    beat_mask, page_mask = beats_a_page - 1, (1 << len(rest_page)) - 1
+    incrementing = 1
 
     @always_comb
     def room() -> None:
@@ -55,12 +57,13 @@ def load_port(
     @always_comb
     def accept() -> None:
         bus.rready.next = not full or bool(taken)
+        # the same for every burst
+        bus.arid.next = 0
+        bus.arsize.next = beat_log
+        bus.arburst.next = incrementing
 
     @always(clock.posedge)
     def enter() -> None:
-        bus.arid.next = 0
-        bus.arsize.next = beat_log
-        bus.arburst.next = 1
         if reset:
             last.next = 0
         elif offer:
@@ -74,8 +77,6 @@ def load_port(
 
     @always(clock.posedge)
     def request() -> None:
-        address = 0
-        fitting = 0
         waiting = int(unasked)
         if reset:
             bus.arvalid.next = 0
@@ -87,18 +88,18 @@ def load_port(
                 bus.arvalid.next = 0
                 if rest != 0:
                     bus.arvalid.next = 1
-                    bus.araddr.next = rest_address
+                    bus.araddr.next = int(rest_page) << page_bits
                     bus.arlen.next = int(rest) - 1
                     rest.next = 0
                 elif waiting != 0:
                     address = int(addresses[int(ask)])
-                    fitting = (boundary - (address & offset_mask)) >> beat_log
+                    fitting = beats_a_page - ((address >> beat_log) & beat_mask)
                     bus.arvalid.next = 1
                     bus.araddr.next = address
                     if fitting < beats:
                         bus.arlen.next = fitting - 1
                         rest.next = beats - fitting
-                        rest_address.next = (address + (fitting << beat_log)) & address_mask
+                        rest_page.next = ((address >> page_bits) + 1) & page_mask
                     else:
                         bus.arlen.next = last_beat
                     waiting = waiting - 1

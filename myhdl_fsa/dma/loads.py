@@ -12,7 +12,7 @@ from myhdl_fsa.core import ScratchpadWrite
 from myhdl_fsa.dma.elements import resize
 from myhdl_fsa.dma.load_port import load_port
 from myhdl_fsa.dma.share import collect, hand_out, port_bits
-from myhdl_fsa.dma.transfer import ROW_WIDTH, Row, RowDone, tag_width, transfer
+from myhdl_fsa.dma.transfer import Row, RowDone, tag_width, transfer
 from myhdl_fsa.fifo import Stream
 from myhdl_fsa.frontend.decoder import Fault
 from myhdl_fsa.frontend.semaphores import SemaphoreAcquire
@@ -43,13 +43,14 @@ def loads(
     Source: docs/specification.md section 4.
     """
     count, inflight = config.memory_ports, config.load_inflight
-    rows = Row(inflight)
+    rows = Row(inflight, len(write.row))
     hold, some, which = constant(1), unsigned(1), unsigned(address_width(count))
     free_bits, chosen, full_bits, picked = (port_bits(count) for _ in range(4))
     free, offers, full, taken, failed = ([unsigned(1) for _ in range(count)] for _ in range(5))
-    places, data = ([unsigned(width) for _ in range(count)] for width in (ROW_WIDTH, 8 * config.scratchpad_row_bytes))
+    row_bits = 8 * config.scratchpad_row_bytes
+    places, data = ([unsigned(width) for _ in range(count)] for width in (len(write.row), row_bits))
     tags, failed_tags = ([unsigned(tag_width(inflight)) for _ in range(count)] for _ in range(2))
-    row_mask, width, in_memory = (1 << len(write.row)) - 1, config.elem.width, 8 * config.elem.memory_bytes
+    width, in_memory = config.elem.width, 8 * config.elem.memory_bytes
     elements = data if width == in_memory else [unsigned(len(write.data)) for _ in range(count)]
 
     walker = transfer(clock, reset, stopped, requests, acquire, release, rows, done, fault, active, config, inflight,
@@ -85,10 +86,10 @@ def loads(
     # the row is said to be done in the cycle in which the scratchpad takes it
     @always(clock.posedge)
     def arrive() -> None:
-        write.valid.next = some
-        done.valid.next = some
+        write.valid.next = some and not reset
+        done.valid.next = some and not reset
         if some:
-            write.row.next = int(places[int(which)]) & row_mask
+            write.row.next = places[int(which)]
             write.data.next = elements[int(which)]
             done.tag.next = tags[int(which)]
         if reset:

@@ -6,7 +6,7 @@ from typing import Any
 
 from myhdl import always, always_comb, block
 
-from myhdl_fsa.axi import BOUNDARY, AxiWrite
+from myhdl_fsa.axi import BOUNDARY, BOUNDARY_BITS, AxiWrite
 from myhdl_fsa.config import Config
 from myhdl_fsa.isa import MEMORY_ADDRESS_WIDTH
 from myhdl_fsa.signals import address_width, unsigned
@@ -37,17 +37,19 @@ def store_port(
     depth, beats = config.port_inflight, config.accumulator_row_bytes // config.beat_bytes
     # rows that wait for their responses: the request, and whether two bursts carry the row
     tags = [unsigned(len(tag)) for _ in range(depth)]
-    doubles = [unsigned(2) for _ in range(depth)]
+    doubles = [unsigned(1) for _ in range(depth)]
     first, last = unsigned(address_width(depth)), unsigned(address_width(depth))
-    held, answered = unsigned(max(2, depth.bit_length())), unsigned(2)
+    held, answered = unsigned(max(2, depth.bit_length())), unsigned(1)
     count_width = max(2, beats.bit_length())
     row_data, left, until_last = unsigned(len(data)), unsigned(count_width), unsigned(count_width)
-    rest, rest_address = unsigned(count_width), unsigned(MEMORY_ADDRESS_WIDTH)
+    # the second burst of a row that crosses 4 KB: its beats, and the multiple of 4 KB at which it begins
+    rest, rest_page = unsigned(count_width), unsigned(MEMORY_ADDRESS_WIDTH - BOUNDARY_BITS)
     # beats that fit before the next multiple of 4 KB
     fitting = unsigned((BOUNDARY // config.beat_bytes).bit_length())
     top, last_beat = depth - 1, beats - 1
-    beat_width, beat_log, boundary = 8 * config.beat_bytes, config.beat_bytes.bit_length() - 1, BOUNDARY
-    offset_mask, address_mask = BOUNDARY - 1, (1 << MEMORY_ADDRESS_WIDTH) - 1
+    beat_width, beat_log, page_bits = 8 * config.beat_bytes, config.beat_bytes.bit_length() - 1, BOUNDARY_BITS
+    beats_a_page, page_mask = BOUNDARY // config.beat_bytes, (1 << len(rest_page)) - 1
+    place_mask, incrementing = beats_a_page - 1, 1
     beat_mask, all_bytes = (1 << (8 * config.beat_bytes)) - 1, (1 << config.beat_bytes) - 1
 
     @always_comb
@@ -61,17 +63,18 @@ def store_port(
         # until_last counts the beats to the end of the burst
         bus.wlast.next = left == 1 or until_last == 1
         bus.bready.next = not done or bool(taken)
+        # the same for every burst
+        bus.awid.next = 0
+        bus.awsize.next = beat_log
+        bus.awburst.next = incrementing
+        bus.wstrb.next = all_bytes
 
     @always_comb
     def measure() -> None:
-        fitting.next = (boundary - (int(address) & offset_mask)) >> beat_log
+        fitting.next = beats_a_page - ((int(address) >> beat_log) & place_mask)
 
     @always(clock.posedge)
     def send() -> None:
-        bus.awid.next = 0
-        bus.awsize.next = beat_log
-        bus.awburst.next = 1
-        bus.wstrb.next = all_bytes
         if reset:
             bus.awvalid.next = 0
             rest.next = 0
@@ -83,7 +86,7 @@ def store_port(
             if fitting < beats:
                 bus.awlen.next = int(fitting) - 1
                 rest.next = beats - int(fitting)
-                rest_address.next = (int(address) + (int(fitting) << beat_log)) & address_mask
+                rest_page.next = ((int(address) >> page_bits) + 1) & page_mask
                 until_last.next = fitting
             else:
                 bus.awlen.next = last_beat
@@ -95,7 +98,7 @@ def store_port(
                 bus.awvalid.next = 0
                 if rest != 0:
                     bus.awvalid.next = 1
-                    bus.awaddr.next = rest_address
+                    bus.awaddr.next = int(rest_page) << page_bits
                     bus.awlen.next = int(rest) - 1
                     rest.next = 0
             if bus.wvalid and bus.wready:
@@ -119,17 +122,14 @@ def store_port(
                 done.next = 0
             if offer:
                 tags[int(last)].next = tag
-                if fitting < beats:
-                    doubles[int(last)].next = 1
-                else:
-                    doubles[int(last)].next = 0
+                doubles[int(last)].next = fitting < beats
                 under_way = under_way + 1
                 if last == top:
                     last.next = 0
                 else:
                     last.next = last + 1
             if bus.bvalid and bus.bready:
-                if doubles[int(first)] == 1 and answered == 0:
+                if doubles[int(first)] and not answered:
                     answered.next = 1
                 else:
                     answered.next = 0

@@ -44,13 +44,13 @@ def stores(
     Source: docs/specification.md section 4.
     """
     count, inflight = config.memory_ports, config.store_inflight
-    rows = Row(inflight)
+    rows = Row(inflight, len(read.row))
     hold, some, which = unsigned(1), unsigned(1), unsigned(address_width(count))
     free_bits, chosen, finished_bits, picked = (port_bits(count) for _ in range(4))
     free, offers, finished, taken, failed = ([unsigned(1) for _ in range(count)] for _ in range(5))
     tags, failed_tags = ([unsigned(tag_width(inflight)) for _ in range(count)] for _ in range(2))
     address, tag = unsigned(MEMORY_ADDRESS_WIDTH), unsigned(tag_width(inflight))
-    row_mask, width, in_memory = (1 << len(read.row)) - 1, config.acc.width, 8 * config.acc.memory_bytes
+    width, in_memory = config.acc.width, 8 * config.acc.memory_bytes
     data = read.data if width == in_memory else unsigned(8 * config.accumulator_row_bytes)
 
     walker = transfer(clock, reset, stopped, requests, acquire, release, rows, done, fault, active, config, inflight,
@@ -85,7 +85,7 @@ def stores(
     def ask() -> None:
         hold.next = not read.ready
         read.valid.next = chosen != 0
-        read.row.next = int(rows.row) & row_mask
+        read.row.next = rows.row
 
     # the row that was asked for is there in the next cycle, and so is the port's offer
     @always(clock.posedge)
@@ -97,7 +97,7 @@ def stores(
 
     @always(clock.posedge)
     def note() -> None:
-        done.valid.next = some
+        done.valid.next = some and not reset
         done.tag.next = tags[int(which)]
         if reset:
             done.failed.next = 0

@@ -17,10 +17,11 @@ from myhdl_fsa.instruction import SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH, Semaph
 from myhdl_fsa.isa import MEMORY_ADDRESS_WIDTH, WORD_WIDTH, Dma
 from myhdl_fsa.signals import address_width, unsigned
 
-__all__ = ["ROW_WIDTH", "Row", "RowDone", "tag_width", "transfer"]
+__all__ = ["COUNT_WIDTH", "ROW_WIDTH", "Row", "RowDone", "tag_width", "transfer"]
 
 ROW_WIDTH = Dma.LAYOUT["row"].width
-"""bits of a row of either RAM"""
+"""bits of a row of either RAM in an instruction; ``Row`` has as many as the RAM needs"""
+COUNT_WIDTH = Dma.LAYOUT["rows"].width
 
 
 def tag_width(inflight: int) -> int:
@@ -31,11 +32,11 @@ def tag_width(inflight: int) -> int:
 class Row:
     """A row to be moved: byte address in memory, row of the RAM, and the request it belongs to."""
 
-    def __init__(self, inflight: int) -> None:
+    def __init__(self, inflight: int, row_width: int = ROW_WIDTH) -> None:
         self.valid = unsigned(1)
         self.ready = unsigned(1)
         self.address = unsigned(MEMORY_ADDRESS_WIDTH)
-        self.row = unsigned(ROW_WIDTH)
+        self.row = unsigned(row_width)
         self.tag = unsigned(tag_width(inflight))
 
 
@@ -70,12 +71,14 @@ def transfer(
     The first row comes the cycle after the semaphore was taken. Source: docs/specification.md section 4.
     """
     layout = Dma.LAYOUT
-    remaining = [unsigned(10) for _ in range(inflight)]
+    # of each request under way: rows that have not arrived, what it releases, its number
+    remaining = [unsigned(COUNT_WIDTH) for _ in range(inflight)]
     releases = [unsigned(1 + SEMAPHORE_WIDTH + SEMAPHORE_VALUE_WIDTH) for _ in range(inflight)]
     numbers = [unsigned(NUMBER_WIDTH) for _ in range(inflight)]
     head, tail = unsigned(tag_width(inflight)), unsigned(tag_width(inflight))
     flying = unsigned(max(2, inflight.bit_length()))
-    left, stride, memory_stride = unsigned(10), unsigned(ROW_WIDTH), unsigned(MEMORY_ADDRESS_WIDTH)
+    left, stride = unsigned(COUNT_WIDTH), unsigned(len(rows.row))
+    memory_stride = unsigned(layout["memory_stride"].total_width)
     start, complete = unsigned(1), unsigned(1)
 
     acquire_low, acquire_value_low = layout["acquire"].low, layout["acquire_value"].low
@@ -83,7 +86,7 @@ def transfer(
     release_low, release_value_low = layout["release"].low, layout["release_value"].low
     value_mask = (1 << SEMAPHORE_VALUE_WIDTH) - 1
     rows_low, rows_mask = layout["rows"].low, (1 << layout["rows"].width) - 1
-    row_low, row_mask = layout["row"].low, (1 << ROW_WIDTH) - 1
+    row_low, row_mask = layout["row"].low, (1 << len(rows.row)) - 1
     stride_low, stride_bits = layout["stride"].low, layout["stride"].width
     stride_mask, stride_sign, stride_size = (1 << stride_bits) - 1, 1 << (stride_bits - 1), 1 << stride_bits
     address_low, address_mask = layout["address"].low, (1 << MEMORY_ADDRESS_WIDTH) - 1
@@ -91,7 +94,7 @@ def transfer(
     low_mask = (1 << low_width) - 1
     high_part, high_width = layout["memory_stride"].high_part or (0, 0)
     high_mask = (1 << high_width) - 1
-    memory_sign, memory_size = 1 << (low_width + high_width - 1), 1 << (low_width + high_width)
+    memory_sign, memory_size = 1 << (len(memory_stride) - 1), 1 << len(memory_stride)
     number_low, number_mask = WORD_WIDTH * Dma.WORDS, (1 << NUMBER_WIDTH) - 1
     valid_bit, semaphore_bit = SEMAPHORE_WIDTH + SEMAPHORE_VALUE_WIDTH, SEMAPHORE_VALUE_WIDTH
     top = inflight - 1
@@ -131,20 +134,19 @@ def transfer(
         else:
             if start:
                 word = int(requests.data)
-                row_stride = (word >> stride_low) & stride_mask
-                bytes_stride = ((word >> low_part) & low_mask) | (((word >> high_part) & high_mask) << low_width)
+                row_step = (word >> stride_low) & stride_mask
                 count = (word >> rows_low) & rows_mask
-                if row_stride >= stride_sign:
-                    row_stride = row_stride - stride_size
-                if bytes_stride >= memory_sign:
-                    bytes_stride = bytes_stride - memory_size
+                if row_step >= stride_sign:
+                    row_step = row_step - stride_size
                 rows.valid.next = count != 0
                 rows.address.next = (word >> address_low) & address_mask
                 rows.row.next = (word >> row_low) & row_mask
                 rows.tag.next = tail
                 left.next = count
-                stride.next = row_stride & row_mask
-                memory_stride.next = bytes_stride & address_mask
+                stride.next = row_step & row_mask
+                memory_stride.next = (
+                    ((word >> low_part) & low_mask) | (((word >> high_part) & high_mask) << low_width)
+                )
                 remaining[int(tail)].next = count
                 numbers[int(tail)].next = (word >> number_low) & number_mask
                 releases[int(tail)].next = (
@@ -160,7 +162,10 @@ def transfer(
                 if left == 1:
                     rows.valid.next = 0
                 left.next = int(left) - 1
-                rows.address.next = (int(rows.address) + int(memory_stride)) & address_mask
+                byte_step = int(memory_stride)
+                if byte_step >= memory_sign:
+                    byte_step = byte_step - memory_size
+                rows.address.next = (int(rows.address) + byte_step) & address_mask
                 rows.row.next = (int(rows.row) + int(stride)) & row_mask
             if done.valid:
                 remaining[int(done.tag)].next = int(remaining[int(done.tag)]) - 1

@@ -12,17 +12,21 @@ from myhdl_fsa.fifo import Stream
 from myhdl_fsa.instruction import FUNCTION_WIDTH
 from myhdl_fsa.isa import KIND, WORD_WIDTH, Dma, Fence, Function, Kind, Matrix, Transfer
 from myhdl_fsa.program import ErrorCode
-from myhdl_fsa.signals import constant, unsigned
+from myhdl_fsa.signals import address_width, constant, unsigned
 
 __all__ = [
     "DMA_WIDTH",
     "ERROR_WIDTH",
     "Fault",
     "MATRIX_WIDTH",
+    "MOST_ROWS",
+    "NO_ROW",
     "NUMBER_WIDTH",
+    "ONE_ROW",
     "decoder",
     "dma_check",
     "matrix_check",
+    "range_check",
 ]
 
 MATRIX_WIDTH = WORD_WIDTH * Matrix.WORDS
@@ -30,6 +34,8 @@ NUMBER_WIDTH = 32
 DMA_WIDTH = WORD_WIDTH * Dma.WORDS + NUMBER_WIDTH
 """a DMA instruction and its number in the program above it"""
 ERROR_WIDTH = 4
+NO_ROW, ONE_ROW, MOST_ROWS = range(3)
+"""how many rows of a RAM a matrix instruction goes through"""
 
 
 class Fault:
@@ -42,6 +48,41 @@ class Fault:
 
 
 @block
+def range_check(row: Any, stride: Any, row_use: Any, outside: Any, rows: int, most: int) -> Any:
+    """Whether a matrix instruction goes to a row that a RAM does not have; combinational.
+
+    Ports
+        row, stride  in   20 and 5 (two's complement)  its first row, and what is added for each of the next
+        row_use      in   2   how many rows: ``NO_ROW``, ``ONE_ROW`` or ``MOST_ROWS``, of which there are ``most``
+        outside      out  1   the first or the last of them is none of the RAM's ``rows``
+
+    The last row is row + stride * (most - 1). As ``most`` is a constant, a table has the first rows that go too far for
+    each stride, which takes a comparison and no multiplier.
+    """
+    one_row, most_rows = ONE_ROW, MOST_ROWS
+    sign = 1 << (len(stride) - 1)
+    size_mask = sign - 1
+    # up to a stride of ``sign`` - 1, where the first row that is too high lies; from -``sign``, the first high enough
+    too_high = tuple(max(0, rows - step * (most - 1)) for step in range(sign))
+    high_enough = tuple((sign - step) * (most - 1) for step in range(sign))
+
+    @always_comb
+    def compare() -> None:
+        first = int(row)
+        leaves = first >= rows
+        if row_use == most_rows:
+            if stride >= sign:
+                least = high_enough[int(stride) & size_mask]
+                leaves = first >= rows or first < least
+            else:
+                limit = too_high[int(stride) & size_mask]
+                leaves = first >= limit
+        outside.next = leaves and row_use >= one_row
+
+    return compare
+
+
+@block
 def matrix_check(bits: Any, valid: Any, bad: Any, code: Any, config: Config) -> Any:
     """Whether a matrix instruction can run; combinational.
 
@@ -51,57 +92,62 @@ def matrix_check(bits: Any, valid: Any, bad: Any, code: Any, config: Config) -> 
     """
     layout = Matrix.LAYOUT
     function_low, function_mask = layout["function"].low, (1 << FUNCTION_WIDTH) - 1
-    row_mask = (1 << layout["scratchpad_row"].width) - 1
-    stride_bits = layout["scratchpad_stride"].width
-    stride_mask, stride_sign, stride_size = (1 << stride_bits) - 1, 1 << (stride_bits - 1), 1 << stride_bits
+    row_width, stride_width = layout["scratchpad_row"].width, layout["scratchpad_stride"].width
+    row_mask, stride_mask = (1 << row_width) - 1, (1 << stride_width) - 1
     scratchpad_low, scratchpad_stride_low = layout["scratchpad_row"].low, layout["scratchpad_stride"].low
     accumulator_low, accumulator_stride_low = layout["accumulator_row"].low, layout["accumulator_stride"].low
     by_function = rows_read(config)
-    functions = range(1 << FUNCTION_WIDTH)
-    known = tuple(int(f in by_function) for f in functions)
-    reads = tuple(by_function[f][0] if f in by_function else 0 for f in functions)
-    accumulates = tuple(by_function[f][1] if f in by_function else 0 for f in functions)
-    scratchpad_rows, accumulator_rows = config.scratchpad_rows, config.accumulator_rows
+    functions, most = len(by_function), config.rows
+    use_of = {0: NO_ROW, 1: ONE_ROW, most: MOST_ROWS}
+    scratchpad_uses = tuple(use_of[by_function[function][0]] for function in range(functions))
+    accumulator_uses = tuple(use_of[by_function[function][1]] for function in range(functions))
     illegal, outside_scratchpad = int(ErrorCode.ILLEGAL_FUNCTION), int(ErrorCode.SCRATCHPAD_ROW)
     outside_accumulator, nothing_seen = int(ErrorCode.ACCUMULATOR_ROW), int(ErrorCode.HIDDEN_KEYS)
-    score, keys = int(Function.ATTN_SCORE), config.rows
+    attn_score, keys = int(Function.ATTN_SCORE), config.rows
     hidden_low, hidden_mask = layout["hidden"].low, (1 << layout["hidden"].width) - 1
-    is_known, count_read, count_accumulated = unsigned(2), unsigned(10), unsigned(10)
+    scratchpad_row, accumulator_row = unsigned(row_width), unsigned(row_width)
+    scratchpad_stride, accumulator_stride = unsigned(stride_width), unsigned(stride_width)
+    scratchpad_use, accumulator_use = unsigned(2), unsigned(2)
+    leaves_scratchpad, leaves_accumulator = unsigned(1), unsigned(1)
+
+    scratchpad_check = range_check(
+        scratchpad_row, scratchpad_stride, scratchpad_use, leaves_scratchpad, config.scratchpad_rows, most
+    )
+    accumulator_check = range_check(
+        accumulator_row, accumulator_stride, accumulator_use, leaves_accumulator, config.accumulator_rows, most
+    )
 
     @always_comb
-    def look_up() -> None:
-        what = (int(bits) >> function_low) & function_mask
-        is_known.next = known[what]
-        count_read.next = reads[what]
-        count_accumulated.next = accumulates[what]
+    def split() -> None:
+        word = int(bits)
+        what = (word >> function_low) & function_mask
+        scratchpad_row.next = (word >> scratchpad_low) & row_mask
+        scratchpad_stride.next = (word >> scratchpad_stride_low) & stride_mask
+        accumulator_row.next = (word >> accumulator_low) & row_mask
+        accumulator_stride.next = (word >> accumulator_stride_low) & stride_mask
+        scratchpad_use.next = 0
+        accumulator_use.next = 0
+        if what < functions:
+            scratchpad_use.next = scratchpad_uses[what]
+            accumulator_use.next = accumulator_uses[what]
 
     @always_comb
     def judge() -> None:
         word = int(bits)
-        row = (word >> scratchpad_low) & row_mask
-        stride = (word >> scratchpad_stride_low) & stride_mask
+        what = (word >> function_low) & function_mask
         why = 0
-        if stride >= stride_sign:
-            stride = stride - stride_size
-        last = row + stride * (int(count_read) - 1)
-        if is_known == 0:
+        if what >= functions:
             why = illegal
-        elif count_read != 0 and (row >= scratchpad_rows or last < 0 or last >= scratchpad_rows):
+        elif leaves_scratchpad:
             why = outside_scratchpad
-        else:
-            row = (word >> accumulator_low) & row_mask
-            stride = (word >> accumulator_stride_low) & stride_mask
-            if stride >= stride_sign:
-                stride = stride - stride_size
-            last = row + stride * (int(count_accumulated) - 1)
-            if count_accumulated != 0 and (row >= accumulator_rows or last < 0 or last >= accumulator_rows):
-                why = outside_accumulator
-            elif ((word >> function_low) & function_mask) == score and ((word >> hidden_low) & hidden_mask) >= keys:
-                why = nothing_seen
+        elif leaves_accumulator:
+            why = outside_accumulator
+        elif what == attn_score and ((word >> hidden_low) & hidden_mask) >= keys:
+            why = nothing_seen
         bad.next = bool(valid) and why != 0
         code.next = why
 
-    return look_up, judge
+    return scratchpad_check, accumulator_check, split, judge
 
 
 @block
@@ -116,51 +162,77 @@ def dma_check(bits: Any, valid: Any, bad: Any, code: Any, config: Config) -> Any
     function_low, function_mask = layout["function"].low, (1 << layout["function"].width) - 1
     rows_low, rows_mask = layout["rows"].low, (1 << layout["rows"].width) - 1
     row_low, row_mask = layout["row"].low, (1 << layout["row"].width) - 1
-    stride_low, stride_bits = layout["stride"].low, layout["stride"].width
-    stride_mask, stride_sign, stride_size = (1 << stride_bits) - 1, 1 << (stride_bits - 1), 1 << stride_bits
+    stride_low = layout["stride"].low
     accumulator_low = layout["accumulator"].low
     address_low, memory_stride_low, size_low = layout["address"].low, layout["memory_stride"].low, layout["size"].low
     size_mask, beat_mask = (1 << layout["size"].width) - 1, config.beat_bytes - 1
     load, store = int(Transfer.LOAD), int(Transfer.STORE)
     scratchpad_bytes, accumulator_bytes = config.scratchpad_row_bytes, config.accumulator_row_bytes
     scratchpad_rows, accumulator_rows = config.scratchpad_rows, config.accumulator_rows
+    # of a row that the RAM has
+    near_mask = (1 << address_width(max(scratchpad_rows, accumulator_rows))) - 1
     illegal, bad_size, misaligned = (
         int(ErrorCode.ILLEGAL_FUNCTION), int(ErrorCode.ROW_SIZE), int(ErrorCode.MISALIGNED)
     )
     outside_scratchpad, outside_accumulator = int(ErrorCode.SCRATCHPAD_ROW), int(ErrorCode.ACCUMULATOR_ROW)
+    outside = unsigned(1)
+
+    @always_comb
+    def check_rows() -> None:
+        word = int(bits)
+        count = (word >> rows_low) & rows_mask
+        row = (word >> row_low) & row_mask
+        stride = word >> stride_low
+        row_count = scratchpad_rows
+        leaves = False
+        if ((word >> accumulator_low) & 1) != 0:
+            row_count = accumulator_rows
+        if count != 0:
+            # the last row is row + stride * steps: a term for each bit of the stride, that of the sign subtracted
+            steps = count - 1
+            once = 0
+            twice = 0
+            four_times = 0
+            eight_times = 0
+            back = 0
+            if (stride & 1) != 0:
+                once = steps
+            if (stride & 2) != 0:
+                twice = steps << 1
+            if (stride & 4) != 0:
+                four_times = steps << 2
+            if (stride & 8) != 0:
+                eight_times = steps << 3
+            if (stride & 16) != 0:
+                back = steps << 4
+            last = (row & near_mask) + once + twice + four_times + eight_times - back
+            leaves = row >= row_count or last < 0 or last >= row_count
+        outside.next = leaves
 
     @always_comb
     def judge() -> None:
         word = int(bits)
         what = (word >> function_low) & function_mask
-        rows = (word >> rows_low) & rows_mask
-        row = (word >> row_low) & row_mask
-        stride = (word >> stride_low) & stride_mask
         size = (word >> size_low) & size_mask
         to_accumulator = (word >> accumulator_low) & 1
         why = 0
-        if stride >= stride_sign:
-            stride = stride - stride_size
-        last = row + stride * (rows - 1)
         row_bytes = scratchpad_bytes
-        row_count = scratchpad_rows
-        outside = outside_scratchpad
+        out_of_range = outside_scratchpad
         if to_accumulator == 1:
             row_bytes = accumulator_bytes
-            row_count = accumulator_rows
-            outside = outside_accumulator
+            out_of_range = outside_accumulator
         if (what != load or to_accumulator == 1) and (what != store or to_accumulator == 0):
             why = illegal
         elif size != row_bytes:
             why = bad_size
         elif (((word >> address_low) | (word >> memory_stride_low)) & beat_mask) != 0:
             why = misaligned
-        elif rows != 0 and (row >= row_count or last < 0 or last >= row_count):
-            why = outside
+        elif outside:
+            why = out_of_range
         bad.next = bool(valid) and why != 0
         code.next = why
 
-    return judge
+    return check_rows, judge
 
 
 @block

@@ -38,20 +38,20 @@ def semaphores(
     Of two that want the same semaphore in the same cycle the first in the order matrix, load, store gets it. Each
     starts at value 0, not busy. Source: docs/specification.md section 4.
     """
-    values = unsigned(SEMAPHORES * SEMAPHORE_VALUE_WIDTH)
-    busy = unsigned(SEMAPHORES)
-    width, mask = SEMAPHORE_VALUE_WIDTH, (1 << SEMAPHORE_VALUE_WIDTH) - 1
-    all_values = (1 << (SEMAPHORES * SEMAPHORE_VALUE_WIDTH)) - 1
-    all_busy = (1 << SEMAPHORES) - 1
+    count = SEMAPHORES
+    values = [unsigned(SEMAPHORE_VALUE_WIDTH) for _ in range(SEMAPHORES)]
+    busy = [unsigned(1) for _ in range(SEMAPHORES)]
+    # a bit a semaphore: released in this cycle, by whom, and released or acquired
+    released, released_by_load, released_by_store, written = (unsigned(SEMAPHORES) for _ in range(4))
 
     @always_comb
     def grant() -> None:
         first = int(acquire_matrix.semaphore)
         second = int(acquire_load.semaphore)
         third = int(acquire_store.semaphore)
-        matrix = ((busy >> first) & 1) == 0 and ((values >> (width * first)) & mask) == acquire_matrix.value
-        load = ((busy >> second) & 1) == 0 and ((values >> (width * second)) & mask) == acquire_load.value
-        store = ((busy >> third) & 1) == 0 and ((values >> (width * third)) & mask) == acquire_store.value
+        matrix = not busy[first] and values[first] == acquire_matrix.value
+        load = not busy[second] and values[second] == acquire_load.value
+        store = not busy[third] and values[third] == acquire_store.value
         matrix_takes = matrix and bool(acquire_matrix.valid)
         load_takes = load and bool(acquire_load.valid) and not (matrix_takes and first == second)
         acquire_matrix.ready.next = matrix
@@ -60,42 +60,45 @@ def semaphores(
             store and not (matrix_takes and first == third) and not (load_takes and second == third)
         )
 
-    @always(clock.posedge)
-    def note_busy() -> None:
-        taken = int(busy)
-        if reset:
-            busy.next = 0
-        else:
-            if acquire_matrix.valid and acquire_matrix.ready:
-                taken = taken | (1 << int(acquire_matrix.semaphore))
-            if acquire_load.valid and acquire_load.ready:
-                taken = taken | (1 << int(acquire_load.semaphore))
-            if acquire_store.valid and acquire_store.ready:
-                taken = taken | (1 << int(acquire_store.semaphore))
-            if release_matrix.valid:
-                taken = taken & (all_busy ^ (1 << int(release_matrix.semaphore)))
-            if release_load.valid:
-                taken = taken & (all_busy ^ (1 << int(release_load.semaphore)))
-            if release_store.valid:
-                taken = taken & (all_busy ^ (1 << int(release_store.semaphore)))
-            busy.next = taken
+    @always_comb
+    def decode() -> None:
+        taken = 0
+        by_matrix = 0
+        by_load = 0
+        by_store = 0
+        if acquire_matrix.valid and acquire_matrix.ready:
+            taken = taken | (1 << int(acquire_matrix.semaphore))
+        if acquire_load.valid and acquire_load.ready:
+            taken = taken | (1 << int(acquire_load.semaphore))
+        if acquire_store.valid and acquire_store.ready:
+            taken = taken | (1 << int(acquire_store.semaphore))
+        if release_matrix.valid:
+            by_matrix = 1 << int(release_matrix.semaphore)
+        if release_load.valid:
+            by_load = 1 << int(release_load.semaphore)
+        if release_store.valid:
+            by_store = 1 << int(release_store.semaphore)
+        released_by_load.next = by_load
+        released_by_store.next = by_store
+        released.next = by_matrix | by_load | by_store
+        written.next = taken | by_matrix | by_load | by_store
 
+    # the value of a busy semaphore is never looked at, so both have one enable
     @always(clock.posedge)
-    def note_values() -> None:
+    def write() -> None:
         if reset:
-            values.next = 0
-        elif release_matrix.valid or release_load.valid or release_store.valid:
-            now = int(values)
-            at = 0
-            if release_matrix.valid:
-                at = width * int(release_matrix.semaphore)
-                now = (now & (all_values ^ (mask << at))) | (int(release_matrix.value) << at)
-            if release_load.valid:
-                at = width * int(release_load.semaphore)
-                now = (now & (all_values ^ (mask << at))) | (int(release_load.value) << at)
-            if release_store.valid:
-                at = width * int(release_store.semaphore)
-                now = (now & (all_values ^ (mask << at))) | (int(release_store.value) << at)
-            values.next = now
+            for i in range(count):
+                busy[i].next = 0
+                values[i].next = 0
+        elif written != 0:
+            for i in range(count):
+                if ((written >> i) & 1) != 0:
+                    busy[i].next = ((released >> i) & 1) == 0
+                    if ((released_by_store >> i) & 1) != 0:
+                        values[i].next = release_store.value
+                    elif ((released_by_load >> i) & 1) != 0:
+                        values[i].next = release_load.value
+                    else:
+                        values[i].next = release_matrix.value
 
-    return grant, note_busy, note_values
+    return grant, decode, write

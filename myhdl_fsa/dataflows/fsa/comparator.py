@@ -7,7 +7,7 @@ from typing import Any
 from myhdl import always, block
 
 from myhdl_fsa.arithmetic.exp2 import Exp2
-from myhdl_fsa.arithmetic.scalar import multiply_adder, narrower, rounder
+from myhdl_fsa.arithmetic.scalar import adder, narrower, sum_rounder
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.fsa.control import Comparator
 from myhdl_fsa.signals import unsigned
@@ -29,7 +29,7 @@ def comparator(
         score        in   acc      what leaves the column's top PE upwards
         down         out  acc      what enters the column's top PE from above; an UPDATE's elem value in its low bits
 
-    d = FMA(x, 1, -new max) gives both the maximum (its sign bit) and the differences that are sent down. PROP_MAX
+    d = x - new max gives both the maximum (its sign bit) and the differences that are sent down. PROP_MAX
     leaves the maximum as it is. Source: docs/specification.md section 1 (MAX), section 3 (comparator commands).
     """
     elem, acc = config.elem, config.acc
@@ -39,10 +39,10 @@ def comparator(
     next_piece = unsigned(max(2, (pieces - 1).bit_length()))
     intercepts = Exp2(elem, acc, pieces).streamed_intercepts
 
-    multiply_add, round_acc = multiply_adder(acc, acc), rounder(acc, acc, acc)
+    add, round_sum = adder(acc), sum_rounder(acc)
     to_elem = narrower(acc, elem)
 
-    one, minus_infinity, sign_mask, sign_bit = acc.one, acc.minus_infinity, acc.sign_mask, acc.width - 1
+    minus_infinity, sign_mask, sign_bit = acc.minus_infinity, acc.sign_mask, acc.width - 1
     update, prop_max, prop_max_diff = Comparator.UPDATE, Comparator.PROP_MAX, Comparator.PROP_MAX_DIFF
     prop_intercepts, prop_zero, clear = Comparator.PROP_EXP2_INTERCEPTS, Comparator.PROP_ZERO, Comparator.RESET
     last_piece = pieces - 1
@@ -71,8 +71,8 @@ def comparator(
                         x = minus_infinity
                 if op == prop_max_diff:
                     x = int(old_max)
-                raw = multiply_add(x, one, int(new_max) ^ sign_mask, 0)
-                difference = round_acc(raw)
+                raw = add(x, int(new_max) ^ sign_mask)
+                difference = round_sum(raw)
                 if op == update:
                     down.next = to_elem(x)
                     if (difference >> sign_bit) == 0:

@@ -55,12 +55,18 @@ def left_edge(
     @always(clock.posedge)
     def registers() -> None:
         now = int(edges)
-        use_constant.next = (now & use_bit) != 0
-        if (now & (read_bit | use_bit)) != 0:
-            flags = int(skew)
-            reverse_in.next = flags & 1
-            delay.next = (flags >> 1) & 1
-            reverse_out.next = (flags >> 2) & 1
+        if reset:
+            use_constant.next = 0
+            reverse_in.next = 0
+            delay.next = 0
+            reverse_out.next = 0
+        else:
+            use_constant.next = (now & use_bit) != 0
+            if (now & (read_bit | use_bit)) != 0:
+                flags = int(skew)
+                reverse_in.next = flags & 1
+                delay.next = (flags >> 1) & 1
+                reverse_out.next = (flags >> 2) & 1
         if reset:
             piece.next = 0
         elif (now & use_bit) != 0:
@@ -174,7 +180,7 @@ def core(
     @always(clock.posedge)
     def write_back() -> None:
         now = int(edges)
-        ram_write.next = (now & write_bit) != 0
+        ram_write.next = (now & write_bit) != 0 and not reset
         if (now & accumulator_bit) != 0:
             ram_write_row.next = control.accumulator_row
             zero.next = control.zero

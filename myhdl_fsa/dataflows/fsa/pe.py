@@ -78,17 +78,19 @@ def pe(
                     addend = int(above)
                 raw = multiply_add(int(register), int(left), addend, bits & exp2)
                 if (bits & mac) != 0:
+                    result = round_acc(raw)
                     if (bits & acc_ui) != 0:
-                        down.next = round_acc(raw)
+                        down.next = result
                     else:
-                        up.next = round_acc(raw)
-                if (bits & update_reg) != 0:
-                    register.next = round_elem(raw)
-                elif (bits & exp2) != 0 and (raw & 1) != 0:
+                        up.next = result
+                writes = bits & update_reg
+                if (bits & exp2) != 0 and (raw & 1) != 0 and writes == 0:
                     # the result may lie in a later piece itself: only the first hit counts
                     exp2_done.next = 1
                     if not exp2_done:
-                        register.next = round_elem(raw)
+                        writes = 1
+                if writes != 0:
+                    register.next = round_elem(raw)
             if (bits & loads) != 0:
                 if (bits & load_reg_li) != 0:
                     right.next = register

@@ -1,7 +1,7 @@
 """The matrix controller: two sequencers that step through execution plans and overlap.
 
-The plans become a control memory (two ROMs, a word a cycle); a sequencer is a counter into it. Nothing here knows a
-particular instruction. Source: docs/specification.md section 3.
+The plans become one control ROM with a read port for each sequencer; a sequencer is a counter into it, a word a cycle.
+Nothing here knows a particular instruction. Source: docs/specification.md section 3.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ __all__ = [
     "EDGE_FIELDS",
     "EDGE_WIDTH",
     "MatrixControl",
+    "control_rom",
     "matrix_controller",
     "merge",
     "sequencer",
@@ -67,6 +68,16 @@ class ControlMemory:
     base: tuple[int, ...]
     """the first word of each function; a function without a plan has one idle word"""
 
+    @property
+    def nothing(self) -> int:
+        """The address of the word behind the plans, which is 0: what an idle sequencer sends."""
+        return len(self.pe)
+
+    @property
+    def address_width(self) -> int:
+        """Bits of an address."""
+        return max(2, self.nothing.bit_length())
+
     @classmethod
     def of(cls, plans: Sequence[ExecutionPlan]) -> ControlMemory:
         """Lays out ``plans``."""
@@ -85,24 +96,54 @@ class ControlMemory:
 
 
 @block
-def sequencer(
-    clock: Any, reset: Any, accept: Any, instruction: Any, control: Any, release: Any, busy: Any, config: Config,
-    plans: Sequence[ExecutionPlan],
+def control_rom(
+    clock: Any, first_address: Any, second_address: Any, first: Any, second: Any, plans: Sequence[ExecutionPlan]
 ) -> Any:
-    """Runs one instruction at a time; all outputs are registers and zero when idle.
+    """The plans' words, with a synchronous read port for each sequencer.
+
+    Ports
+        first_address, second_address
+                       in   ``ControlMemory.address_width`` bits
+        first, second  out  ``MatrixControl``: ``pe`` and ``edges``, from the next cycle on
+
+    A table this small is logic on most targets; with its addresses from before the edge it can be a block RAM as well.
+    """
+    memory = ControlMemory.of(plans)
+    pe_words, edge_words = (*memory.pe, 0), (*memory.edges, 0)
+    first_pe, first_edges, second_pe, second_edges = first.pe, first.edges, second.pe, second.edges
+
+    @always(clock.posedge)
+    def read() -> None:
+        word = int(first_address)
+        first_pe.next = pe_words[word]
+        first_edges.next = edge_words[word]
+        word = int(second_address)
+        second_pe.next = pe_words[word]
+        second_edges.next = edge_words[word]
+
+    return read
+
+
+@block
+def sequencer(
+    clock: Any, reset: Any, accept: Any, instruction: Any, address: Any, control: Any, release: Any, busy: Any,
+    config: Config, plans: Sequence[ExecutionPlan],
+) -> Any:
+    """Runs one instruction at a time; all outputs but ``address`` are registers, and ``hidden`` is zero when idle.
 
     Ports
         accept       in   1   take ``instruction`` now; its plan's cycle 0 is the next cycle
         instruction  in       ``MatrixInstruction`` (valid and ready are not used)
-        control      out      ``MatrixControl``
+        address      out      of the next cycle's word in the control ROM; combinational
+        control      both     ``MatrixControl``: ``pe`` and ``edges`` are the ROM's, the others are driven here
         release      out      ``SemaphoreRelease``: what to release in the cycle whose edge control says so
         busy         out  1
 
     An unknown function is busy for one cycle and does nothing.
     """
     memory = ControlMemory.of(plans)
-    pe_rom, edge_rom, base_rom = memory.pe, memory.edges, memory.base
-    word = unsigned(max(2, len(pe_rom).bit_length()))
+    first_words, nothing = memory.base, memory.nothing
+    word = unsigned(memory.address_width)
     scratchpad_stride = unsigned(len(instruction.scratchpad_stride))
     accumulator_stride = unsigned(len(instruction.accumulator_stride))
     causal, hidden_keys, key = unsigned(1), unsigned(len(instruction.hidden)), unsigned(len(instruction.hidden))
@@ -114,23 +155,29 @@ def sequencer(
     scratchpad_mask = (1 << len(control.scratchpad_row)) - 1
     accumulator_mask = (1 << len(control.accumulator_row)) - 1
     key_mask = (1 << len(key)) - 1
-    pe_word, edges, hidden = control.pe, control.edges, control.hidden
+    edges, hidden = control.edges, control.hidden
     scratchpad_row, accumulator_row = control.scratchpad_row, control.accumulator_row
+
+    @always_comb
+    def choose_word() -> None:
+        if reset:
+            address.next = nothing
+        elif accept:
+            address.next = first_words[int(instruction.function)]
+        elif busy and (edges & last) == 0:
+            address.next = word + 1
+        else:
+            address.next = nothing
 
     @always(clock.posedge)
     def step() -> None:
         now = int(edges)
+        word.next = address
         if reset:
             busy.next = 0
-            pe_word.next = 0
-            edges.next = 0
             hidden.next = 0
         elif accept:
             busy.next = 1
-            address = base_rom[int(instruction.function)]
-            word.next = address
-            pe_word.next = pe_rom[address]
-            edges.next = edge_rom[address]
             hidden.next = 0
             key.next = 0
             hidden_keys.next = instruction.hidden
@@ -149,13 +196,6 @@ def sequencer(
         elif busy:
             if (now & last) != 0:
                 busy.next = 0
-                pe_word.next = 0
-                edges.next = 0
-            else:
-                address = int(word) + 1
-                word.next = address
-                pe_word.next = pe_rom[address]
-                edges.next = edge_rom[address]
             if (now & read) != 0:
                 scratchpad_row.next = (int(scratchpad_row) + int(scratchpad_stride)) & scratchpad_mask
             if (now & accumulator_read) != 0:
@@ -171,7 +211,7 @@ def sequencer(
             else:
                 hidden.next = 0
 
-    return step
+    return choose_word, step
 
 
 @block
@@ -242,6 +282,7 @@ def matrix_controller(
     sides = [MatrixControl(config) for _ in range(2)]
     releases = [SemaphoreRelease() for _ in range(2)]
     busies = [unsigned(1) for _ in range(2)]
+    addresses = [unsigned(ControlMemory.of(plans).address_width) for _ in range(2)]
     may_overlap = unsigned(1)
     may_start, release_bit = 1 << EDGE_BIT["may_start"], 1 << EDGE_BIT["release"]
 
@@ -251,9 +292,10 @@ def matrix_controller(
     release_first, release_second = releases
 
     sequencers = [
-        sequencer(clock, reset, accept[i], instruction, sides[i], releases[i], busies[i], config, plans)
+        sequencer(clock, reset, accept[i], instruction, addresses[i], sides[i], releases[i], busies[i], config, plans)
         for i in range(2)
     ]
+    rom = control_rom(clock, addresses[0], addresses[1], sides[0], sides[1], plans)
     merged = merge(sides[0], sides[1], control)
 
     @always_comb
@@ -294,4 +336,4 @@ def matrix_controller(
 
     if probe is not None:
         probe.update(may_overlap=may_overlap, sides=sides, busies=busies, accept=accept, control=control)
-    return sequencers, merged, overlap, issue, take_turns, outputs
+    return sequencers, rom, merged, overlap, issue, take_turns, outputs

@@ -189,10 +189,15 @@ def core(
     @always(clock.posedge)
     def write_back() -> None:
         word = int(accumulate_now)
-        accumulate.next = word & accumulate_mask
-        divide.next = (word >> divide_at) & 1
         zero.next = (word >> zero_at) & 1
-        written.next = ((word >> row_at) << 1) | int((word & accumulate_mask) >= acc_sum)
+        if reset:
+            accumulate.next = 0
+            divide.next = 0
+            written.next = 0
+        else:
+            accumulate.next = word & accumulate_mask
+            divide.next = (word >> divide_at) & 1
+            written.next = ((word >> row_at) << 1) | int((word & accumulate_mask) >= acc_sum)
 
     @always_comb
     def write_result() -> None:

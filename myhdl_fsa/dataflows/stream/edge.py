@@ -6,8 +6,8 @@ from typing import Any
 
 from myhdl import always, always_comb, block
 
-from myhdl_fsa.arithmetic.scalar import multiply_adder, narrower, rounder
-from myhdl_fsa.arithmetic.steps import adder, multiplier, normaliser, sum_width
+from myhdl_fsa.arithmetic.scalar import adder, narrower, sum_rounder
+from myhdl_fsa.arithmetic.steps import operand_adder, operand_sum_width, sum_normaliser
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.control import Capture, Compare, Lane, word_width
 from myhdl_fsa.signals import unsigned
@@ -95,16 +95,16 @@ def comparator(
     write_slot, read_slot = unsigned(2), unsigned(2)
     several = int(slots > 1)
 
-    multiply_add, round_acc, to_elem = multiply_adder(acc, acc), rounder(acc, acc, acc), narrower(acc, elem)
+    add, round_sum, to_elem = adder(acc), sum_rounder(acc), narrower(acc, elem)
     update, update_first = Compare.UPDATE, Compare.UPDATE_FIRST
     diff, diff_first, send = Compare.DIFF, Compare.DIFF_FIRST, Compare.SEND
     max_low, max_high, score_word = Lane.MAX_LOW, Lane.MAX_HIGH, Lane.SCORE
     kind_mask, word_at = (1 << Lane.WIDTH) - 1, Lane.WIDTH
     # the subtraction needs no multiplier, so stages for one neither
-    multiply, add_product, normalise = multiplier(acc), adder(acc, acc), normaliser(acc, acc)
-    undivided, held_total, subtracted = int(config.adder_stages == 1), unsigned(sum_width(acc, acc)), unsigned(1)
+    add_operands, normalise_sum = operand_adder(acc), sum_normaliser(acc)
+    undivided, held_total, subtracted = int(config.adder_stages == 1), unsigned(operand_sum_width(acc)), unsigned(1)
     lane_word, word_mask = word_width(config), (1 << word_width(config)) - 1
-    one, infinity, magnitude_mask = acc.one, acc.infinity, acc.sign_mask - 1
+    infinity, magnitude_mask = acc.infinity, acc.sign_mask - 1
 
     @always(clock.posedge)
     def registers() -> None:
@@ -165,8 +165,8 @@ def comparator(
                 if op == diff_first:
                     x = minus_infinity
                 if undivided:
-                    raw = multiply_add(x, one, int(score), 0)
-                    difference.next = round_acc(raw)
+                    raw = add(x, int(score))
+                    difference.next = round_sum(raw)
                 in_use.next = int(score) ^ sign_mask
             kind = word & kind_mask
             if kind != 0:
@@ -197,11 +197,10 @@ def comparator(
             x = int(in_use)
             if op == diff_first:
                 x = minus_infinity
-            word = multiply(x, one, 0)
-            held_total.next = add_product(word, int(score))
+            held_total.next = add_operands(x, int(score))
         if subtracted:
-            raw = normalise(int(held_total))
-            later_difference.next = round_acc(raw)
+            raw = normalise_sum(int(held_total))
+            later_difference.next = round_sum(raw)
 
     @always_comb
     def leave() -> None:

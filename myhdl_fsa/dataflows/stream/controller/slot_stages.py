@@ -95,6 +95,7 @@ def slot_stages(clock: Any, reset: Any, slot: Any, control: Any, config: Config,
         control.lane.next = slot.lane
         if reset:
             control.pe.next = 0
+            control.show.next = 0
             control.compare.next = 0
             control.lane.next = 0
 
@@ -120,6 +121,7 @@ def slot_stages(clock: Any, reset: Any, slot: Any, control: Any, config: Config,
             for stage in range(stage_count):
                 stages[stage].next = 0
             control.pe.next = 0
+            control.show.next = 0
             control.compare.next = 0
             control.lane.next = 0
 

@@ -69,6 +69,7 @@ def start_rules(
             turn = start_phase
             behind = 1
         if reset:
+            since = 0
             turn = 0
             behind = 0
         age.next = since

@@ -152,6 +152,7 @@ def value_player(
         if reset:
             remaining = 0
             plays = 0
+            number = 0
             since = period
             state.started.next = 0
             state.summed.next = 0
