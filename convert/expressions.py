@@ -323,14 +323,16 @@ class Expressions:
             return str(interval.low)
         return self.at(node, interval.width)
 
-    def index(self, node: tree.Expression) -> str:
-        """A bit's or element's number, which nothing around it widens."""
+    def index(self, node: tree.Expression, count: int | None = None) -> str:
+        """A bit's or element's number, which nothing around it widens; of ``count`` there are no others."""
         interval = self.ranges.of(node)
+        if count == 1:
+            return "0"
         if interval.low == interval.high and not (isinstance(node, tree.Number) and node.name):
             return str(interval.low)
         if self._counts(node):
             return self._count(node)
-        return self.at(node, interval.width)
+        return self.at(node, interval.width if count is None else min(interval.width, (count - 1).bit_length()))
 
     def _counts(self, node: tree.Expression) -> bool:
         """Whether something is made of a loop's variable and constants alone."""

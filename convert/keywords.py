@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["VERILOG_KEYWORDS"]
+__all__ = ["CPP_WORDS", "VERILOG_KEYWORDS"]
 
 VERILOG_KEYWORDS = frozenset("""
 always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config deassign default defparam design
@@ -21,3 +21,9 @@ new null package packed priority program property protected pure rand randc rand
 shortint shortreal solve static string struct super tagged this throughout timeprecision timeunit type typedef union
 unique var virtual void wait_order wildcard with within
 """.split())
+
+CPP_WORDS = frozenset("""
+asm catch char class delete double explicit export float friend inline int interrupt long mutable namespace new operator
+private protected short sizeof switch template this throw try typename unsigned virtual volatile wchar_t
+""".split())
+"""words that mean something in C++, which Verilator warns of"""

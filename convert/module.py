@@ -12,7 +12,7 @@ from myhdl_fsa.convert.expressions import Constants, Expressions, Usage, literal
 from myhdl_fsa.convert.infer import Ranges
 from myhdl_fsa.convert.inline import inline
 from myhdl_fsa.convert.instances import Connection, Group, groups, loop_connections, port_values
-from myhdl_fsa.convert.keywords import VERILOG_KEYWORDS
+from myhdl_fsa.convert.keywords import CPP_WORDS, VERILOG_KEYWORDS
 from myhdl_fsa.convert.lanes import take_lanes
 from myhdl_fsa.convert.nets import Net, Nets
 from myhdl_fsa.convert.read import read_process
@@ -123,7 +123,8 @@ class _Converter:
         self.links: list[tuple[Net, int, Net, int]] = []
         self.assigned: set[int] = set()
         """nets that an ``assign`` drives"""
-        self.labels: set[str] = set()
+        self.instance_uses: list[tuple[Net, int]] = []
+        self.whole: set[tuple[int, int]] = set()
 
     def convert(self) -> Module:
         for process in processes(self.block):
@@ -137,6 +138,7 @@ class _Converter:
             self._note_group(group)
         self._directions()
         self._link()
+        self._note_whole()
         text = self._text()
         return Module(
             self.name, text,
@@ -212,13 +214,16 @@ class _Converter:
 
     # -- instances -----------------------------------------------------------------------------------------------------
     def _find_loops(self) -> None:
+        found: list[Group] = []
         for group in self.groups:
-            if group.loops:
-                connections = loop_connections(group, self.nets)
-                if connections is None:
-                    group.loops = False
-                else:
-                    self.loops[group.name] = connections
+            connections = loop_connections(group, self.nets) if group.loops else None
+            if group.loops and connections is None:
+                found += [Group(f"{group.name}_{number}", [block]) for number, block in enumerate(group.blocks)]
+                continue
+            found.append(group)
+            if connections is not None:
+                self.loops[group.name] = connections
+        self.groups = found
 
     def _note_group(self, group: Group) -> None:
         if group.loops:
@@ -250,6 +255,7 @@ class _Converter:
             self._drive(place[0].signals[place[1]], place, "wire", by)
         else:
             self.uses.append(place)
+            self.instance_uses.append(place)
 
     def _directions(self) -> None:
         for port, net in self.nets.ports.items():
@@ -296,7 +302,8 @@ class _Converter:
             if not group.loops:
                 found.append((self._instance(group.name), None))
             elif module.lanes:
-                found += [(self._instance(group.name), lane) for lane in range(len(group.blocks))]
+                inner = group.blocks[0].func.__name__
+                found += [(f"{group.name}[0].{inner}", lane) for lane in range(len(group.blocks))]
             else:
                 inner = group.blocks[0].func.__name__
                 found += [(f"{group.name}[{number}].{inner}", None) for number in range(len(group.blocks))]
@@ -375,36 +382,39 @@ class _Converter:
         return [*lines, ");"]
 
     def _waiver(self, net: Net, shared: Shared) -> tuple[str, str] | None:
-        """The warning to be waived on a net's declaration, and why."""
-        if net.row or net.memory:
+        """The warnings to be waived on a net's declaration, and why."""
+        if net.memory or self.lanes:
             return None
-        bits = shared.usage.bits.get(("", net.name), 0)
-        if bits == -1 or self.lanes:
-            return None
-        used = bits & ((1 << net.width) - 1)
-        if self._wired(net) or self.directions.get(net.name) == "output":
-            return None
-        if used != (1 << net.width) - 1:
-            return "UNUSEDSIGNAL", "not all of it is read in this configuration"
-        return None
+        places = range(len(net.signals))
+        driven = all(id(net.signals[at]) in self.drivers for at in places)
+        if net.row:
+            used = all((id(net), at) in self.whole for at in places)
+        else:
+            full = (1 << net.width) - 1
+            used = (id(net), 0) in self.whole or shared.usage.bits.get(("", net.name), 0) & full == full
+        warnings = [*([] if used or self.directions.get(net.name) == "output" else ["UNUSEDSIGNAL"]),
+                    *([] if driven else ["UNDRIVEN"])]
+        if net.port and net.name in CPP_WORDS:
+            return " ".join([*warnings, "SYMRSVDWORD"]), "the name is as in the specification"
+        return (" ".join(warnings), "not all of it is used in this configuration") if warnings else None
 
-    def _wired(self, net: Net) -> bool:
-        """Whether an instance, a link or a clock reads all of a net."""
-        return any(net is other for other, _ in self._whole)
-
-    @property
-    def _whole(self) -> list[tuple[Net, int]]:
-        found = [(driver, at) for _, _, driver, at in self.links if at >= 0]
-        for group in self.groups:
-            if group.loops:
-                found += [(connection.net, 0) for connection in self.loops[group.name].values()]
-            else:
-                for block in group.blocks:
-                    for value in port_values(block).values():
-                        for signal in elements(value):
-                            found.append(self.nets.home(signal))
-        found += [self.nets.home(process.edge[1]) for process in self.processes if process.edge is not None]
-        return found
+    def _note_whole(self) -> None:
+        """Notes the signals that something other than an expression reads: instances, assignments, clocks."""
+        self.whole = {(id(driver), at) for _, _, driver, at in self.links if at >= 0}
+        self.whole |= {(id(net), at) for net, at in self.instance_uses}
+        for process in self.processes:
+            if process.edge is not None:
+                net, at = self.nets.home(process.edge[1])
+                self.whole.add((id(net), at))
+            for node, drives in _accesses(process.body):
+                if isinstance(node, tree.Element):
+                    net = self.nets.vector(node.vector, node.name)
+                    if not drives:
+                        self.whole |= {(id(net), at) for at in range(len(net.signals))}
+                elif not drives:
+                    net, at = self.nets.home(node.signal)
+                    if net.row:
+                        self.whole.add((id(net), at))
 
     def _parameters(self, shared: Shared) -> tuple[list[str], list[str]]:
         parameters = ["parameter LANES = 1"] if self.lanes else []
@@ -546,33 +556,28 @@ class _Converter:
             return self.nets.reference(*self.nets.home(node.signal, node.name))
         assert isinstance(node, tree.Element)
         net = self.nets.vector(node.vector, node.name)
-        return self.nets.reference(net, writer.index(node.index))
+        return self.nets.reference(net, writer.index(node.index, len(net.signals)))
 
     def _instances(self, group: Group, shared: Shared) -> list[str]:
         module = self.parts[id(group.blocks[0])]
         if not group.loops:
             return self._one(module, self._instance(group.name), self._plain(group.blocks[0]), "")
         connections = self.loops[group.name]
-        count = group.name.upper()
+        count, variable = group.name.upper(), f"{group.name}_index"
+        step, parameters, chosen = "1", "", []
         if module.lanes:
-            texts = {port: self.nets.slice(c.net, c.first, 0, len(group.blocks), "") if c.stride else self._shown(c)
-                     for port, c in connections.items()}
-            for port, c in connections.items():
-                if c.stride and not (c.first == 0 and len(c.net.signals) == len(group.blocks)):
-                    size = self.nets.size(c.net)
-                    texts[port] = f"{c.net.name}[{times(size, str(c.first))} +: {times(size, count)}]"
-            return self._one(module, self._instance(group.name), texts, "", f"#(.LANES({count})) ")
-        variable = f"{group.name}_index"
+            step = f"{count}_LANES"
+            parameters = f"#(.LANES({step})) "
+            chosen = ["`ifdef SYNTHESIS", f"localparam {step} = 1;", "`else",
+                      "// one instance and one process for all: to a simulator thousands of them are as many copies",
+                      f"localparam {step} = {count};", "`endif", ""]
+        texts = {port: self.nets.slice(c.net, c.first, c.stride, c.size, variable, step if module.lanes else "")
+                 if c.stride else self._shown(c) for port, c in connections.items()}
         inner = group.blocks[0].func.__name__
-        return ["generate", f"{INDENT}genvar {variable};",
-                f"{INDENT}for ({variable} = 0; {variable} < {count}; {variable} = {variable} + 1) "
+        return [*chosen, "generate", f"{INDENT}genvar {variable};",
+                f"{INDENT}for ({variable} = 0; {variable} < {count}; {variable} = {variable} + {step}) "
                 f"begin : {group.name}",
-                *self._one(module, inner, self._turns(connections, variable), INDENT * 2),
-                f"{INDENT}end", "endgenerate"]
-
-    def _turns(self, connections: dict[str, Connection], variable: str) -> dict[str, str]:
-        return {port: self.nets.slice(c.net, c.first, c.stride, c.size, variable) if c.stride else self._shown(c)
-                for port, c in connections.items()}
+                *self._one(module, inner, texts, INDENT * 2, parameters), f"{INDENT}end", "endgenerate"]
 
     def _shown(self, connection: Connection) -> str:
         """A connection that is the same for every instance."""
@@ -602,10 +607,12 @@ def _listed(items: Sequence[str], separator: str) -> list[str]:
 
 
 def _waived(line: str, waiver: tuple[str, str] | None) -> list[str]:
+    """A declaration between comments that waive warnings about it."""
     if waiver is None:
         return [line]
-    warning, reason = waiver
-    return [f"/* verilator lint_off {warning} */ // {reason}", line, f"/* verilator lint_on {warning} */"]
+    warnings, reason = waiver
+    off = " ".join(f"/* verilator lint_off {warning} */" for warning in warnings.split())
+    return [f"{off} // {reason}", line, off.replace("lint_off", "lint_on")]
 
 
 def _accesses(body: Sequence[tree.Statement]) -> Iterator[tuple[tree.Read | tree.Element, bool]]:

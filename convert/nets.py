@@ -226,10 +226,13 @@ class Nets:
             return f"{net.name.upper()}_LANES"
         return str(self.count(net)) if net.row == 1 and size == len(net.signals) else str(size)
 
-    def slice(self, net: Net, first: int, stride: int, size: int, variable: str) -> str:
-        """``size`` signals from ``first`` up, and ``stride`` further with every turn of a loop over ``variable``."""
+    def slice(self, net: Net, first: int, stride: int, size: int, variable: str, lanes: str = "") -> str:
+        """``size`` signals from ``first`` up, and ``stride`` further with every turn of a loop over ``variable``.
+
+        With ``lanes`` it is so many times as much.
+        """
         total = len(net.signals)
-        if (first, size) == (0, total):
+        if (first, size) == (0, total) and not lanes:
             return net.name
         if net.row == 1:
             index = _index(first, total, str(self.count(net)), variable if stride else "", stride)
@@ -248,6 +251,8 @@ class Nets:
             extent = self.row_size(net) if size == net.row else times(self.size(net), str(size))
             if size == 1:
                 extent = self.size(net)
+        if lanes:
+            extent = times(extent, lanes)
         if extent == 1:
             return f"{net.name}[{offset}]"
         return f"{net.name}[{offset} +: {extent}]"

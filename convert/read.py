@@ -14,7 +14,7 @@ from pathlib import PurePath
 from types import FunctionType
 from typing import Any
 
-from myhdl import intbv
+from myhdl import concat, intbv
 from myhdl._Signal import _Signal
 
 from myhdl_fsa.convert import tree
@@ -325,6 +325,8 @@ class _Reader:
                 return tree.Number(len(counted.signal))
             if isinstance(counted, _Known):
                 return tree.Number(len(counted.value))
+        if called.value is concat:
+            return self.concatenation(node)
         if isinstance(called.value, FunctionType):
             function = read_function(called.value, self.functions)
             arguments = tuple(self.value(argument) for argument in node.args)
@@ -332,6 +334,24 @@ class _Reader:
                 raise self.error(node, f"{function.name} takes {len(function.parameters)} arguments")
             return tree.Call(function, arguments)
         raise self.error(node, f"{called.name} cannot be converted")
+
+    def concatenation(self, node: ast.Call) -> tree.Expression:
+        """MyHDL's concat, of parts whose width their form tells, the first one on top."""
+        found: tree.Expression = tree.Number(0)
+        for argument in node.args:
+            part = self.value(argument)
+            if isinstance(part, tree.Read):
+                width = max(1, len(part.signal))
+            elif isinstance(part, tree.Element):
+                width = max(1, len(part.vector[0]))
+            elif isinstance(part, tree.Part):
+                width = part.width
+            elif isinstance(part, tree.Compare | tree.Logic | tree.Not):
+                width = 1
+            else:
+                raise self.error(node, "a part of a concat without a width of its own")
+            found = _binary("|", _binary("<<", found, tree.Number(width)), part)
+        return found
 
     def unary(self, node: ast.UnaryOp) -> tree.Expression:
         operand = self.value(node.operand)

@@ -68,11 +68,19 @@ class Writer:
         for name in self._scope.locals:
             if name in self._scope.loops or self._names[name] not in self.written:
                 continue
-            reference = self.local(name)
-            lines.append(f"reg {vector(reference.width, reference.signed)}{reference.name};")
+            lines += self._declared(self.local(name))
         for reference in self.expressions.temporaries.values():
-            lines.append(f"reg {vector(reference.width, reference.signed)}{reference.name};")
+            lines += self._declared(reference)
         return lines
+
+    def _declared(self, reference: Reference) -> list[str]:
+        line = f"reg {vector(reference.width, reference.signed)}{reference.name};"
+        known = self._module.known
+        full = (1 << reference.width) - 1
+        if known is None or known.bits.get((reference.scope, reference.name), 0) & full == full:
+            return [line]
+        return ["/* verilator lint_off UNUSEDSIGNAL */ // the rest of it tells nothing", line,
+                "/* verilator lint_on UNUSEDSIGNAL */"]
 
     def defaults(self, *, all_of_them: bool) -> list[str]:
         """Values for the locals that some path leaves alone, or for all: nobody reads them, but a latch keeps them."""

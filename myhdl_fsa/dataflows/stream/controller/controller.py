@@ -82,7 +82,7 @@ def matrix_controller(
         clock, reset, starts.score, head, wave, slot, control.row_read, control.row, score, of_score, config, times
     )
     buffers = score_tiles(clock, reset, starts, head, value.frees, of_score.due, tiles, config, times)
-    accumulates = accumulator_queue(
+    accumulator_waves = accumulator_queue(
         clock, reset, instruction, accepted, starts.value, value, wave, accumulator_head, accumulators, control,
         of_norm, of_reciprocal, config, times,
     )
