@@ -95,4 +95,4 @@ def matrix_controller(
     if probe is not None:
         probe.update(control=control, start_load=starts.load, start_score=starts.score, start_value=starts.value,
                      queued=queued, tailed=accumulators.tailed, tiles=tiles.held, waiting=tiles.waiting)
-    return queue, rules, ring, values, scores, buffers, accumulates, arbiter, idle, stages
+    return queue, rules, ring, values, scores, buffers, accumulator_waves, arbiter, idle, stages
