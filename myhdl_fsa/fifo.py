@@ -68,10 +68,11 @@ def fifo(clock: Any, reset: Any, enter: Stream, leave: Stream, empty: Any, depth
                     last.next = last + 1
             count.next = held
 
-    # apart from the counting, whose locals would be as wide as the words
+    # Apart from the counting, so that the words are a memory and no registers. A full queue takes no word, and between
+    # an empty and a full one first and last differ: no row is ever read while it is written, whatever a RAM gives then.
     @always(clock.posedge)
     def store() -> None:
-        if leave.ready or not leave.valid:
+        if (leave.ready or not leave.valid) and (first != last or count == depth):
             leave.data.next = words[int(first)]
         if enter.valid and enter.ready:
             words[int(last)].next = enter.data
