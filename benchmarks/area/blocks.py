@@ -88,6 +88,10 @@ def _multiplications(label: str, device: Hierarchy) -> Iterator[str | Requiremen
 
 def _cells(label: str, device: Hierarchy, limits: dict[str, Limits]) -> Iterator[str | Requirement]:
     for name, times in device.parts("accelerator", MEMORIES).items():
+        if name not in limits and xcup.multiplications(device.part(name)):
+            # ABC takes many minutes for a wide multiplier, which is a fault already
+            yield f"{label} N={SIZE}, {times} x {name}: not made of cells, since it multiplies"
+            continue
         made = osu018.cells(device.part(name))
         limit = limits.get(name, Limits())
         if made.area:
