@@ -15,7 +15,10 @@ __all__ = ["PREFIX", "STRUCTURE", "Hierarchy", "Source"]
 
 PREFIX = "fsa_"
 """what the converter may put in front of its modules' names; names here go without"""
-STRUCTURE = ("accelerator", "core", "systolic", "pe_row", "accumulator", "plain_array", "plain_row")
+STRUCTURE = (
+    "accelerator", "decoder", "dma_engine", "loads", "stores", "core", "systolic", "pe_row", "accumulator",
+    "plain_array", "plain_row",
+)
 """modules that are synthesised apart from what they instantiate; all others are flattened"""
 
 

@@ -20,5 +20,5 @@ class Requirement:
         return self.figure <= self.most
 
     def __str__(self) -> str:
-        return (f"requirement: {self.what}: {self.figure:.5g}, at most {self.most:.5g}: "
+        return (f"requirement: {self.what}: {self.figure:.6g}, at most {self.most:.6g}: "
                 + ("holds" if self.holds else "missed"))
