@@ -400,7 +400,8 @@ def _rounder(raw_format: RawFormat, add: FloatFormat, out: FloatFormat, mode: Ro
     half = 1 << (drop - 1)
     dropped, below_half = (1 << drop) - (1 << _FLAGS), half - (1 << _FLAGS)
     odd_or_below_half = below_half | (1 << drop)
-    rebias, exponent_max = (raw_format.offset + add.bias - out.bias) << m, out.exponent_max
+    rebias = (raw_format.offset + add.bias - out.bias) << m
+    infinite_from, normal_from = infinity + rebias, (1 << m) + rebias
     rne, rdn, rup, rmm = (
         int(mode == m) for m in (RoundingMode.RNE, RoundingMode.RDN, RoundingMode.RUP, RoundingMode.RMM)
     )
@@ -424,12 +425,12 @@ def _rounder(raw_format: RawFormat, add: FloatFormat, out: FloatFormat, mode: Ro
             if rdn:
                 if (raw & dropped) != 0 and sign != 0:
                     up = 1
-            kept = (raw >> drop) - rebias + up
-            exponent = kept >> m
-            if exponent >= exponent_max:
+            # a carry out of the fraction goes into the exponent
+            kept = (raw >> drop) + up
+            if kept >= infinite_from:
                 bits = bits | infinity
-            elif exponent > 0:
-                bits = bits | kept
+            elif kept >= normal_from:
+                bits = bits | (kept - rebias)
         else:
             # a zero is its sign alone
             if kind == infinite:

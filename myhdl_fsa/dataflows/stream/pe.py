@@ -121,8 +121,6 @@ def pe(
     def pipelined_registers() -> None:
         bits = int(control)
         control_out.next = bits
-        if reset:
-            control_out.next = 0
         up.next = below
         if twice_before:
             taken.next = 0
@@ -194,6 +192,10 @@ def pe(
                     weight.next = below
                 if (bits & latch_q) != 0:
                     query.next = below
+        if reset:
+            control_out.next = 0
+            if twice_before:
+                taken.next = 0
 
     return pipelined_registers
 
