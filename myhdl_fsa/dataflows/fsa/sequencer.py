@@ -97,20 +97,20 @@ class ControlMemory:
 
 @block
 def control_rom(
-    clock: Any, first_address: Any, second_address: Any, first: Any, second: Any, plans: Sequence[ExecutionPlan]
+    clock: Any, first_address: Any, second_address: Any, first_pe: Any, first_edges: Any, second_pe: Any,
+    second_edges: Any, plans: Sequence[ExecutionPlan],
 ) -> Any:
     """The plans' words, with a synchronous read port for each sequencer.
 
     Ports
         first_address, second_address
                        in   ``ControlMemory.address_width`` bits
-        first, second  out  ``MatrixControl``: ``pe`` and ``edges``, from the next cycle on
+        *_pe, *_edges  out  of ``MatrixControl``, from the next cycle on
 
     A table this small is logic on most targets; with its addresses from before the edge it can be a block RAM as well.
     """
     memory = ControlMemory.of(plans)
     pe_words, edge_words = (*memory.pe, 0), (*memory.edges, 0)
-    first_pe, first_edges, second_pe, second_edges = first.pe, first.edges, second.pe, second.edges
 
     @always(clock.posedge)
     def read() -> None:
@@ -295,7 +295,9 @@ def matrix_controller(
         sequencer(clock, reset, accept[i], instruction, addresses[i], sides[i], releases[i], busies[i], config, plans)
         for i in range(2)
     ]
-    rom = control_rom(clock, addresses[0], addresses[1], sides[0], sides[1], plans)
+    rom = control_rom(
+        clock, addresses[0], addresses[1], sides[0].pe, sides[0].edges, sides[1].pe, sides[1].edges, plans
+    )
     merged = merge(sides[0], sides[1], control)
 
     @always_comb
