@@ -149,9 +149,9 @@ def sequencer(
     causal, hidden_keys, key = unsigned(1), unsigned(len(instruction.hidden)), unsigned(len(instruction.hidden))
     keys = config.rows
 
-    read, accumulator_read = 1 << EDGE_BIT["read"], 1 << EDGE_BIT["accumulator_read"]
-    last = 1 << EDGE_BIT["last"]
-    compare_bit, compare_mask, update = EDGE_BIT["compare"], (1 << Comparator.WIDTH) - 1, Comparator.UPDATE
+    read_bit, accumulator_read_bit = 1 << EDGE_BIT["read"], 1 << EDGE_BIT["accumulator_read"]
+    last_bit = 1 << EDGE_BIT["last"]
+    compare_low, compare_mask, update = EDGE_BIT["compare"], (1 << Comparator.WIDTH) - 1, Comparator.UPDATE
     scratchpad_mask = (1 << len(control.scratchpad_row)) - 1
     accumulator_mask = (1 << len(control.accumulator_row)) - 1
     key_mask = (1 << len(key)) - 1
@@ -164,7 +164,7 @@ def sequencer(
             address.next = nothing
         elif accept:
             address.next = first_words[int(instruction.function)]
-        elif busy and (edges & last) == 0:
+        elif busy and (edges & last_bit) == 0:
             address.next = word + 1
         else:
             address.next = nothing
@@ -194,13 +194,13 @@ def sequencer(
             release.semaphore.next = instruction.semaphore
             release.value.next = instruction.release_value
         elif busy:
-            if (now & last) != 0:
+            if (now & last_bit) != 0:
                 busy.next = 0
-            if (now & read) != 0:
+            if (now & read_bit) != 0:
                 scratchpad_row.next = (int(scratchpad_row) + int(scratchpad_stride)) & scratchpad_mask
-            if (now & accumulator_read) != 0:
+            if (now & accumulator_read_bit) != 0:
                 accumulator_row.next = (int(accumulator_row) + int(accumulator_stride)) & accumulator_mask
-            if ((now >> compare_bit) & compare_mask) == update:
+            if ((now >> compare_low) & compare_mask) == update:
                 following = int(key) + 1
                 key.next = following & key_mask
                 # a countdown from the number of columns hides the key from all of them
