@@ -35,7 +35,7 @@ def fifo(clock: Any, reset: Any, enter: Stream, leave: Stream, empty: Any, depth
     first, last = unsigned(address_width(depth)), unsigned(address_width(depth))
     # words inside, the one on the output included
     count = unsigned(max(2, depth.bit_length()))
-    top = depth - 1
+    last_place = depth - 1
 
     @always(clock.posedge)
     def move() -> None:
@@ -54,7 +54,7 @@ def fifo(clock: Any, reset: Any, enter: Stream, leave: Stream, empty: Any, depth
                     held = held - 1
                 if stored != 0:
                     leave.valid.next = 1
-                    if first == top:
+                    if first == last_place:
                         first.next = 0
                     else:
                         first.next = first + 1
@@ -62,7 +62,7 @@ def fifo(clock: Any, reset: Any, enter: Stream, leave: Stream, empty: Any, depth
                     leave.valid.next = 0
             if enter.valid and enter.ready:
                 held = held + 1
-                if last == top:
+                if last == last_place:
                     last.next = 0
                 else:
                     last.next = last + 1

@@ -131,6 +131,20 @@ def test_attention_in_verilog(name, build_dir):
     assert run(programs, name, timing=Timing(9, 5, stall_seed=3), build_dir=build_dir) == ours
 
 
+@pytest.mark.parametrize(("items", "latency"), [
+    # reads of the accumulator RAM, of Q's scratchpad and of K's and V's, each of a row that is being written
+    ([load_q(), score(), value(zero=0, accumulator_stride=0)], 1),
+    ([load_q(), load(0, CONFIG.scratchpad_rows), load_q(), score(), value()], 2),
+    ([load_q(), load(0, CONFIG.scratchpad_rows), load_q(), score(), value()], 12),
+], ids=["accumulators", "queries", "keys"])
+def test_what_a_race_reads_is_the_same_in_verilog(items, latency, build_dir):
+    """The checker objects to each."""
+    whole = [*FILLED, *items, Fence(matrix=1, dma=1), store(0, N + 1), STOP]
+    assert check(whole, CONFIG)
+    timing = Timing(latency, 1)
+    assert run(program(whole), timing=timing) == run(program(whole), "icarus", timing=timing, build_dir=build_dir)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [16, 32, 64, 128])
 def test_attention_of_large_arrays_with_any_memory(n, tmp_path):
