@@ -31,6 +31,7 @@ from myhdl_fsa.sims.core_bench import CorePorts, attention_run, core_bench, watc
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.icarus_engine import INSTALL
+from myhdl_fsa.sims.verilog_names import net_names
 from myhdl_fsa.workbench.temporary import temporary_folder
 
 __all__ = ["LockstepMismatch", "LockstepReport", "SIMULATORS", "device_lockstep", "lockstep"]
@@ -98,11 +99,13 @@ def _compare_runs(
             bench = make_bench(run, clock, partial(_logged, make=make, log=log), ports)
         converted = design(config, top)
         module = converted.convert()[top].name
-        registers = dict(_registers(find(bench, top), converted.top, f"{top}_0", None, converted))
-        state = {**outputs, **registers}
+        expressions = {name: name for name in outputs}
+        state = dict(outputs)
+        for name, expression, signal in _registers(find(bench, top), converted.top, f"{top}_0", None, converted):
+            expressions[name], state[name] = expression, signal
         with log.recording(list(state.values())):
             CycleSimulator(bench).run()
-        bench_text = _bench(module, f"{top}_0", inputs, outputs, registers)
+        bench_text = _bench(module, f"{top}_0", inputs, outputs, list(expressions.values()))
         program = _program(simulator, config, top, bench_text, tools, build_dir, run.watch.say)
         run_tool(program, folder)
         _compare(folder, log, [signal.removeprefix(f"{top}_0.") for signal in state], simulator)
@@ -156,8 +159,10 @@ def _logged(clock: Any, ports: Any, make: Callable[..., Any], log: _Log) -> Any:
     return inside, record
 
 
-def _registers(block_: Any, twin: Any, path: str, lane: int | None, design: Design) -> Iterator[tuple[str, Any]]:
-    """Every signal that a clocked process of the hierarchy drives, by its hierarchical Verilog name.
+def _registers(
+    block_: Any, twin: Any, path: str, lane: int | None, design: Design,
+) -> Iterator[tuple[str, str, Any]]:
+    """Every signal that a clocked process of the hierarchy drives: its name, it as a Verilog expression, and itself.
 
     ``twin`` is the block that was converted: elaborated alike, but without the probes of a test bench. It is ``lane``
     of the instance ``path`` where that stands for several.
@@ -168,8 +173,9 @@ def _registers(block_: Any, twin: Any, path: str, lane: int | None, design: Desi
             for name in sorted(process.outputs):
                 driven = process.symdict[name]
                 signals = driven if isinstance(driven, list) else [driven]
-                for location, signal in zip(module.driven[name], signals, strict=True):
-                    yield f"{path}.{location.text(lane)}", signal
+                nets = net_names(module, name, signals, path, lane)
+                for index, (net, signal) in enumerate(zip(nets, signals, strict=True)):
+                    yield net if net.startswith(path) else f"{path}.{name}[{index}]", net, signal
     inside = zip(module.instances, children(block_), children(twin_of(twin)), strict=True)
     for (instance, inner), child, other in inside:
         yield from _registers(child, other, f"{path}.{instance}", inner, design)
@@ -203,13 +209,12 @@ def _program(
 
 
 def _bench(
-    module: str, instance: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any], registers: Mapping[str, Any],
+    module: str, instance: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any], state: Sequence[str],
 ) -> str:
-    """Inputs change just after a rising edge; outputs and registers are written out just before the next."""
+    """Inputs change just after a rising edge; ``state`` is written out just before the next."""
     width = sum(map(_width, inputs.values()))
     connections = ", ".join(f".{name}({name})" for name in ("clock", *inputs, *outputs))
-    names = [*outputs, *registers]
-    chunks = [names[first:first + 32] for first in range(0, len(names), 32)]
+    chunks = [state[first:first + 32] for first in range(0, len(state), 32)]
     return "\n".join([
         "module lockstep;",
         "  reg clock = 0;",

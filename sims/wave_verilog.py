@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 
-from myhdl_fsa.convert.hierarchy import Design
-from myhdl_fsa.sims.wave_scopes import Scope, scope_of
+from myhdl_fsa.convert.hierarchy import Design, Module
+from myhdl_fsa.sims.verilog_names import net_names
+from myhdl_fsa.sims.wave_scopes import Probe, Scope, scope_of
 
 __all__ = ["WAVES", "waves"]
 
@@ -38,18 +39,19 @@ class _Scopes:
         """The scope of the block that is ``lane`` of the instance ``path``, after those inside."""
         module = self._design.module_of(scope.block)
         lines = [f"module {name};"]
-        for probe in scope.probes:
-            if probe.driven is None:
-                location = module.located[probe.name]
-            else:
-                location = module.driven[probe.driven[0]][probe.driven[1] or 0]
-            lines.append(_wire(probe.name, probe.width, f"{path}.{location.text(lane)}"))
+        lines += [_wire(probe.name, probe.width, _value(module, probe, path, lane)) for probe in scope.probes]
         lines += [_wire(field.name, field.width, field.verilog()) for field in scope.fields]
         for (instance, inner), (child_name, child) in zip(module.instances, scope.children, strict=True):
             scope_module = f"{WAVES}_{next(self._numbers)}"
             self.write(scope_module, child, f"{path}.{instance}", inner)
             lines.append(f"  {scope_module} {child_name} ();")
         self.modules.append("\n".join([*lines, "endmodule"]))
+
+
+def _value(module: Module, probe: Probe, path: str, lane: int | None) -> str:
+    if probe.driven is None:
+        return f"{path}.{module.located[probe.name].text(lane)}"
+    return net_names(module, *probe.driven, path, lane)[probe.index]
 
 
 def _wire(name: str, width: int, value: str) -> str:
