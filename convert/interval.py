@@ -28,6 +28,7 @@ class Interval:
 
     @property
     def signed(self) -> bool:
+        """Whether a value may be negative."""
         return self.low < 0
 
     @property
@@ -44,6 +45,7 @@ class Interval:
         return Interval(min(self.low, other.low), max(self.high, other.high))
 
     def holds(self, other: Interval) -> bool:
+        """Whether all of another interval lies in this one."""
         return self.low <= other.low and other.high <= self.high
 
     def meet(self, low: int | None = None, high: int | None = None) -> Interval | None:

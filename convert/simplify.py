@@ -36,31 +36,8 @@ def rebuilt(node: tree.Expression, rule: Rule) -> tree.Expression:
     """The expression with ``rule`` applied to each part, the inner ones first."""
     inner = [rebuilt(part, rule) for part in node.parts()]
     if any(new is not old for new, old in zip(inner, node.parts(), strict=True)):
-        node = _with_parts(node, inner)
+        node = node.with_parts(inner)
     return rule(node)
-
-
-def _with_parts(node: tree.Expression, parts: list[tree.Expression]) -> tree.Expression:
-    if isinstance(node, tree.Binary):
-        return tree.Binary(node.operator, *parts)
-    if isinstance(node, tree.Compare):
-        return tree.Compare(node.operator, *parts)
-    if isinstance(node, tree.Part):
-        return tree.Part(parts[0], parts[1], node.width)
-    if isinstance(node, tree.Element):
-        return tree.Element(node.vector, node.name, parts[0])
-    if isinstance(node, tree.Lookup):
-        return tree.Lookup(node.table, parts[0])
-    if isinstance(node, tree.Unary):
-        return tree.Unary(node.operator, parts[0])
-    if isinstance(node, tree.Not):
-        return tree.Not(parts[0])
-    if isinstance(node, tree.Logic):
-        return tree.Logic(node.operator, tuple(parts))
-    if isinstance(node, tree.Choice):
-        return tree.Choice(*parts)
-    assert isinstance(node, tree.Call)
-    return tree.Call(node.function, tuple(parts))
 
 
 def assigned_names(body: Sequence[tree.Statement]) -> list[str]:
@@ -112,7 +89,7 @@ def _idiom(node: tree.Expression) -> tree.Expression:
     if isinstance(node, tree.Binary) and node.operator == ">>" and isinstance(node.left, tree.Part) and isinstance(
             node.right, tree.Number) and isinstance(node.left.low, tree.Number) and node.right.value < node.left.width:
         part = node.left
-        return tree.Part(part.word, tree.Number(part.low.value + node.right.value), part.width - node.right.value)
+        return tree.Part(part.word, tree.Number(node.left.low.value + node.right.value), part.width - node.right.value)
     if isinstance(node, tree.Compare) and node.operator in ("==", "!=") and isinstance(node.right, tree.Number):
         word = node.left
         if isinstance(word, tree.Part) and word.width == 1 and node.right.value in (0, 1):
@@ -369,7 +346,7 @@ def _offset(index: tree.Expression, variable: str) -> int | None:
     """By how much an index is ahead of a loop's variable."""
     if isinstance(index, tree.Variable) and index.name == variable:
         return 0
-    if isinstance(index, tree.Binary) and index.operator in "+-" and isinstance(index.right, tree.Number) and isinstance(
-            index.left, tree.Variable) and index.left.name == variable:
+    if isinstance(index, tree.Binary) and index.operator in "+-" and isinstance(index.right, tree.Number) and (
+            isinstance(index.left, tree.Variable) and index.left.name == variable):
         return index.right.value if index.operator == "+" else -index.right.value
     return None
