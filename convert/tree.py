@@ -12,7 +12,8 @@ from typing import Any
 
 __all__ = [
     "Assign", "Binary", "Call", "Choice", "Compare", "Drive", "Element", "Expression", "For", "Function", "If", "Logic",
-    "Lookup", "Move", "Not", "Number", "Part", "Put", "Read", "Return", "Statement", "Table", "Unary", "Variable", "walk",
+    "Lookup", "Move", "Not", "Number", "Part", "Put", "Read", "Return", "Statement", "Table", "Unary", "Variable",
+    "walk",
 ]
 
 
