@@ -72,6 +72,8 @@ class Module:
     """the modules it instantiates, each once"""
     instances: tuple[tuple[str, int | None], ...] = ()
     """of each block inside, in order: the path of its instance, and the lane where one instance stands for several"""
+    instantiated: tuple[str, ...] = ()
+    """the module of each of ``instances``"""
     driven: dict[str, list[Location]] = field(default_factory=dict)
     """what its processes drive, by the name in Python; of a list, every element"""
     located: dict[str, Location] = field(default_factory=dict)
@@ -140,13 +142,14 @@ class _Converter:
         self._link()
         self._note_whole()
         text = self._text()
+        inside = [self.parts[id(block)].name for group in self.groups for block in group.blocks]
         return Module(
             self.name, text,
             {port: Port(port, self.directions[port], net.width, len(net.signals) if net.row else 0,
                         not self.lanes or id(net.signals[0]) in self.nets.shared)
              for port, net in self.nets.ports.items()},
-            tuple(dict.fromkeys(self.parts[id(block)].name for group in self.groups for block in group.blocks)),
-            self._paths(), dict(self._driven()), dict(self._located()), self.lanes, self.ranges,
+            tuple(dict.fromkeys(inside)), self._paths(), tuple(inside), dict(self._driven()), dict(self._located()),
+            self.lanes, self.ranges,
         )
 
     # -- processes -----------------------------------------------------------------------------------------------------
