@@ -46,9 +46,10 @@ test-slow: $(TESTING) hdl-tools ## the slow tests alone
 
 # The testbench needs no Python: the commands are those of the README.
 CONVERTED := build/convert-check
-convert-check: $(INSTALLED) hdl-tools ## the 4x4 machine as Verilog: lint, and its testbench in Icarus and Verilator
+convert-check: $(TESTING) hdl-tools ## the 4x4 machine as Verilog: lint, and its testbench in Icarus and Verilator
 	@rm -rf $(CONVERTED)
 	$(BIN)/fsa-convert --config FSA4X4Fp16Config --testbench --check --out $(CONVERTED)
+	cd $(CONVERTED) && $(CURDIR)/$(BIN)/python -m myhdl_fsa.convert.lint $$(cat accelerator.f)
 	cd $(CONVERTED) && iverilog -g2005 -o tb.vvp -s tb_accelerator -f accelerator.f tb_accelerator.v && vvp -N tb.vvp
 	cd $(CONVERTED) && verilator --binary --timing -Wno-WIDTH -j 0 --top-module tb_accelerator -f accelerator.f \
 	  tb_accelerator.v >build.log || { cat build.log; exit 1; }

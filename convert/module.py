@@ -14,7 +14,7 @@ from myhdl_fsa.convert.inline import inline
 from myhdl_fsa.convert.instances import Connection, Group, groups, loop_connections, port_values
 from myhdl_fsa.convert.keywords import CPP_WORDS, VERILOG_KEYWORDS
 from myhdl_fsa.convert.lanes import take_lanes
-from myhdl_fsa.convert.nets import Net, Nets
+from myhdl_fsa.convert.nets import Net, Nets, minus_one
 from myhdl_fsa.convert.read import read_process
 from myhdl_fsa.convert.reference import Reference, times
 from myhdl_fsa.convert.simplify import simplify
@@ -141,6 +141,7 @@ class _Converter:
         self._directions()
         self._link()
         self._note_whole()
+        self._find_arrays()
         text = self._text()
         inside = [self.parts[id(block)].name for group in self.groups for block in group.blocks]
         return Module(
@@ -181,9 +182,43 @@ class _Converter:
                         plain.add(id(net))
                 elif not by_loop:
                     indexed[id(net)] = net
+            for move in _moves(process.body):
+                plain |= {id(self.nets.vector(part.vector, part.name)) for part in (move.target, move.source)}
         for key, net in indexed.items():
             net.memory = key not in plain and len(writers.get(key, ())) == 1 and not net.port and all(
                 id(signal) not in self.nets.scalars for signal in net.signals)
+
+    def _find_arrays(self) -> None:
+        """Lists of vectors that instances alone touch, a row or a signal at a time, are arrays of nets."""
+        pieces: dict[int, bool] = {}
+
+        def note(net: Net, first: int, stride: int, size: int) -> None:
+            whole = size == net.row and first % net.row == 0 and stride % net.row == 0
+            pieces[id(net)] = pieces.get(id(net), True) and (whole or size == 1)
+
+        for group in self.groups:
+            if group.loops:
+                for c in self.loops[group.name].values():
+                    if c.net.row > 1:
+                        note(c.net, c.first, c.stride, c.size)
+                        if self.parts[id(group.blocks[0])].lanes:
+                            pieces[id(c.net)] = False
+            else:
+                for value in port_values(group.blocks[0]).values():
+                    signals = elements(value)
+                    for net, first in self.nets.run(signals)[:1]:
+                        if net.row > 1:
+                            note(net, first, 0, len(signals))
+        for net, index, driver, at, size in self._runs():
+            for linked, first in ((net, index), (driver, at)):
+                if linked.row > 1 and first >= 0:
+                    note(linked, first, 0, size)
+        touched = {id(net) for process in self.processes for node, _ in _accesses(process.body)
+                   for net, _ in ([self.nets.home(node.signal)] if isinstance(node, tree.Read)
+                                  else [(self.nets.vector(node.vector, node.name), 0)])}
+        for net in self.nets.vectors:
+            if net.row > 1 and net.used and not net.port:
+                net.array = pieces.get(id(net), False) and id(net) not in touched
 
     def _note_process(self, process: _Process) -> None:
         driven: set[int] = set()
@@ -444,7 +479,8 @@ class _Converter:
             if net.port or not net.driver:
                 continue
             kind = "reg" if net.driver == "reg" and id(net) not in self.assigned else "wire"
-            extent = f" [0:{len(net.signals) - 1}]" if net.memory else ""
+            extent = f" [0:{len(net.signals) - 1}]" if net.memory else (
+                f" [0:{minus_one(self.nets.count(net))}]" if net.array else "")
             signed = "signed " if net.signed else ""
             lines += _waived(f"{kind} {signed}{self.nets.range(net)}{net.name}{extent};", self._waiver(net, shared))
         return lines
@@ -516,7 +552,8 @@ class _Converter:
 
     def _process(self, process: _Process, shared: Shared) -> list[str]:
         scope = self.ranges.scopes[process.name]
-        writer = Writer(process.name, shared, scope, self._net, "<=" if process.edge is not None else "=")
+        writer = Writer(process.name, shared, scope, self._net, self._elements,
+                        "<=" if process.edge is not None else "=")
         if process.edge is None and not self.lanes:
             assigns = self._assigns(process, writer)
             if assigns is not None:
@@ -560,6 +597,11 @@ class _Converter:
         assert isinstance(node, tree.Element)
         net = self.nets.vector(node.vector, node.name)
         return self.nets.reference(net, writer.index(node.index, len(net.signals)))
+
+    def _elements(self, node: tree.Element, count: int) -> str:
+        """Several elements of a list, from one on."""
+        assert isinstance(node.index, tree.Number)
+        return self.nets.slice(self.nets.vector(node.vector, node.name), node.index.value, 0, count, "")
 
     def _instances(self, group: Group, shared: Shared) -> list[str]:
         module = self.parts[id(group.blocks[0])]
@@ -618,6 +660,16 @@ def _waived(line: str, waiver: tuple[str, str] | None) -> list[str]:
     return [f"{off} // {reason}", line, off.replace("lint_off", "lint_on")]
 
 
+def _moves(body: Sequence[tree.Statement]) -> Iterator[tree.Move]:
+    for statement in body:
+        if isinstance(statement, tree.Move):
+            yield statement
+        elif isinstance(statement, tree.If):
+            yield from _moves((*statement.then, *statement.other))
+        elif isinstance(statement, tree.For):
+            yield from _moves(statement.body)
+
+
 def _accesses(body: Sequence[tree.Statement]) -> Iterator[tuple[tree.Read | tree.Element, bool]]:
     """The signals that statements name, and whether they drive them."""
     for statement in body:
@@ -629,6 +681,9 @@ def _accesses(body: Sequence[tree.Statement]) -> Iterator[tuple[tree.Read | tree
         elif isinstance(statement, tree.Drive):
             yield statement.target, True
             roots = [statement.value, *statement.target.parts(), *([statement.low] if statement.low else [])]
+        elif isinstance(statement, tree.Move):
+            yield statement.target, True
+            yield statement.source, False
         elif isinstance(statement, tree.If):
             roots = [statement.test]
             yield from _accesses(statement.then)

@@ -29,6 +29,8 @@ class Net:
     """signals of a row, where it is a list of vectors; 1 for a list of signals, 0 for one signal"""
     port: bool = False
     memory: bool = False
+    array: bool = False
+    """whether its rows are elements of an array of nets"""
     used: bool = False
     driver: str = ""
     """``reg`` where a process drives it, ``wire`` where an instance or an assignment does"""
@@ -218,6 +220,8 @@ class Nets:
             return f"[{minus_one(size)}:0] " if net.width > 1 else ""
         if not net.row:
             return f"[{minus_one(times(net.width, 'LANES'))}:0] "
+        if net.array:
+            return f"[{minus_one(self.row_size(net))}:0] "
         return f"[{minus_one(times(self.row_size(net), str(self.count(net))))}:0] "
 
     def extent(self, net: Net, size: int) -> str:
@@ -232,6 +236,8 @@ class Nets:
         With ``lanes`` it is so many times as much.
         """
         total = len(net.signals)
+        if net.array:
+            return self._of_array(net, first, stride, size, variable)
         if (first, size) == (0, total) and not lanes:
             return net.name
         if net.row == 1:
@@ -256,6 +262,18 @@ class Nets:
         if extent == 1:
             return f"{net.name}[{offset}]"
         return f"{net.name}[{offset} +: {extent}]"
+
+    def _of_array(self, net: Net, first: int, stride: int, size: int, variable: str) -> str:
+        """The same of an array: a row, or a part of one."""
+        rows, lanes = divmod(first, net.row)
+        count, moves = len(net.signals) // net.row, stride and stride % net.row == 0
+        index = _index(rows, count, str(self.count(net)), variable if moves else "", stride // net.row if moves else 0)
+        name = f"{net.name}[{index[1:-1] if index.startswith('(') else index}]"
+        if size == net.row:
+            return name
+        assert size == 1
+        offset = times(self.size(net), _index(lanes, -1, "", "" if moves or not stride else variable, stride))
+        return f"{name}[{offset} +: {self.size(net)}]" if net.width > 1 else f"{name}[{offset}]"
 
     def run(self, signals: Sequence[Any]) -> list[tuple[Net, int]]:
         """The nets in which signals stand one after the other, and where the first is."""

@@ -29,7 +29,7 @@ def simplify(body: Sequence[tree.Statement], parameters: Sequence[str] = ()) -> 
 
         kept = _without(body, aliases)
         body = tuple(rewritten(statement, lambda node: _idiom(resolve(node))) for statement in kept)
-    return _staged(_puts(body))
+    return _staged(_moved(_puts(body)))
 
 
 def rebuilt(node: tree.Expression, rule: Rule) -> tree.Expression:
@@ -90,6 +90,8 @@ def rewritten(statement: tree.Statement, rule: Rule) -> tree.Statement:
     if isinstance(statement, tree.For):
         return tree.For(statement.name, statement.start, statement.stop, statement.step,
                         tuple(rewritten(s, rule) for s in statement.body), **place)  # type: ignore[arg-type]
+    if isinstance(statement, tree.Move):
+        return statement
     assert isinstance(statement, tree.Return)
     return tree.Return(rebuilt(statement.value, rule), **place)  # type: ignore[arg-type]
 
@@ -176,66 +178,107 @@ def _without(body: Sequence[tree.Statement], names: dict[str, tree.Read]) -> tup
 
 # -- lanes put into words ----------------------------------------------------------------------------------------------
 def _puts(body: Sequence[tree.Statement]) -> tuple[tree.Statement, ...]:
-    """Loops whose only statement ORs a lane into a word that is 0 before, as puts."""
-    zero: set[str] = set()
+    """Loops whose only statement ORs a lane into a word that is 0 there before, as puts."""
+    return _puts_into(body, {})
+
+
+def _puts_into(body: Sequence[tree.Statement], ones: dict[str, int]) -> tuple[tree.Statement, ...]:
+    """The same, where ``ones`` tells which bits of a local may be other than 0; kept up to date."""
     found: list[tree.Statement] = []
     for statement in body:
+        changed = assigned_names([statement])
         if isinstance(statement, tree.For):
-            put = _lane(statement, zero)
-            statement.body = (put,) if put is not None else _puts(statement.body)
-            zero = {name for name in zero if name not in _names(statement)}
+            put = _lane(statement, ones)
+            if put is not None:
+                statement.body = (put,)
+                for low in _turns(statement, put.low):
+                    ones[put.name] |= ((1 << put.width) - 1) << low
+                found.append(statement)
+                continue
+            statement.body = _puts_into(statement.body, {name: mask for name, mask in ones.items()
+                                                         if name not in changed})
         elif isinstance(statement, tree.If):
-            inside = _names(statement)
-            statement.then, statement.other = _puts_with(statement.then, zero), _puts_with(statement.other, zero)
-            zero = {name for name in zero if name not in inside}
-        elif isinstance(statement, tree.Assign):
-            zero.discard(statement.name)
-            if isinstance(statement.value, tree.Number) and statement.value.value == 0:
-                zero.add(statement.name)
+            statement.then = _puts_into(statement.then, dict(ones))
+            statement.other = _puts_into(statement.other, dict(ones))
+        for name in changed:
+            ones.pop(name, None)
+        if isinstance(statement, tree.Assign):
+            mask = _possible(statement.value)
+            if mask is not None:
+                ones[statement.name] = mask
         found.append(statement)
     return tuple(found)
 
 
-def _puts_with(body: Sequence[tree.Statement], zero: set[str]) -> tuple[tree.Statement, ...]:
-    known = [tree.Assign(name, tree.Number(0)) for name in sorted(zero)]
-    return _puts([*known, *body])[len(known):]
+def _possible(value: tree.Expression) -> int | None:
+    """The bits of a value that may be other than 0; None where its form does not tell."""
+    if isinstance(value, tree.Number) and value.value >= 0:
+        return value.value
+    if isinstance(value, tree.Part):
+        return (1 << value.width) - 1
+    if isinstance(value, tree.Binary) and value.operator == "&" and isinstance(value.right, tree.Number) and (
+            value.right.value >= 0):
+        return value.right.value
+    return None
 
 
-def _names(statement: tree.Statement) -> set[str]:
-    counts: Counter[str] = Counter()
-    _assigned([statement], counts, {})
-    return set(counts)
-
-
-def _lane(loop: tree.For, zero: set[str]) -> tree.Put | None:
-    """``word = word | (lane << (i * width))``, for a lane that is known to fit, as what it does."""
+def _lane(loop: tree.For, ones: dict[str, int]) -> tree.Put | None:
+    """``word | (lane << low)`` for a lane that is known to fit, or ``word | (x & (mask << low))``, as what it does."""
     if len(loop.body) != 1 or not isinstance(loop.body[0], tree.Assign):
         return None
     only = loop.body[0]
     value = only.value
-    if only.name not in zero or not (isinstance(value, tree.Binary) and value.operator == "|" and isinstance(
-            value.left, tree.Variable) and value.left.name == only.name):
+    if only.name not in ones or not (isinstance(value, tree.Binary) and value.operator == "|" and isinstance(
+            value.left, tree.Variable) and value.left.name == only.name and isinstance(value.right, tree.Binary)):
         return None
-    lane = value.right
-    if not (isinstance(lane, tree.Binary) and lane.operator == "<<"):
+    lane, low, width = value.right, value.right.right, 0
+    if lane.operator == "<<":
+        width, given = _stride(low), lane.left
+        held = _fits(given)
+        if not width or held is None or held > width:
+            return None
+    elif lane.operator == "&" and isinstance(low, tree.Binary) and low.operator == "<<" and isinstance(
+            low.left, tree.Number) and _ones(low.left.value):
+        width, low = _ones(low.left.value), low.right
+        given = tree.Part(lane.left, low, width)
+    else:
         return None
-    width = _stride(lane.right, loop.name)
-    held = _fits(lane.left)
-    if not width or held is None or held > width or any(
-            isinstance(part, tree.Variable) and part.name == only.name for part in tree.walk(lane)):
+    places = _turns(loop, low)
+    used = ones[only.name]
+    for place in places:
+        mask = ((1 << width) - 1) << place
+        if used & mask:
+            return None
+        used |= mask
+    if not places or only.name in _reads([tree.Assign("", given)]):
         return None
-    return tree.Put(only.name, lane.right, width, lane.left, only.line, only.comments)
+    return tree.Put(only.name, low, width, given, only.line, only.comments)
 
 
-def _stride(low: tree.Expression, variable: str) -> int:
-    """By how much a place moves with a turn of the loop: i * width, or (last - i) * width."""
+def _stride(low: tree.Expression) -> int:
+    """The width of a lane that stands at ``index * width``."""
     if isinstance(low, tree.Binary) and low.operator == "*" and isinstance(low.right, tree.Number):
-        uses = [part for part in tree.walk(low.left) if isinstance(part, tree.Variable)]
-        plain = all(isinstance(part, tree.Variable | tree.Number)
-                    or (isinstance(part, tree.Binary) and part.operator in "+-") for part in tree.walk(low.left))
-        if plain and len(uses) == 1 and uses[0].name == variable:
-            return low.right.value
+        return low.right.value
     return 0
+
+
+def _turns(loop: tree.For, node: tree.Expression) -> list[int]:
+    """What an expression of a loop's variable and constants is in each turn; nothing where it is no such."""
+    found = [_evaluate(node, loop.name, turn) for turn in range(loop.start.value, loop.stop.value, loop.step)]
+    return [] if None in found else [value for value in found if value is not None]
+
+
+def _evaluate(node: tree.Expression, variable: str, value: int) -> int | None:
+    if isinstance(node, tree.Number):
+        return node.value
+    if isinstance(node, tree.Variable):
+        return value if node.name == variable else None
+    if isinstance(node, tree.Binary) and node.operator in "+-*":
+        left, right = (_evaluate(part, variable, value) for part in (node.left, node.right))
+        if left is None or right is None:
+            return None
+        return left + right if node.operator == "+" else left - right if node.operator == "-" else left * right
+    return None
 
 
 def _fits(lane: tree.Expression) -> int | None:
@@ -287,3 +330,46 @@ def _reads(body: Sequence[tree.Statement]) -> Counter[str]:
             found += _reads(statement.body)
         found.update(part.name for root in roots for part in tree.walk(root) if isinstance(part, tree.Variable))
     return found
+
+
+def _moved(body: Sequence[tree.Statement]) -> tuple[tree.Statement, ...]:
+    """Loops that only shift lists along, as what they do."""
+    found: list[tree.Statement] = []
+    for statement in body:
+        if isinstance(statement, tree.If):
+            statement.then, statement.other = _moved(statement.then), _moved(statement.other)
+        elif isinstance(statement, tree.For):
+            moves = [_move(inner, statement) for inner in statement.body]
+            if all(moves):
+                for move in moves:
+                    assert move is not None
+                    found.append(move)
+                moves[0].comments = (*statement.comments, *moves[0].comments)  # type: ignore[union-attr]
+                continue
+            statement.body = _moved(statement.body)
+        found.append(statement)
+    return tuple(found)
+
+
+def _move(statement: tree.Statement, loop: tree.For) -> tree.Move | None:
+    if not (isinstance(statement, tree.Drive) and isinstance(statement.target, tree.Element) and statement.low is None
+            and isinstance(statement.value, tree.Element) and loop.step == 1):
+        return None
+    target, source = statement.target, statement.value
+    ahead, behind = (_offset(element.index, loop.name) for element in (target, source))
+    if ahead is None or behind is None or len(target.vector[0]) != len(source.vector[0]):
+        return None
+    start = loop.start.value
+    return tree.Move(tree.Element(target.vector, target.name, tree.Number(start + ahead)),
+                     tree.Element(source.vector, source.name, tree.Number(start + behind)),
+                     loop.stop.value - start, statement.line, statement.comments)
+
+
+def _offset(index: tree.Expression, variable: str) -> int | None:
+    """By how much an index is ahead of a loop's variable."""
+    if isinstance(index, tree.Variable) and index.name == variable:
+        return 0
+    if isinstance(index, tree.Binary) and index.operator in "+-" and isinstance(index.right, tree.Number) and isinstance(
+            index.left, tree.Variable) and index.left.name == variable:
+        return index.right.value if index.operator == "+" else -index.right.value
+    return None

@@ -37,14 +37,16 @@ class Module:
 class Writer:
     """Writes the body of one process or function.
 
-    ``net`` gives the reference of a signal or element, ``arrow`` is how a signal is driven; a return assigns ``name``.
+    ``net`` gives the reference of a signal or element, ``elements`` the text of several of a list, and ``arrow`` is how
+    a signal is driven.
     """
 
     def __init__(
         self, name: str, module: Module, scope: Scope, net: Callable[[tree.Expression, Expressions], Reference],
-        arrow: str = "=",
+        elements: Callable[[tree.Element, int], str], arrow: str = "=",
     ) -> None:
         self._module, self._scope, self._net, self._arrow, self.name = module, scope, net, arrow, name
+        self._elements = elements
         self.expressions = Expressions(
             module.ranges, self._resolve, module.constants, module.usage, name)
         self._names = {name: name if name not in module.taken else f"{name}_now" for name in scope.locals}
@@ -108,6 +110,9 @@ class Writer:
             start, stop = (self._bound(number) for number in (statement.start, statement.stop))
             return [f"{indent}for ({name} = {start}; {name} {compare} {stop}; {name} = {step}) begin",
                     *self.block(statement.body, indent + INDENT), f"{indent}end"]
+        if isinstance(statement, tree.Move):
+            target, source = (self._elements(part, statement.count) for part in (statement.target, statement.source))
+            return self._flushed(indent, f"{target} {self._arrow} {source};")
         if isinstance(statement, tree.Assign):
             reference = self.local(statement.name)
             if not self._read(reference):

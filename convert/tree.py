@@ -12,7 +12,7 @@ from typing import Any
 
 __all__ = [
     "Assign", "Binary", "Call", "Choice", "Compare", "Drive", "Element", "Expression", "For", "Function", "If", "Logic",
-    "Lookup", "Not", "Number", "Part", "Put", "Read", "Return", "Statement", "Table", "Unary", "Variable", "walk",
+    "Lookup", "Move", "Not", "Number", "Part", "Put", "Read", "Return", "Statement", "Table", "Unary", "Variable", "walk",
 ]
 
 
@@ -253,6 +253,17 @@ class For(Statement):
     stop: Number
     step: int
     body: tuple[Statement, ...]
+    line: int = 0
+    comments: tuple[str, ...] = ()
+
+
+@dataclass(eq=False, slots=True)
+class Move(Statement):
+    """``count`` elements of a list from ``source`` up drive as many of another, from ``target`` up."""
+
+    target: Element
+    source: Element
+    count: int
     line: int = 0
     comments: tuple[str, ...] = ()
 

@@ -35,7 +35,7 @@ def fifo(clock: Any, reset: Any, enter: Stream, leave: Stream, empty: Any, depth
     first, last = unsigned(address_width(depth)), unsigned(address_width(depth))
     # words inside, the one on the output included
     count = unsigned(max(2, depth.bit_length()))
-    top = depth - 1
+    last_place = depth - 1
 
     @always(clock.posedge)
     def move() -> None:
@@ -54,7 +54,7 @@ def fifo(clock: Any, reset: Any, enter: Stream, leave: Stream, empty: Any, depth
                     held = held - 1
                 if stored != 0:
                     leave.valid.next = 1
-                    if first == top:
+                    if first == last_place:
                         first.next = 0
                     else:
                         first.next = first + 1
@@ -62,16 +62,17 @@ def fifo(clock: Any, reset: Any, enter: Stream, leave: Stream, empty: Any, depth
                     leave.valid.next = 0
             if enter.valid and enter.ready:
                 held = held + 1
-                if last == top:
+                if last == last_place:
                     last.next = 0
                 else:
                     last.next = last + 1
             count.next = held
 
-    # apart from the counting, whose locals would be as wide as the words
+    # Apart from the counting, so that the words are a memory and no registers. A full queue takes no word, and between
+    # an empty and a full one first and last differ: no row is ever read while it is written, whatever a RAM gives then.
     @always(clock.posedge)
     def store() -> None:
-        if leave.ready or not leave.valid:
+        if (leave.ready or not leave.valid) and (first != last or count == depth):
             leave.data.next = words[int(first)]
         if enter.valid and enter.ready:
             words[int(last)].next = enter.data

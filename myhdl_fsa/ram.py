@@ -23,8 +23,12 @@ def ram(
         write, write_row, write_data
                           in   the word is in the RAM from the next cycle on
 
-    A read of the row being written gives the old word. A row number past the last is a fault of the program (checked
-    where programs are decoded); in simulation it raises IndexError. Source: docs/specification.md section 3.
+    A read of the row being written gives the old word. No program to which the checker has no objection comes to that,
+    but one with a race can, in every RAM of either dataflow (a load over rows that are being read, an ATTN_VALUE with
+    accumulator stride 0), and it too gives the same bits in every engine. A block RAM that reads before it writes has
+    that for nothing; where its two ports promise nothing (ECP5) synthesis adds a comparison and two registers a bit. A
+    row number past the last is a fault of the program (checked where programs are decoded); in simulation it raises
+    IndexError. Source: docs/specification.md section 3.
     """
     words = [unsigned(len(write_data)) for _ in range(rows)]
 

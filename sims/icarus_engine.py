@@ -6,7 +6,7 @@ import itertools
 import shutil
 import sys
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -25,7 +25,7 @@ from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, core_bench
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.event_driven import clocked, event_driven
 from myhdl_fsa.sims.hardware_engine import HardwareEngine
-from myhdl_fsa.sims.wave_verilog import MACHINE, wave_sources
+from myhdl_fsa.sims.wave_verilog import WAVES, waves
 from myhdl_fsa.sims.waveform_file import check_bounds, waveform_file
 from myhdl_fsa.workbench.temporary import temporary_folder
 
@@ -117,11 +117,10 @@ def _program(
     def build(folder: Path) -> None:
         from myhdl_fsa.convert.design import verilog_modules
 
-        for name, text in verilog_modules(config, top).items():
-            (folder / f"{name}.v").write_text(text)
-        (folder / "cosimulation.v").write_text(joint(top, ports))
-        sources = sorted(path.name for path in folder.glob("*.v"))
-        run_tool([tools[0], "-g2005", "-s", "cosimulation", "-o", "top.vvp", *sources], folder)
+        files = verilog_modules(config, top)
+        # the top module is the last one
+        files["cosimulation"] = joint(list(files)[-1], ports)
+        _compile(tools[0], files, ["cosimulation"], folder)
 
     return cache.get(key, build, about=announcement("icarus", top, config.rows)) / "top.vvp"
 
@@ -136,15 +135,20 @@ def _replay(
         from myhdl_fsa.convert.design import design
 
         converted = design(config, top)
-        texts = {name: module.text for name, module in converted.convert().items()}
-        files = wave_sources(converted, texts, f"{icarus_waveform.REPLAY}.{MACHINE}_0")
-        files[icarus_waveform.REPLAY] = icarus_waveform.replay(top, *ports.split())
-        for name, text in files.items():
-            (folder / f"{name}.v").write_text(text)
-        run_tool([tools[0], "-g2005", "-s", icarus_waveform.REPLAY, "-s", top, "-o", "top.vvp",
-                  *(f"{name}.v" for name in files)], folder)
+        modules = converted.convert()
+        files = {module.name: module.text for module in modules.values()}
+        files[WAVES] = waves(converted, f"{icarus_waveform.REPLAY}.{icarus_waveform.MACHINE}")
+        files[icarus_waveform.REPLAY] = icarus_waveform.replay(modules[top].name, top, *ports.split())
+        _compile(tools[0], files, [icarus_waveform.REPLAY, top], folder)
 
     return cache.get(key, build, about=announcement("icarus", top, config.rows)) / "top.vvp"
+
+
+def _compile(iverilog: str, files: Mapping[str, str], tops: Sequence[str], folder: Path) -> None:
+    for name, text in files.items():
+        (folder / f"{name}.v").write_text(text)
+    roots = [part for top in tops for part in ("-s", top)]
+    run_tool([iverilog, "-g2005", *roots, "-o", "top.vvp", *(f"{name}.v" for name in files)], folder)
 
 
 def vpi_source() -> Path:
@@ -157,8 +161,8 @@ def vpi_source() -> Path:
     raise RunError("MyHDL's co-simulation sources are missing: run `pip install --force-reinstall myhdl`")
 
 
-def joint(top: str, ports: CorePorts | DevicePorts) -> str:
-    """The Verilog module that hands the ports of ``top`` to MyHDL."""
+def joint(module: str, ports: CorePorts | DevicePorts) -> str:
+    """The Verilog module ``cosimulation`` that hands the ports of ``module`` to MyHDL."""
     inputs, outputs = ports.split()
     inputs = {"clock": unsigned(1), **inputs}
     lines = ["`timescale 1ns/10ps", "module cosimulation;"]
@@ -166,7 +170,7 @@ def joint(top: str, ports: CorePorts | DevicePorts) -> str:
     lines += [f"  wire [{max(1, len(s)) - 1}:0] {name};" for name, s in outputs.items()]
     connections = ", ".join(f".{name}({name})" for name in (*inputs, *outputs))
     lines += [
-        f"  {top} {top}_0 ({connections});",
+        f"  {module} machine ({connections});",
         "  initial begin",
         f"    $from_myhdl({', '.join(inputs)});",
         f"    $to_myhdl({', '.join(outputs)});",

@@ -15,29 +15,31 @@ from typing import Any
 
 from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.sims.wave_scopes import PERIOD
-from myhdl_fsa.sims.wave_verilog import MACHINE
 from myhdl_fsa.sims.waveform_file import FATAL_SIGNALS, check_fst, last_time
 from myhdl_fsa.workbench import tools
 
-__all__ = ["REPLAY", "replay", "write"]
+__all__ = ["MACHINE", "REPLAY", "replay", "write"]
 
 REPLAY = "replay"
 """the bench's module"""
+MACHINE = "machine"
+"""the design's instance in it"""
 _CHUNK = 1 << 16
 _SILENT: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
-def replay(top: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> str:
-    """The bench that applies the lines of +inputs and dumps the scope ``top`` to +wave from cycle +from to +to."""
+def replay(module: str, scope: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> str:
+    """The bench that applies the lines of +inputs to ``module`` and dumps ``scope`` to +wave, cycles +from to +to."""
     width = sum(max(1, len(signal)) for signal in inputs.values())
     connections = ", ".join(f".{name}({name})" for name in ("clock", *inputs, *outputs))
     return "\n".join([
         "`timescale 1ns/1ns",
         f"module {REPLAY};",
         "  reg clock = 0;",
-        *(f"  reg [{max(1, len(s)) - 1}:0] {name} = {int(s._init)};" for name, s in inputs.items()),
+        # unknown until a little after all processes began to wait: what depends on them then sees a change
+        *(f"  reg [{max(1, len(s)) - 1}:0] {name};" for name, s in inputs.items()),
         *(f"  wire [{max(1, len(s)) - 1}:0] {name};" for name, s in outputs.items()),
-        f"  {MACHINE} {MACHINE}_0 ({connections});",
+        f"  {module} {MACHINE} ({connections});",
         f"  reg [{width - 1}:0] word;",
         "  reg [8*4096-1:0] inputs_file, wave_file;",
         "  integer source, got, cycle, first, last;",
@@ -50,7 +52,7 @@ def replay(top: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> s
         # what the clock's edge samples is what stands before it
         f"      {{{', '.join(inputs)}}} <= word;",
         "      clock = cycle != 0;",
-        f"      if (cycle == first) begin $dumpfile(wave_file); $dumpvars(0, {top}); end",
+        f"      if (cycle == first) begin $dumpfile(wave_file); $dumpvars(0, {scope}); end",
         f"      #{PERIOD // 2} clock = 0;",
         f"      if (cycle != last) #{PERIOD - PERIOD // 2};",
         "    end",

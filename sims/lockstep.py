@@ -6,7 +6,7 @@ Verilog bench applies the inputs and writes the same values out, which are compa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ from myhdl._always_comb import _AlwaysComb
 
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
-from myhdl_fsa.convert.design import build_accelerator, build_core
+from myhdl_fsa.convert.design import design
 from myhdl_fsa.convert.hierarchy import Design, children, find, twin_of
 from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.program import Program, Timing
@@ -31,6 +31,7 @@ from myhdl_fsa.sims.core_bench import CorePorts, attention_run, core_bench, watc
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.icarus_engine import INSTALL
+from myhdl_fsa.sims.verilog_names import net_names
 from myhdl_fsa.workbench.temporary import temporary_folder
 
 __all__ = ["LockstepMismatch", "LockstepReport", "SIMULATORS", "device_lockstep", "lockstep"]
@@ -68,7 +69,7 @@ def lockstep(
     """
     run = attention_run(q, k, v, config, causal, Watch(max_cycles=max_cycles, message=message), scale)
     return _compare_runs(simulator, config, "core", core_bench, run, partial(watched_core, run=run),
-                           CorePorts(config), build_core(config), build_dir)
+                           CorePorts(config), build_dir)
 
 
 def device_lockstep(
@@ -78,13 +79,12 @@ def device_lockstep(
     """Runs programs one after the other on the whole device, in MyHDL and in ``simulator``. Raises likewise."""
     run = DeviceRun(config, programs, timing or Timing(), watch=Watch(max_cycles=max_cycles, message=message))
     return _compare_runs(simulator, config, "accelerator", accelerator_bench, run,
-                           partial(watched_accelerator, run=run), DevicePorts(config),
-                           build_accelerator(config), build_dir)
+                           partial(watched_accelerator, run=run), DevicePorts(config), build_dir)
 
 
 def _compare_runs(
     simulator: str, config: Config, top: str, make_bench: Callable[..., Any], run: Any, make: Callable[..., Any],
-    ports: CorePorts | DevicePorts, built: Any, build_dir: Path | None,
+    ports: CorePorts | DevicePorts, build_dir: Path | None,
 ) -> LockstepReport:
     """The MyHDL run of ``top`` in its bench, then the Verilog on the recorded inputs."""
     if simulator not in SIMULATORS:
@@ -97,14 +97,16 @@ def _compare_runs(
         log = _Log(list(inputs.values()), folder)
         with shared_analysis():
             bench = make_bench(run, clock, partial(_logged, make=make, log=log), ports)
-        design = Design(built, built, top)
-        design.convert()
-        registers = dict(_registers(find(bench, top), built, f"{top}_0", design))
-        state = {**outputs, **registers}
+        converted = design(config, top)
+        module = converted.convert()[top].name
+        expressions = {name: name for name in outputs}
+        state = dict(outputs)
+        for name, expression, signal in _registers(find(bench, top), converted.top, f"{top}_0", None, converted):
+            expressions[name], state[name] = expression, signal
         with log.recording(list(state.values())):
             CycleSimulator(bench).run()
-        program = _program(simulator, config, top, inputs, outputs, list(registers), tools, build_dir,
-                           run.watch.say)
+        bench_text = _bench(module, f"{top}_0", inputs, outputs, list(expressions.values()))
+        program = _program(simulator, config, top, bench_text, tools, build_dir, run.watch.say)
         run_tool(program, folder)
         _compare(folder, log, [signal.removeprefix(f"{top}_0.") for signal in state], simulator)
     run.check_limit()
@@ -157,27 +159,31 @@ def _logged(clock: Any, ports: Any, make: Callable[..., Any], log: _Log) -> Any:
     return inside, record
 
 
-def _registers(block_: Any, twin: Any, path: str, design: Design) -> Iterator[tuple[str, Any]]:
-    """Every signal that a clocked process of the hierarchy drives, by its hierarchical Verilog name.
+def _registers(
+    block_: Any, twin: Any, path: str, lane: int | None, design: Design,
+) -> Iterator[tuple[str, str, Any]]:
+    """Every signal that a clocked process of the hierarchy drives: its name, it as a Verilog expression, and itself.
 
-    ``twin`` is the block that was converted: elaborated alike, but without the probes of a test bench.
+    ``twin`` is the block that was converted: elaborated alike, but without the probes of a test bench. It is ``lane``
+    of the instance ``path`` where that stands for several.
     """
     module = design.module_of(twin)
     for process in block_.subs:
         if isinstance(process, _Always) and not isinstance(process, _AlwaysComb):
             for name in sorted(process.outputs):
                 driven = process.symdict[name]
-                if isinstance(driven, list):
-                    yield from ((f"{path}.{module.driven[name]}[{i}]", signal) for i, signal in enumerate(driven))
-                else:
-                    yield f"{path}.{module.driven[name]}", driven
-    for instance, child, other in zip(module.instances, children(block_), children(twin_of(twin)), strict=True):
-        yield from _registers(child, other, f"{path}.{instance}", design)
+                signals = driven if isinstance(driven, list) else [driven]
+                nets = net_names(module, name, signals, path, lane)
+                for index, (net, signal) in enumerate(zip(nets, signals, strict=True)):
+                    yield net if net.startswith(path) else f"{path}.{name}[{index}]", net, signal
+    inside = zip(module.instances, children(block_), children(twin_of(twin)), strict=True)
+    for (instance, inner), child, other in inside:
+        yield from _registers(child, other, f"{path}.{instance}", inner, design)
 
 
 def _program(
-    simulator: str, config: Config, top: str, inputs: dict[str, Any], outputs: dict[str, Any], registers: Sequence[str],
-    tools: Sequence[str], build_dir: Path | None, say: Callable[[str], None],
+    simulator: str, config: Config, top: str, bench: str, tools: Sequence[str], build_dir: Path | None,
+    say: Callable[[str], None],
 ) -> list[str]:
     """The command that applies ``inputs.hex`` in its working folder and writes ``state.txt``."""
     key = digest(["lockstep", top, simulator, package_digest(), repr(config), *tools])
@@ -187,7 +193,7 @@ def _program(
 
         for name, text in verilog_modules(config, top).items():
             (folder / f"{name}.v").write_text(text)
-        (folder / "lockstep.v").write_text(_bench(top, inputs, outputs, registers))
+        (folder / "lockstep.v").write_text(bench)
         sources = sorted(path.name for path in folder.glob("*.v"))
         if simulator == "icarus":
             run_tool([tools[0], "-g2005", "-s", "lockstep", "-o", "lockstep.vvp", *sources], folder)
@@ -202,26 +208,27 @@ def _program(
     return [str(folder / "obj_dir" / "Vlockstep")]
 
 
-def _bench(top: str, inputs: dict[str, Any], outputs: dict[str, Any], registers: Sequence[str]) -> str:
-    """Inputs change just after a rising edge; outputs and registers are written out just before the next."""
-    width = sum(max(1, len(signal)) for signal in inputs.values())
+def _bench(
+    module: str, instance: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any], state: Sequence[str],
+) -> str:
+    """Inputs change just after a rising edge; ``state`` is written out just before the next."""
+    width = sum(map(_width, inputs.values()))
     connections = ", ".join(f".{name}({name})" for name in ("clock", *inputs, *outputs))
-    names = [*outputs, *registers]
-    chunks = [names[first:first + 32] for first in range(0, len(names), 32)]
+    chunks = [state[first:first + 32] for first in range(0, len(state), 32)]
     return "\n".join([
-        "`timescale 1ns/10ps",
         "module lockstep;",
         "  reg clock = 0;",
-        *(f"  reg [{max(1, len(s)) - 1}:0] {name} = {int(s._init)};" for name, s in inputs.items()),
-        *(f"  wire [{max(1, len(s)) - 1}:0] {name};" for name, s in outputs.items()),
-        f"  {top} {top}_0 ({connections});",
+        *(f"  reg [{_width(s) - 1}:0] {name};" for name, s in inputs.items()),
+        *(f"  wire [{_width(s) - 1}:0] {name};" for name, s in outputs.items()),
+        f"  {module} {instance} ({connections});",
         f"  reg [{width - 1}:0] word;",
         "  integer source, sink, got;",
         "  initial begin",
         '    source = $fopen("inputs.hex", "r"); sink = $fopen("state.txt", "w");',
         '    got = $fscanf(source, "%h", word);',
         "    while (got == 1) begin",
-        f"      {{{', '.join(inputs)}}} = word;",
+        # not at once: at time 0 all processes must wait for what they read before it changes
+        f"      {{{', '.join(inputs)}}} <= word;",
         "      #4;",
         *(f'      $fwrite(sink, "{" " if index else ""}{" ".join(["%h"] * len(chunk))}", {", ".join(chunk)});'
           for index, chunk in enumerate(chunks)),

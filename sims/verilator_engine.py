@@ -26,7 +26,7 @@ from myhdl_fsa.sims.build_time import announcement
 from myhdl_fsa.sims.core_bench import CoreRun
 from myhdl_fsa.sims.hardware_engine import HardwareEngine
 from myhdl_fsa.sims.wave_scopes import PERIOD
-from myhdl_fsa.sims.wave_verilog import MACHINE, WAVES, wave_sources
+from myhdl_fsa.sims.wave_verilog import WAVES, waves
 from myhdl_fsa.sims.waveform_file import FATAL_SIGNALS, check_bounds, check_fst, last_time, waveform_file
 from myhdl_fsa.workbench import tools
 from myhdl_fsa.workbench.temporary import temporary_folder
@@ -62,7 +62,7 @@ VERILATOR_FLAGS = (
 )
 WAVEFORM_FLAGS: dict[str, tuple[str, ...]] = {
     # most of the code compares what is shown, which -O2 makes no faster
-    kind: (trace, "--trace-max-width", "0", "-Wno-MULTITOP", "-MAKEFLAGS", "OPT_FAST=-O1")
+    kind: (trace, "--trace-max-width", "0", "--timescale", "1ns/1ns", "-Wno-MULTITOP", "-MAKEFLAGS", "OPT_FAST=-O1")
     for kind, trace in ((".vcd", "--trace"), (".fst", "--trace-fst"))
 } | {"": ()}
 """per kind of waveform, what makes the build write it"""
@@ -211,10 +211,9 @@ def _sources(config: Config, top: str, waveform: bool) -> dict[str, str]:
     if not waveform:
         return verilog_modules(config, top)
     converted = design(config, top)
-    modules = {module.name: module.text for module in converted.convert().values()}
-    files = wave_sources(converted, modules, MACHINE)
-    waves = files.pop(WAVES)
-    return {name: f"/* verilator tracing_off */\n{text}" for name, text in files.items()} | {WAVES: waves}
+    modules = converted.convert()
+    files = {module.name: f"/* verilator tracing_off */\n{module.text}" for module in modules.values()}
+    return files | {WAVES: waves(converted, modules[top].name)}
 
 
 def _build(tool: str, sources: dict[str, str], harness: str, flags: list[str], program: Path) -> None:

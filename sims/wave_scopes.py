@@ -10,6 +10,7 @@ samples, with the clock 1 in the first half. Before the first edge, in cycle 0, 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +33,10 @@ class Probe:
 
     name: str
     signal: Any
-    driven: tuple[str, int | None] | None = None
-    """of one that is no port: its name in the process that drives it, and where in a list of signals it is"""
+    driven: tuple[str, Sequence[Any]] | None = None
+    """of one that is no port: what the process that drives it calls it, and the signals of that name"""
+    index: int = 0
+    """where among those it is"""
 
     @property
     def width(self) -> int:
@@ -79,9 +82,9 @@ def _probes(block: Any) -> tuple[Probe, ...]:
             driven = process.symdict[name]
             if isinstance(driven, list):
                 parts = [] if block.func.__name__ in _STORES else [
-                    Probe(f"{name}_{index}", signal, (name, index)) for index, signal in enumerate(driven)]
+                    Probe(f"{name}_{index}", signal, (name, driven), index) for index, signal in enumerate(driven)]
             else:
-                parts = [Probe(name, driven, (name, None))]
+                parts = [Probe(name, driven, (name, [driven]))]
             for probe in parts:
                 if id(probe.signal) not in shown:
                     shown.add(id(probe.signal))

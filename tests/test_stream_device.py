@@ -131,6 +131,20 @@ def test_attention_in_verilog(name, build_dir):
     assert run(programs, name, timing=Timing(9, 5, stall_seed=3), build_dir=build_dir) == ours
 
 
+@pytest.mark.parametrize(("items", "latency"), [
+    # reads of the accumulator RAM, of Q's scratchpad and of K's and V's, each of a row that is being written
+    ([load_q(), score(), value(zero=0, accumulator_stride=0)], 1),
+    ([load_q(), load(0, CONFIG.scratchpad_rows), load_q(), score(), value()], 2),
+    ([load_q(), load(0, CONFIG.scratchpad_rows), load_q(), score(), value()], 12),
+], ids=["accumulators", "queries", "keys"])
+def test_what_a_race_reads_is_the_same_in_verilog(items, latency, build_dir):
+    """The checker objects to each."""
+    whole = [*FILLED, *items, Fence(matrix=1, dma=1), store(0, N + 1), STOP]
+    assert check(whole, CONFIG)
+    timing = Timing(latency, 1)
+    assert run(program(whole), timing=timing) == run(program(whole), "icarus", timing=timing, build_dir=build_dir)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [16, 32, 64, 128])
 def test_attention_of_large_arrays_with_any_memory(n, tmp_path):
@@ -350,6 +364,31 @@ def test_the_decoder_s_check_is_the_order(tmp_path):
     assert list(zip(seen["bad"][1:], seen["announced"][1:], strict=True)) == expected[1:]
     assert {code for code, bad in zip(seen["code"], seen["bad"], strict=True) if bad} == {ErrorCode.ORDER}
     assert sum(bad for bad, _ in expected) > 500
+
+
+@pytest.mark.parametrize("config", [CONFIG, Config(rows=9, dataflow="stream", reciprocal="division")],
+                         ids=["4", "9"])
+def test_the_decoder_s_check_of_operands(config, tmp_path):
+    """Against plain integers: each first row near a border, and each stride."""
+    queries, last = 2 * config.cols, config.rows - 1
+    items, taken = [load_q(), load_q()], [0, 1]
+    for make in (load_q, score, value):
+        for stride in range(-16, 16):
+            near = (max(0, queries - stride * last + more) for more in (-1, 0, 1))
+            for row in {*range(40), *near, (1 << 20) - 1}:
+                items.append(replace(make(), scratchpad_row=row, scratchpad_stride=stride))
+                taken.append(0)
+        if make is score:
+            # so that an ATTN_VALUE may come
+            items.append(score(scratchpad_row=queries))
+            taken.append(1)
+    words = [sum(part << 32 * i for i, part in enumerate(encode_all([item]))) for item in items]
+    stimuli = {"reset": [1] + [0] * (len(words) - 1), "bits": words, "valid": [1] * len(words), "taken": taken}
+    (seen,) = check_all([(partial(order_dut, config), stimuli)], SIMULATORS, tmp_path)
+    for item, code in zip(items[1:], seen["code"][1:], strict=True):
+        ends = item.scratchpad_row, item.scratchpad_row + item.scratchpad_stride * last
+        wrong = max(ends) >= queries if item.function == Function.LOAD_STATIONARY else min(ends) < queries
+        assert code == (ErrorCode.SCRATCHPAD_ROW if wrong else ErrorCode.NONE), item
 
 
 # what the checker finds in an order that is right

@@ -1,7 +1,8 @@
-"""The requirements on the stream dataflow's area, as benchmarks/synthesis.py measures it; mostly without yosys."""
+"""What benchmarks/synthesis.py measures: by whom, of which modules, and the requirements that hold."""
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections import Counter
 from pathlib import Path
@@ -14,18 +15,22 @@ from myhdl_fsa.convert.design import modules
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import synthesis
+from area import dataflows, gates, osu018, xcup, yosys
+from area.hierarchy import Hierarchy, Source
+from area.requirement import Requirement
 
-STREAM = {"dataflow": "stream", "reciprocal": "division"}
+STREAM = dataflows.STREAM
 
 
 def pe_flip_flops(**fields):
-    return synthesis.flip_flop_bits(modules(Config(**fields), "pe")["pe"].text)
+    texts = {name: module.text for name, module in modules(Config(**fields), "pe").items()}
+    return gates.flip_flop_bits(Hierarchy(texts).source("pe"))
 
 
 def test_flip_flops_of_a_pe():
     # control 9, right 16, down and up 32, register 16, exp2_done
     assert pe_flip_flops() == 106
-    assert pe_flip_flops(**STREAM) <= synthesis.PE_FLIP_FLOPS
+    assert pe_flip_flops(**STREAM) <= dataflows.PE_FLIP_FLOPS
 
 
 @pytest.mark.parametrize("e_type", ["bf16", "fp32"])
@@ -36,37 +41,54 @@ def test_flip_flops_of_a_pe_in_other_formats(e_type):
     assert pe_flip_flops(elem=e_type) == 9 + 2 * elem + 64 + 1
 
 
-def test_flip_flops_of_lists_and_ports():
-    text = """\
-module some (
-);
-input clock;
-output [3:0] port;
-reg [3:0] port = 0;
-output single;
-wire single;
-reg [7:0] held = 0;
-reg [7:0] combinational = 0;
-reg [15:0] words [0:6-1];
-
-always @(posedge clock) begin: first
-    if ((port <= 3)) begin
-        port <= 2;
-    end
-    words[(held + 1)] <= port;
-end
-
-always @(posedge clock) begin: second
-    held[3-1:0] <= 1;
-end
-
-always @(held) begin: third
-    combinational = held;
-end
-
+TEXTS = {
+    "delay": """\
+module fsa_delay #(parameter WIDTH = 1) (input clock, input [WIDTH-1:0] d, output reg [WIDTH-1:0] q);
+always @(posedge clock) q <= d;
 endmodule
-"""
-    assert synthesis.flip_flop_bits(text) == 4 + 6 * 16 + 8
+""",
+    "pe_row": """\
+module fsa_pe_row #(parameter LANES = 2) (
+    input clock, input [7:0] a, input [8*LANES-1:0] b, output [16*LANES-1:0] y, output reg [15:0] chain
+);
+genvar i;
+generate
+    for (i = 0; i < LANES; i = i + 1) begin: lanes
+        fsa_delay #(.WIDTH(16)) delay (.clock(clock), .d(a * b[8*i +: 8]), .q(y[16*i +: 16]));
+    end
+endgenerate
+reg [7:0] words [0:1];
+always @(posedge clock) begin
+    words[b[0]] <= a;
+    chain <= {words[0], words[1]};
+end
+endmodule
+""",
+    "core": """\
+module fsa_core (input clock, input [7:0] a, input [23:0] b, output [47:0] y, output [15:0] chain, output q);
+fsa_pe_row #(.LANES(3)) row (.clock(clock), .a(a), .b(b), .y(y), .chain(chain));
+fsa_delay delay (.clock(clock), .d(a[0]), .q(q));
+endmodule
+""",
+}
+
+
+def test_a_hierarchy_has_prefixes_parameters_and_generated_instances():
+    hierarchy = Hierarchy(TEXTS)
+    wide = next(name for name, times in hierarchy.children("pe_row").items() if times == 3)
+    narrow = next(name for name in hierarchy.children("core") if name != "pe_row")
+    assert {wide, narrow} == {"delay", "delay_2"}
+    assert hierarchy.parts("core") == {"core": 1, "pe_row": 1, wide: 3, narrow: 1}
+    assert hierarchy.parts("core", ("pe_row",)) == {"core": 1, narrow: 1}
+    assert hierarchy.part(wide) == Source("fsa_delay", (TEXTS["delay"],), parameters=(("WIDTH", 16),))
+    assert hierarchy.part("pe_row") == Source("fsa_pe_row", (TEXTS["pe_row"],), (TEXTS["delay"],), (("LANES", 3),))
+    assert hierarchy.source("core").texts == (TEXTS["core"], TEXTS["delay"], TEXTS["pe_row"])
+    assert [gates.flip_flop_bits(hierarchy.source(name)) for name in (wide, narrow)] == [16, 1]
+    assert gates.flip_flop_bits(hierarchy.source("core")) == 3 * 16 + 2 * 8 + 16 + 1
+    assert gates.flip_flop_bits(hierarchy.part("pe_row")) == 2 * 8 + 16
+    assert xcup.multiplications(hierarchy.source("core")) == ("8x8",) * 3
+    array = gates.array(hierarchy, "core", ())
+    assert array.flip_flops == 3 * 16 + 2 * 8 + 16 + 1
 
 
 def test_longest_path_and_area():
@@ -78,32 +100,63 @@ def test_longest_path_and_area():
         "q": {"type": "$_DFF_P_", "connections": {"C": [1], "D": [12], "Q": [2]}},
         "part": {"type": "ram", "connections": {"down": [3]}},
     }}
-    part = synthesis._part(module)
+    part = gates.part_of(module)
     assert (part.levels, part.flip_flops, part.area) == (3, 1, 1 + 0.5 + 3 + 6)
-    whole = synthesis.Synthesis("row", {"row": synthesis.Part(Counter(), Counter(pe=3, ram=1), 0), "pe": part})
-    assert (whole.area, whole.flip_flops, whole.instances()) == (3 * part.area, 3, Counter(row=1, pe=3))
+    whole = gates.Array({"row": gates.Part(Counter(), 0), "pe": part}, Counter(row=1, pe=3))
+    assert (whole.area, whole.flip_flops, whole.levels) == (3 * part.area, 3, 3)
 
 
 def test_machines():
     fields = {"rows", "dataflow", "reciprocal"}
-    found = synthesis.machines(["dataflow=stream,exp2_pieces=16"], frozenset(fields))
+    found = dataflows.machines(["dataflow=stream,exp2_pieces=16"], frozenset(fields))
     assert found == {"fsa": {}, "stream": STREAM,
                      "dataflow=stream,exp2_pieces=16": {"dataflow": "stream", "exp2_pieces": 16}}
-    assert "stream M=1" in synthesis.machines([], frozenset(fields | {"mac_stages"}))
+    assert "stream M=1" in dataflows.machines([], frozenset(fields | {"mac_stages"}))
 
 
-def test_without_yosys(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SystemExit, match=r"yosys is not installed: run `\S+python -m pip install .*'\.\[bench\]'`"):
-        synthesis.find_yosys()
+def test_an_error_of_yosys_is_told():
+    with pytest.raises(yosys.YosysError, match="No such command: sinth"):
+        yosys.run({}, ["sinth"])
+
+
+def test_without_yosys(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match=r"yosys is not installed: run `\S+python\S* -m pip install .*'\.\[bench\]'`"):
+        yosys.require()
+
+
+def test_without_the_cells(monkeypatch):
+    monkeypatch.setattr(osu018, "LIBERTY", Path("none.lib"))
+    with pytest.raises(SystemExit, match=r"none\.lib is missing: run `apt-get install qflow-tech-osu018`"):
+        osu018.require()
+
+
+def run(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["synthesis", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        synthesis.main()
+    return ended.value.code, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("figure, status, word", [(7, 0, "holds"), (8, 1, "missed")])
+def test_a_requirement_that_is_missed_is_the_exit_status(monkeypatch, capsys, figure, status, word):
+    monkeypatch.setattr(synthesis, "report", lambda *_: ["a figure", Requirement("gates", figure, 7)])
+    code, text = run(monkeypatch, capsys, "--only", "arrays")
+    assert (int(code), text) == (status, f"a figure\nrequirement: gates: {figure}, at most 7: {word}\n")
 
 
 @pytest.mark.slow
-def test_requirements(capsys):
-    """All of them, with yosys; about a minute."""
-    with pytest.raises(SystemExit) as ended, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sys, "argv", ["synthesis", "--size", "16"])
-        synthesis.main()
-    assert not ended.value.code, capsys.readouterr().out
-    assert capsys.readouterr().out.count(": holds\n") == 3
+def test_requirements_on_arrays(monkeypatch, capsys):
+    """A minute."""
+    code, text = run(monkeypatch, capsys, "--only", "arrays", "--size", "16")
+    assert not code, text
+    assert text.count(": holds\n") == 3
+
+
+@pytest.mark.slow
+def test_array_over_a_plain_one(monkeypatch, capsys):
+    if not osu018.LIBERTY.exists():
+        pytest.skip(f"{osu018.LIBERTY} is not installed")
+    code, text = run(monkeypatch, capsys, "--only", "plain", "--quick")
+    assert not code, text
+    assert text.count("over the plain one") == 2

@@ -126,12 +126,15 @@ def piece_shifts(mul: FloatFormat, pieces: int) -> tuple[int, int]:
     return max(0, bits - mul.mantissa_bits), max(0, mul.mantissa_bits - bits)
 
 
-def multiply_adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Callable[[int, int, int, int], int]:
+def multiply_adder(
+    mul: FloatFormat, add: FloatFormat, pieces: int = 0, streamed: bool = True
+) -> Callable[[int, int, int, int], int]:
     """The function ``multiply_add(x, y, z, exp2)``: the raw word of x * y + z (x, y of ``mul``, z of ``add``).
 
     With ``exp2`` 1 it is that of 2**x = 2**Xi * (y * Xf + z) instead, for a slope y and an intercept z that carries its
     piece number in exponent bits [E-1:1] (``streamed_intercepts``); hit says that x lies in that piece, and the word
-    is 0 when it does not. ``pieces`` 0 leaves exp2 out.
+    is 0 when it does not. Where intercepts are not ``streamed``, z is a plain one, of the piece that x lies in, and hit
+    is 1. ``pieces`` 0 leaves exp2 out.
     """
     ma, ea_max, bias_a = mul.mantissa_bits, mul.exponent_max, mul.bias
     mc, ec_max, bias_c = add.mantissa_bits, add.exponent_max, add.bias
@@ -154,7 +157,7 @@ def multiply_adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Calla
     exponent_at, fraction_mask = raw_format.fraction_bits, (1 << raw_format.fraction_bits) - 1
     raw_offset = raw_format.offset + 2
     # elaboration-time choices are ints, which the converter folds
-    interpolates = int(pieces > 0)
+    interpolates, searches, found = int(pieces > 0), int(streamed), int(not streamed)
     lengthen, piece_shift = piece_shifts(mul, max(1, pieces))
     piece_at, piece_mask = mc + 1, ec_max >> 1
     integer_mask = shift_limit(exponent_bits_a - 1)
@@ -175,6 +178,7 @@ def multiply_adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Calla
                 # x = Xi + Xf: Xi scales the result, Xf multiplies the slope
                 e = ea - bias_a
                 piece = 0
+                hit = found
                 if e >= 0:
                     if e >= exponent_bits_a:
                         overflow = 1
@@ -182,19 +186,22 @@ def multiply_adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Calla
                         spread = am << (e & integer_mask)
                         power = spread >> ma
                         am = spread & fraction_a
-                        piece = (am << lengthen) >> piece_shift
+                        if searches:
+                            piece = (am << lengthen) >> piece_shift
                         ea = bias_a
                         if am == 0:
                             ea = 0
                         if (x >> sign_a) != 0:
                             power = -power
                 elif ea != 0:
-                    piece = ((am << lengthen) >> piece_shift) >> -e
-                if ((z >> piece_at) & piece_mask) == piece:
-                    hit = 1
-                # the intercept's own exponent is known: it lies in (0.5, 1]
-                ec = intercept_exponent | (ec & 1)
-                sc = 0
+                    if searches:
+                        piece = ((am << lengthen) >> piece_shift) >> -e
+                if searches:
+                    if ((z >> piece_at) & piece_mask) == piece:
+                        hit = 1
+                    # the intercept's own exponent is known: it lies in (0.5, 1]
+                    ec = intercept_exponent | (ec & 1)
+                    sc = 0
         if exp2 == 0 or hit != 0:
             eb = (y >> ma) & ea_max
             sp = (x ^ y) >> sign_a
@@ -291,7 +298,8 @@ def multiply_adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Calla
         return raw
 
     setattr(multiply_add, LOCAL_WIDTH, local_width(mul, add))
-    multiply_add.__name__ = f"multiply_add{'_exp2' if pieces else ''}_{mul}_{add}"  # its name in Verilog
+    operation = ("streamed_exp2_" if streamed else "exp2_") if pieces else ""
+    multiply_add.__name__ = f"multiply_add_{operation}{mul}_{add}"  # its name in Verilog
     return multiply_add
 
 
@@ -400,7 +408,8 @@ def _rounder(raw_format: RawFormat, add: FloatFormat, out: FloatFormat, mode: Ro
     half = 1 << (drop - 1)
     dropped, below_half = (1 << drop) - (1 << _FLAGS), half - (1 << _FLAGS)
     odd_or_below_half = below_half | (1 << drop)
-    rebias, exponent_max = (raw_format.offset + add.bias - out.bias) << m, out.exponent_max
+    rebias = (raw_format.offset + add.bias - out.bias) << m
+    infinite_from, normal_from = infinity + rebias, (1 << m) + rebias
     rne, rdn, rup, rmm = (
         int(mode == m) for m in (RoundingMode.RNE, RoundingMode.RDN, RoundingMode.RUP, RoundingMode.RMM)
     )
@@ -424,12 +433,12 @@ def _rounder(raw_format: RawFormat, add: FloatFormat, out: FloatFormat, mode: Ro
             if rdn:
                 if (raw & dropped) != 0 and sign != 0:
                     up = 1
-            kept = (raw >> drop) - rebias + up
-            exponent = kept >> m
-            if exponent >= exponent_max:
+            # a carry out of the fraction goes into the exponent
+            kept = (raw >> drop) + up
+            if kept >= infinite_from:
                 bits = bits | infinity
-            elif exponent > 0:
-                bits = bits | kept
+            elif kept >= normal_from:
+                bits = bits | (kept - rebias)
         else:
             # a zero is its sign alone
             if kind == infinite:

@@ -54,10 +54,10 @@ def exp2(x: Any, result: Any, unit: Exp2, out: FloatFormat) -> Any:
 
     Source: docs/specification.md section 1 (EXP2). The reference is ``easyfloat.exp2``.
     """
-    multiply_add = multiply_adder(unit.mul, unit.add, unit.pieces)
+    multiply_add = multiply_adder(unit.mul, unit.add, unit.pieces, streamed=False)
     find_piece = piece_finder(unit.mul, unit.pieces)
     round_result = rounder(unit.mul, unit.add, out)
-    slopes, intercepts = unit.slopes, unit.streamed_intercepts
+    slopes, intercepts = unit.slopes, unit.intercepts
 
     @always_comb
     def compute() -> None:

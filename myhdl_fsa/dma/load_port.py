@@ -44,7 +44,7 @@ def load_port(
     beat = unsigned(max(2, beats.bit_length()))
     # the second burst of a row that crosses 4 KB: its beats, and the multiple of 4 KB at which it begins
     rest, rest_page = unsigned(max(2, beats.bit_length())), unsigned(MEMORY_ADDRESS_WIDTH - BOUNDARY_BITS)
-    top, last_beat = depth - 1, beats - 1
+    last_place, last_beat = depth - 1, beats - 1
     beat_width, beat_log, page_bits = 8 * config.beat_bytes, config.beat_bytes.bit_length() - 1, BOUNDARY_BITS
     beats_a_page, high_shift = BOUNDARY // config.beat_bytes, 8 * config.scratchpad_row_bytes - 8 * config.beat_bytes
     beat_mask, page_mask = beats_a_page - 1, (1 << len(rest_page)) - 1
@@ -70,7 +70,7 @@ def load_port(
             addresses[int(last)].next = rows.address
             places[int(last)].next = rows.row
             tags[int(last)].next = rows.tag
-            if last == top:
+            if last == last_place:
                 last.next = 0
             else:
                 last.next = last + 1
@@ -103,7 +103,7 @@ def load_port(
                     else:
                         bus.arlen.next = last_beat
                     waiting = waiting - 1
-                    if ask == top:
+                    if ask == last_place:
                         ask.next = 0
                     else:
                         ask.next = ask + 1
@@ -136,7 +136,7 @@ def load_port(
                     place.next = places[int(first)]
                     tag.next = tags[int(first)]
                     under_way = under_way - 1
-                    if first == top:
+                    if first == last_place:
                         first.next = 0
                     else:
                         first.next = first + 1

@@ -33,7 +33,7 @@ def hand_out(clock: Any, reset: Any, rows: Row, free: Any, chosen: Any, hold: An
     Source: docs/specification.md section 4.
     """
     turn = unsigned(address_width(count))
-    top = count - 1
+    last_port = count - 1
 
     @always_comb
     def choose() -> None:
@@ -49,7 +49,7 @@ def hand_out(clock: Any, reset: Any, rows: Row, free: Any, chosen: Any, hold: An
         if reset:
             turn.next = 0
         elif chosen != 0:
-            if turn == top:
+            if turn == last_port:
                 turn.next = 0
             else:
                 turn.next = turn + 1

@@ -46,7 +46,7 @@ def store_port(
     rest, rest_page = unsigned(count_width), unsigned(MEMORY_ADDRESS_WIDTH - BOUNDARY_BITS)
     # beats that fit before the next multiple of 4 KB
     fitting = unsigned((BOUNDARY // config.beat_bytes).bit_length())
-    top, last_beat = depth - 1, beats - 1
+    last_place, last_beat = depth - 1, beats - 1
     beat_width, beat_log, page_bits = 8 * config.beat_bytes, config.beat_bytes.bit_length() - 1, BOUNDARY_BITS
     beats_a_page, page_mask = BOUNDARY // config.beat_bytes, (1 << len(rest_page)) - 1
     place_mask, incrementing = beats_a_page - 1, 1
@@ -124,7 +124,7 @@ def store_port(
                 tags[int(last)].next = tag
                 doubles[int(last)].next = fitting < beats
                 under_way = under_way + 1
-                if last == top:
+                if last == last_place:
                     last.next = 0
                 else:
                     last.next = last + 1
@@ -136,7 +136,7 @@ def store_port(
                     done.next = 1
                     done_tag.next = tags[int(first)]
                     under_way = under_way - 1
-                    if first == top:
+                    if first == last_place:
                         first.next = 0
                     else:
                         first.next = first + 1

@@ -97,7 +97,7 @@ def transfer(
     memory_sign, memory_size = 1 << (len(memory_stride) - 1), 1 << len(memory_stride)
     number_low, number_mask = WORD_WIDTH * Dma.WORDS, (1 << NUMBER_WIDTH) - 1
     valid_bit, semaphore_bit = SEMAPHORE_WIDTH + SEMAPHORE_VALUE_WIDTH, SEMAPHORE_VALUE_WIDTH
-    top = inflight - 1
+    last_place = inflight - 1
 
     @always_comb
     def ask() -> None:
@@ -154,7 +154,7 @@ def transfer(
                     | (((word >> semaphore_low) & semaphore_mask) << semaphore_bit)
                     | ((word >> release_value_low) & value_mask)
                 )
-                if tail == top:
+                if tail == last_place:
                     tail.next = 0
                 else:
                     tail.next = tail + 1
@@ -174,7 +174,7 @@ def transfer(
                 release.valid.next = what >> valid_bit
                 release.semaphore.next = (what >> semaphore_bit) & semaphore_mask
                 release.value.next = what & value_mask
-                if head == top:
+                if head == last_place:
                     head.next = 0
                 else:
                     head.next = head + 1

@@ -262,7 +262,9 @@ def decoder(
     take_matrix, take_dma, take_fence, illegal, begin_matrix, begin_dma = (unsigned(1) for _ in range(6))
     matrix_full, dma_full, matrix_bad, dma_bad = (unsigned(1) for _ in range(4))
     matrix_code, dma_code = unsigned(ERROR_WIDTH), unsigned(ERROR_WIDTH)
-    whole_matrix, whole_dma, word_width = Matrix.WORDS, Dma.WORDS, WORD_WIDTH
+    whole_matrix, whole_dma = Matrix.WORDS, Dma.WORDS
+    # where an instruction's words lie
+    second, third, fourth, behind = (WORD_WIDTH * word for word in range(1, 5))
     kind_mask = (1 << KIND.width) - 1
     kind_low, is_fence, is_matrix, is_dma = KIND.low, int(Kind.FENCE), int(Kind.MATRIX), int(Kind.DMA)
     wait_matrix, wait_dma = Fence.LAYOUT["matrix"].low, Fence.LAYOUT["dma"].low
@@ -351,21 +353,28 @@ def decoder(
         begin_matrix.next = matrix_words == 0 or (bool(matrix.valid) and bool(matrix.ready))
         begin_dma.next = dma_words == 0 or (bool(dma.valid) and bool(dma.ready))
 
+    # each word goes to its place; what an instruction before left in the others means nothing until they are there too
     @always(clock.posedge)
     def collect_matrix() -> None:
         if take_matrix:
             if begin_matrix:
-                matrix_bits.next = words.data
+                matrix_bits.next[second:] = words.data
+            elif matrix_words == 1:
+                matrix_bits.next[third:second] = words.data
             else:
-                matrix_bits.next = matrix_bits | (int(words.data) << (word_width * int(matrix_words)))
+                matrix_bits.next[fourth:third] = words.data
 
     @always(clock.posedge)
     def collect_dma() -> None:
         if take_dma:
             if begin_dma:
-                dma_bits.next = words.data
+                dma_bits.next[second:] = words.data
+            elif dma_words == 1:
+                dma_bits.next[third:second] = words.data
+            elif dma_words == 2:
+                dma_bits.next[fourth:third] = words.data
             else:
-                dma_bits.next = dma_bits | (int(words.data) << (word_width * int(dma_words)))
+                dma_bits.next[behind:fourth] = words.data
 
     # apart from the collecting, whose locals would be as wide as the instructions
     @always(clock.posedge)

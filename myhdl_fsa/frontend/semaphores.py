@@ -39,8 +39,9 @@ def semaphores(
     starts at value 0, not busy. Source: docs/specification.md section 4.
     """
     count = SEMAPHORES
-    values = [unsigned(SEMAPHORE_VALUE_WIDTH) for _ in range(SEMAPHORES)]
-    busy = [unsigned(1) for _ in range(SEMAPHORES)]
+    # of each its value while it is free, or ``busy``; nobody looks at the value of one that is busy
+    states = [unsigned(1 + SEMAPHORE_VALUE_WIDTH) for _ in range(SEMAPHORES)]
+    busy = 1 << SEMAPHORE_VALUE_WIDTH
     # a bit a semaphore: released in this cycle, by whom, and released or acquired
     released, released_by_load, released_by_store, written = (unsigned(SEMAPHORES) for _ in range(4))
 
@@ -49,9 +50,9 @@ def semaphores(
         first = int(acquire_matrix.semaphore)
         second = int(acquire_load.semaphore)
         third = int(acquire_store.semaphore)
-        matrix = not busy[first] and values[first] == acquire_matrix.value
-        load = not busy[second] and values[second] == acquire_load.value
-        store = not busy[third] and values[third] == acquire_store.value
+        matrix = states[first] == acquire_matrix.value
+        load = states[second] == acquire_load.value
+        store = states[third] == acquire_store.value
         matrix_takes = matrix and bool(acquire_matrix.valid)
         load_takes = load and bool(acquire_load.valid) and not (matrix_takes and first == second)
         acquire_matrix.ready.next = matrix
@@ -83,22 +84,21 @@ def semaphores(
         released.next = by_matrix | by_load | by_store
         written.next = taken | by_matrix | by_load | by_store
 
-    # the value of a busy semaphore is never looked at, so both have one enable
     @always(clock.posedge)
     def write() -> None:
         if reset:
             for i in range(count):
-                busy[i].next = 0
-                values[i].next = 0
+                states[i].next = 0
         elif written != 0:
             for i in range(count):
                 if ((written >> i) & 1) != 0:
-                    busy[i].next = ((released >> i) & 1) == 0
                     if ((released_by_store >> i) & 1) != 0:
-                        values[i].next = release_store.value
+                        states[i].next = release_store.value
                     elif ((released_by_load >> i) & 1) != 0:
-                        values[i].next = release_load.value
+                        states[i].next = release_load.value
+                    elif ((released >> i) & 1) != 0:
+                        states[i].next = release_matrix.value
                     else:
-                        values[i].next = release_matrix.value
+                        states[i].next = busy
 
     return grant, decode, write

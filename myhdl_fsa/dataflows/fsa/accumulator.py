@@ -47,9 +47,9 @@ def accumulator_unit(
         invert = divider(clock, reset, active, a, inverse, done, acc)
 
     pieces = config.exp2_pieces
-    multiply_add, round_acc = multiply_adder(acc, acc, pieces), rounder(acc, acc, acc)
+    multiply_add, round_acc = multiply_adder(acc, acc, pieces, streamed=False), rounder(acc, acc, acc)
     find_piece = piece_finder(acc, pieces)
-    slopes, intercepts = Exp2(acc, acc, pieces).slopes, Exp2(acc, acc, pieces).streamed_intercepts
+    slopes, intercepts = Exp2(acc, acc, pieces).slopes, Exp2(acc, acc, pieces).intercepts
     exp_s1, exp_s2, acc_sa = Accumulator.EXP_S1, Accumulator.EXP_S2, Accumulator.ACC_SA
     set_scale, reciprocal = Accumulator.SET_SCALE, Accumulator.RECIPROCAL
 

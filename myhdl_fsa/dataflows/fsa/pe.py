@@ -40,8 +40,8 @@ def pe(
         up           out  acc       the result under mac alone; otherwise ``below`` under flow_du
 
     The register takes ``left`` (load_reg_li), the low bits of ``above`` (load_reg_ui), the elem-rounded result
-    (update_reg), or 2**register once the intercept of its own piece passes by (exp2). Reset clears control only.
-    Source: docs/specification.md section 3.
+    (update_reg), or 2**register once the intercept of its own piece passes by (exp2). Reset clears control and
+    ``exp2_done``. Source: docs/specification.md section 3.
     """
     elem, acc = config.elem, config.acc
     register = unsigned(elem.width)
@@ -61,8 +61,6 @@ def pe(
     def registers() -> None:
         bits = int(control)
         control_out.next = bits
-        if reset:
-            control_out.next = 0
         if bits != 0:
             if (bits & flow_lr) != 0:
                 right.next = left
@@ -97,6 +95,9 @@ def pe(
                     register.next = left
                 else:
                     register.next = above[elem_width:]
+        if reset:
+            control_out.next = 0
+            exp2_done.next = 0
 
     if probe is not None:
         probe.setdefault("pe_register", []).append(register)

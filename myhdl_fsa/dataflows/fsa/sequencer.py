@@ -97,20 +97,20 @@ class ControlMemory:
 
 @block
 def control_rom(
-    clock: Any, first_address: Any, second_address: Any, first: Any, second: Any, plans: Sequence[ExecutionPlan]
+    clock: Any, first_address: Any, second_address: Any, first_pe: Any, first_edges: Any, second_pe: Any,
+    second_edges: Any, plans: Sequence[ExecutionPlan],
 ) -> Any:
     """The plans' words, with a synchronous read port for each sequencer.
 
     Ports
         first_address, second_address
                        in   ``ControlMemory.address_width`` bits
-        first, second  out  ``MatrixControl``: ``pe`` and ``edges``, from the next cycle on
+        *_pe, *_edges  out  of ``MatrixControl``, from the next cycle on
 
     A table this small is logic on most targets; with its addresses from before the edge it can be a block RAM as well.
     """
     memory = ControlMemory.of(plans)
     pe_words, edge_words = (*memory.pe, 0), (*memory.edges, 0)
-    first_pe, first_edges, second_pe, second_edges = first.pe, first.edges, second.pe, second.edges
 
     @always(clock.posedge)
     def read() -> None:
@@ -149,9 +149,9 @@ def sequencer(
     causal, hidden_keys, key = unsigned(1), unsigned(len(instruction.hidden)), unsigned(len(instruction.hidden))
     keys = config.rows
 
-    read, accumulator_read = 1 << EDGE_BIT["read"], 1 << EDGE_BIT["accumulator_read"]
-    last = 1 << EDGE_BIT["last"]
-    compare_bit, compare_mask, update = EDGE_BIT["compare"], (1 << Comparator.WIDTH) - 1, Comparator.UPDATE
+    read_bit, accumulator_read_bit = 1 << EDGE_BIT["read"], 1 << EDGE_BIT["accumulator_read"]
+    last_bit = 1 << EDGE_BIT["last"]
+    compare_low, compare_mask, update = EDGE_BIT["compare"], (1 << Comparator.WIDTH) - 1, Comparator.UPDATE
     scratchpad_mask = (1 << len(control.scratchpad_row)) - 1
     accumulator_mask = (1 << len(control.accumulator_row)) - 1
     key_mask = (1 << len(key)) - 1
@@ -164,7 +164,7 @@ def sequencer(
             address.next = nothing
         elif accept:
             address.next = first_words[int(instruction.function)]
-        elif busy and (edges & last) == 0:
+        elif busy and (edges & last_bit) == 0:
             address.next = word + 1
         else:
             address.next = nothing
@@ -194,13 +194,13 @@ def sequencer(
             release.semaphore.next = instruction.semaphore
             release.value.next = instruction.release_value
         elif busy:
-            if (now & last) != 0:
+            if (now & last_bit) != 0:
                 busy.next = 0
-            if (now & read) != 0:
+            if (now & read_bit) != 0:
                 scratchpad_row.next = (int(scratchpad_row) + int(scratchpad_stride)) & scratchpad_mask
-            if (now & accumulator_read) != 0:
+            if (now & accumulator_read_bit) != 0:
                 accumulator_row.next = (int(accumulator_row) + int(accumulator_stride)) & accumulator_mask
-            if ((now >> compare_bit) & compare_mask) == update:
+            if ((now >> compare_low) & compare_mask) == update:
                 following = int(key) + 1
                 key.next = following & key_mask
                 # a countdown from the number of columns hides the key from all of them
@@ -295,7 +295,9 @@ def matrix_controller(
         sequencer(clock, reset, accept[i], instruction, addresses[i], sides[i], releases[i], busies[i], config, plans)
         for i in range(2)
     ]
-    rom = control_rom(clock, addresses[0], addresses[1], sides[0], sides[1], plans)
+    rom = control_rom(
+        clock, addresses[0], addresses[1], sides[0].pe, sides[0].edges, sides[1].pe, sides[1].edges, plans
+    )
     merged = merge(sides[0], sides[1], control)
 
     @always_comb

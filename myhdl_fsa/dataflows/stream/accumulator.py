@@ -49,10 +49,10 @@ def accumulator_unit(
         invert = divider(clock, reset, active, reciprocal, inverse, done, acc)
 
     pieces = config.exp2_pieces
-    multiply_add, round_acc = multiply_adder(acc, acc, pieces), rounder(acc, acc, acc)
+    multiply_add, round_acc = multiply_adder(acc, acc, pieces, streamed=False), rounder(acc, acc, acc)
     find_piece = piece_finder(acc, pieces)
-    slopes, intercepts = Exp2(acc, acc, pieces).slopes, Exp2(acc, acc, pieces).streamed_intercepts
-    plain_intercepts, latency = Exp2(acc, acc, pieces).intercepts, config.mac_stages + config.adder_stages
+    slopes, intercepts = Exp2(acc, acc, pieces).slopes, Exp2(acc, acc, pieces).intercepts
+    latency = config.mac_stages + config.adder_stages
     exp_s1, exp_s2, norm = Accumulate.EXP_S1, Accumulate.EXP_S2, Accumulate.NORM
     acc_sum, acc_sa = Accumulate.ACC_SUM, Accumulate.ACC_SA
 
@@ -110,7 +110,7 @@ def accumulator_unit(
             exp2 = 1
             piece = find_piece(left)
             right = slopes[piece]
-            addend = plain_intercepts[piece]
+            addend = intercepts[piece]
         elif op == norm:
             left = int(reciprocal)
         next_left.next = left

@@ -201,6 +201,8 @@ def comparator(
         if subtracted:
             raw = normalise_sum(int(held_total))
             later_difference.next = round_sum(raw)
+        if reset:
+            subtracted.next = 0
 
     @always_comb
     def leave() -> None:

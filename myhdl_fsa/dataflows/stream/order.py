@@ -96,8 +96,13 @@ def order_check(
     reciprocal, norm = int(Function.ACC_RECIPROCAL), int(Function.ATTN_LSE_NORM)
     row_low, row_mask = layout["scratchpad_row"].low, (1 << layout["scratchpad_row"].width) - 1
     stride_low, stride_bits = layout["scratchpad_stride"].low, layout["scratchpad_stride"].width
-    stride_mask, stride_sign, stride_size = (1 << stride_bits) - 1, 1 << (stride_bits - 1), 1 << stride_bits
+    stride_mask, stride_sign = (1 << stride_bits) - 1, 1 << (stride_bits - 1)
+    size_mask = stride_sign - 1
     query_rows, steps = operand_rows(config)[Function.LOAD_STATIONARY].stop, config.rows - 1
+    # the last row is row + stride * steps: by stride, the first rows that bring it across the border between Q and K
+    # and V, up from below it, and from -``stride_sign`` up the least that do not bring it down from above
+    too_high = tuple(max(0, query_rows - step * steps) for step in range(stride_sign))
+    high_enough = tuple(query_rows + (stride_sign - step) * steps for step in range(stride_sign))
     outside, misplaced = int(ErrorCode.SCRATCHPAD_ROW), int(ErrorCode.ORDER)
     slots = Times.of(config).slots
     queries, begun, summed, inverted, tail, promised = (unsigned(1) for _ in range(6))
@@ -127,14 +132,17 @@ def order_check(
                 why = misplaced
         row = (word >> row_low) & row_mask
         stride = (word >> stride_low) & stride_mask
+        limit = query_rows
+        least = query_rows
         if stride >= stride_sign:
-            stride = stride - stride_size
-        last = row + stride * steps
+            least = high_enough[stride & size_mask]
+        else:
+            limit = too_high[stride & size_mask]
         if what == load:
-            if row >= query_rows or last >= query_rows:
+            if row >= limit:
                 why = outside
         elif what == score or what == value:
-            if row < query_rows or last < query_rows:
+            if row < least:
                 why = outside
         bad.next = bool(valid) and why != 0
         code.next = why

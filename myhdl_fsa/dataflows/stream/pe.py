@@ -47,11 +47,11 @@ def pe(
     elem, acc = config.elem, config.acc
     query, weight = unsigned(elem.width), unsigned(elem.width)
 
-    multiply_add = multiply_adder(elem, acc, config.exp2_pieces)
+    multiply_add = multiply_adder(elem, acc, config.exp2_pieces, streamed=False)
     round_acc, round_elem = rounder(elem, acc, acc), rounder(elem, acc, elem)
     find_piece = piece_finder(elem, config.exp2_pieces)
     table = Exp2(elem, acc, config.exp2_pieces)
-    slopes, intercepts = table.slopes, table.streamed_intercepts
+    slopes, intercepts = table.slopes, table.intercepts
 
     operation_mask = (1 << Operation.WIDTH) - 1
     qk, sub, scale, exp, pv = Operation.QK, Operation.SUB, Operation.SCALE, Operation.EXP, Operation.PV
@@ -107,7 +107,6 @@ def pe(
     # the same in steps, with registers between them
     multiply, add_product = multiplier(elem, config.exp2_pieces), adder(elem, acc, config.exp2_pieces)
     normalise = normaliser(elem, acc)
-    plain_intercepts = table.intercepts
     pass_on, minus_zero = Operation.PASS, elem.sign_mask
     before, twice_before, after = int(config.mac_stages > 0), int(config.mac_stages > 1), int(config.adder_stages > 1)
     once_before, undivided = before - twice_before, 1 - after
@@ -121,8 +120,6 @@ def pe(
     def pipelined_registers() -> None:
         bits = int(control)
         control_out.next = bits
-        if reset:
-            control_out.next = 0
         up.next = below
         if twice_before:
             taken.next = 0
@@ -172,7 +169,7 @@ def pe(
                 if op == scale:
                     addend = 0
                 if op == exp:
-                    addend = plain_intercepts[piece]
+                    addend = intercepts[piece]
                 word = add_product(word, addend)
                 if after:
                     held_total.next = word
@@ -194,6 +191,10 @@ def pe(
                     weight.next = below
                 if (bits & latch_q) != 0:
                     query.next = below
+        if reset:
+            control_out.next = 0
+            if twice_before:
+                taken.next = 0
 
     return pipelined_registers
 

@@ -49,6 +49,8 @@ def lane_ring(
     """
     n, partner, last_phase, last_tile = times.rows, times.lambda_, times.ring - 1, times.slots - 1
     value_words, row_width = n + 2, address_width(config.scratchpad_rows)
+    # of a tile's words in the edge buffers
+    ends_of_tiles = tuple((tile + 1) * n for tile in range(times.slots))
     row_mask = (1 << row_width) - 1
     max_low, max_high, score_word, query_word, word_at = Lane.MAX_LOW, Lane.MAX_HIGH, Lane.SCORE, Lane.QUERY, Lane.WIDTH
     # from the phase of this cycle on: 1 an ATTN_VALUE's stream, 2 a LOAD_STATIONARY's, and the words left of it
@@ -89,7 +91,8 @@ def lane_ring(
             elif words > n:
                 word = max_high
             else:
-                word = score_word | ((tile * n + n - words) << word_at)
+                end_of_tile = ends_of_tiles[tile]
+                word = score_word | ((end_of_tile - words) << word_at)
         if stream == 2:
             word = query_word
             query_row.next = row
