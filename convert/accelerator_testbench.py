@@ -6,7 +6,8 @@ from string import Template
 
 from myhdl_fsa.axi import MANAGER_DRIVES, AxiLite, AxiRead, AxiWrite, Response
 from myhdl_fsa.config import Config
-from myhdl_fsa.convert.testbench_data import KEY_TILES, TestbenchError, attention_data, hex_text
+from myhdl_fsa.convert.hierarchy import PREFIX
+from myhdl_fsa.convert.testbench_data import BENCH_HEAD, KEY_TILES, TestbenchError, attention_data, hex_text
 from myhdl_fsa.dataflows import attention_cycles
 from myhdl_fsa.frontend.registers import Register
 from myhdl_fsa.golden import attention
@@ -18,8 +19,10 @@ from myhdl_fsa.program import State
 __all__ = ["UNWRITTEN", "accelerator_testbench"]
 
 
-def accelerator_testbench(config: Config) -> dict[str, str]:
+def accelerator_testbench(config: Config, prefix: str = PREFIX) -> dict[str, str]:
     """The testbench of the accelerator: one tile of Q, two of K and V, in memory and through instructions.
+
+    ``prefix`` is that of its module's name.
 
     Raises TestbenchError when the kernel does not fit the configuration.
     """
@@ -48,7 +51,9 @@ def accelerator_testbench(config: Config) -> dict[str, str]:
     channels = {**vars(AxiRead(config)), **vars(AxiWrite(config))}
     control = vars(AxiLite())
     fixed = ("bready", "rready", "wstrb")
+    bench = f"tb_{prefix}accelerator"
     text = Template(_ACCELERATOR).substitute(
+        head="\n".join(BENCH_HEAD), bench=bench, accelerator=f"{prefix}accelerator",
         words=words, checks=len(checks), ports=config.memory_ports, beat=config.beat_bytes, bytes=len(memory),
         base=f"{len(channels['araddr'])}'h{base:x}", first=region.address - base, values=expected.size,
         columns=config.cols, width=config.acc.width, value_bytes=config.accumulator_row_bytes // config.cols,
@@ -56,11 +61,16 @@ def accelerator_testbench(config: Config) -> dict[str, str]:
         address=len(channels["araddr"]), address_high=len(channels["araddr"]) - 1,
         set_active=int(Register.SET_ACTIVE), queue=int(Register.QUEUE), outside=int(Response.DECERR),
         host="\n".join(
-            _declare(f"control_{name}", len(signal) or 1, name in MANAGER_DRIVES, name in fixed)
+            _declare(f"control_{name}", len(signal) or 1, name in MANAGER_DRIVES)
             for name, signal in control.items()),
         memory="\n".join(
             _declare(name, config.memory_ports * (len(signal) or 1), name not in MANAGER_DRIVES, vector=True)
             for name, signal in channels.items()),
+        starts="\n".join((
+            *(f"        control_{name} <= {(1 << (len(signal) or 1)) - 1 if name in fixed else 0};"
+              for name, signal in control.items() if name in MANAGER_DRIVES),
+            *(f"        {name} <= 0;" for name in channels if name not in MANAGER_DRIVES),
+        )),
         connections=",\n".join((
             *(f"        .control_{name}(control_{name})" for name in control),
             *(f"        .memory_m{port}_{name}({name}[{port * (len(signal) or 1)} +: {len(signal) or 1}])"
@@ -68,11 +78,11 @@ def accelerator_testbench(config: Config) -> dict[str, str]:
         )),
     )
     return {
-        "tb_accelerator.v": text,
-        "tb_accelerator_words.hex": hex_text(program.words),
-        "tb_accelerator_memory.hex": hex_text(memory),
-        "tb_accelerator_registers.hex": hex_text(register << 32 | int(value) for register, value in checks.items()),
-        "tb_accelerator_expected.hex": hex_text(int(value) for value in expected.T.ravel()),
+        f"{bench}.v": text,
+        f"{bench}_words.hex": hex_text(program.words),
+        f"{bench}_memory.hex": hex_text(memory),
+        f"{bench}_registers.hex": hex_text(register << 32 | int(value) for register, value in checks.items()),
+        f"{bench}_expected.hex": hex_text(int(value) for value in expected.T.ravel()),
     }
 
 
@@ -80,20 +90,18 @@ UNWRITTEN = 0x5A
 """what memory holds before, where the kernel has no input"""
 
 
-def _declare(name: str, width: int, driven: bool, ones: bool = False, vector: bool = False) -> str:
-    """A net that the device drives, or a register that the testbench drives, which starts at zeros or ones."""
+def _declare(name: str, width: int, driven: bool, vector: bool = False) -> str:
+    """A net that the device drives, or a register that the testbench drives."""
     bits = f"[{width - 1}:0] " if width > 1 or vector else ""
-    start = f" = {(1 << width) - 1 if ones else 0}" if driven else ""
-    return f"    {'reg' if driven else 'wire'} {bits}{name}{start};"
+    return f"    {'reg' if driven else 'wire'} {bits}{name};"
 
 
 _ACCELERATOR = """\
 // Self-checking: one tile of Q and two of K and V in memory, FlashAttention on them by instruction words through the
 // AXI4-Lite port, and O^T in memory compared bit for bit with the golden model. Also checks the state, the interrupt
 // and the counters of words and instructions. Run it in the folder of its .hex files.
-`timescale 1ns/1ps
-
-module tb_accelerator;
+$head
+module $bench;
     localparam WORDS = $words, CHECKS = $checks, PORTS = $ports, BEAT = $beat, BYTES = $bytes;
     localparam FIRST = $first, VALUES = $values, COLUMNS = $columns, WIDTH = $width, VALUE_BYTES = $value_bytes;
     localparam LIMIT = $limit;
@@ -106,14 +114,14 @@ module tb_accelerator;
     reg [WIDTH-1:0] expected [0:VALUES-1];
 
     reg clock = 0;
-    reg reset = 1;
+    reg reset;
     wire interrupt;
     // the host's AXI4-Lite port
 $host
     // the AXI4 ports side by side, port 0 in the low bits
 $memory
 
-    accelerator dut (
+    $accelerator dut (
         .clock(clock),
         .reset(reset),
         .interrupt(interrupt),
@@ -132,14 +140,16 @@ $connections
     reg [8:0] read_left [0:PORTS-1], write_left [0:PORTS-1];
 
     initial begin
-        $$readmemh("tb_accelerator_words.hex", words);
-        $$readmemh("tb_accelerator_registers.hex", checks);
-        $$readmemh("tb_accelerator_memory.hex", memory);
-        $$readmemh("tb_accelerator_expected.hex", expected);
+        $$readmemh("${bench}_words.hex", words);
+        $$readmemh("${bench}_registers.hex", checks);
+        $$readmemh("${bench}_memory.hex", memory);
+        $$readmemh("${bench}_expected.hex", expected);
         for (port = 0; port < PORTS; port = port + 1) begin
             read_left[port] = 0;
             write_left[port] = 0;
         end
+        reset <= 1;
+$starts
     end
 
     always #5 clock = !clock;

@@ -8,19 +8,18 @@ import random
 import zlib
 from functools import partial
 from typing import Any
-from unittest.mock import patch
 
 import myhdl
 import numpy as np
 from myhdl._Signal import _Signal
 
-from myhdl_fsa import accelerator as accelerators
+from myhdl_fsa.accelerator import accelerator
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
 from myhdl_fsa.axi import BOUNDARY, AxiRead, AxiWrite, Channels, MemoryPorts
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.hierarchy import Design, arguments, find, flatten, ports, twin_of
-from myhdl_fsa.convert.regression import Case, Dut, Port, case_bench, simulate, vectors
-from myhdl_fsa.convert.testbench_data import SEED, TestbenchError, attention_data
+from myhdl_fsa.convert.regression import Case, Dut, case_bench, case_ports, connections, simulate, vectors
+from myhdl_fsa.convert.testbench_data import BENCH_HEAD, SEED, TestbenchError, attention_data
 from myhdl_fsa.core import AccumulatorReadPort, ScalePort, ScratchpadWrite
 from myhdl_fsa.dataflows.fsa.control import Accumulator
 from myhdl_fsa.easyfloat import from_float
@@ -43,30 +42,28 @@ BLOCK_CYCLES = 400
 
 def block_testbench(config: Config, design: Design) -> dict[str, str]:
     """The testbench of a smaller block: stimuli, and the outputs of its MyHDL simulation, every cycle."""
-    name, directions = design.name, design.modules[design.name].directions
+    module = design.modules[design.name]
+    bench = f"tb_{module.name}"
     dut, stimuli = standalone(config, design)
-    starts = {port: int(signal) for port, signal in dut.inputs.items()}
-    widths = {port: len(signal) or 1 for port, signal in (dut.inputs | dut.outputs).items()}
     seen = simulate(dut, stimuli)
-    case = Case(
-        name, "", [Port(port, widths[port], stimuli[port], starts[port]) for port in dut.inputs],
-        [Port(port, widths[port], seen[port]) for port in dut.outputs], "clock" if "clock" in directions else None,
-    )
+    case = Case(module.name, "", *case_ports(dut, stimuli, seen), "clock" if "clock" in module.ports else None,
+                connections(module))
     lines = [
         "// Self-checking: seeded stimuli, and every output compared every cycle with the block's MyHDL simulation.",
-        "// Run it in the folder of its .hex files.", "`timescale 1ns/1ps", "",
-        *case_bench(f"tb_{name}", case, f"tb_{name}", stop=True),
+        "// Run it in the folder of its .hex files.", *BENCH_HEAD,
+        *case_bench(bench, case, bench, stop=True),
     ]
     return {
-        f"tb_{name}.v": "\n".join(lines) + "\n",
-        f"tb_{name}_in.hex": vectors(case.inputs),
-        f"tb_{name}_out.hex": vectors(case.outputs),
+        f"{bench}.v": "\n".join(lines) + "\n",
+        f"{bench}_in.hex": vectors(case.inputs),
+        f"{bench}_out.hex": vectors(case.outputs),
     }
 
 
 def standalone(config: Config, design: Design) -> tuple[Dut, dict[str, list[int]]]:
     """The top block of a converted design, elaborated by itself with signals of its own, and stimuli for it."""
-    block, directions = twin_of(design.top), design.modules[design.name].directions
+    block, module = twin_of(design.top), design.modules[design.name]
+    directions = {name: module.ports[place.net].direction for name, place in module.located.items()}
     with shared_analysis():
         instance = myhdl.block(block.func)(**_fresh(arguments(block), {}))
     signals = ports(instance)
@@ -149,8 +146,7 @@ def recorded(config: Config, name: str, inputs: list[str]) -> dict[str, list[int
 
     @myhdl.block
     def watched(clock: Any) -> Any:
-        with patch.object(accelerators, "core_block", lambda config: _array):
-            bench = accelerator_bench(run, clock, partial(_device, config=config))
+        bench = accelerator_bench(run, clock, partial(_device, config=config))
         watched_ports = ports(find(bench, name))
         pairs = [(watched_ports[port], values[port]) for port in inputs]
 
@@ -169,7 +165,7 @@ def recorded(config: Config, name: str, inputs: list[str]) -> dict[str, list[int
 
 @myhdl.block
 def _device(clock: Any, device: DevicePorts, config: Config) -> Any:
-    return accelerators.accelerator(clock, device.reset, device.control, device.memory, device.interrupt, config)
+    return accelerator(clock, device.reset, device.control, device.memory, device.interrupt, config, core=_array)
 
 
 def _stimuli(config: Config, widths: dict[str, int], block: Any) -> dict[str, list[int]]:

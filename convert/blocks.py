@@ -86,8 +86,12 @@ _signature = cache(inspect.signature)
 
 
 def identity(block: Any) -> tuple[Any, ...]:
-    """Equal for blocks that are the same module."""
-    widths = tuple((name, len(signal)) for name, signal in ports(block).items())
+    """Equal for blocks that are the same module.
+
+    A block that has one signal at two ports is another than one that has two: its processes read one of them.
+    """
+    first: dict[int, str] = {}
+    widths = tuple((name, len(signal), first.setdefault(id(signal), name)) for name, signal in ports(block).items())
     return (block.func, widths, tuple((name, repr(value)) for name, value in parameters(block).items()))
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
-from myhdl_fsa.convert.testbench_data import KEY_TILES, TestbenchError, attention_data, hex_text
+from myhdl_fsa.convert.hierarchy import PREFIX
+from myhdl_fsa.convert.testbench_data import BENCH_HEAD, KEY_TILES, TestbenchError, attention_data, hex_text
 from myhdl_fsa.dataflows import attention_cycles
 from myhdl_fsa.golden import attention
 from myhdl_fsa.instruction import MatrixInstruction
@@ -19,8 +20,10 @@ from myhdl_fsa.sims.ideal_device import pack
 __all__ = ["core_testbench"]
 
 
-def core_testbench(config: Config) -> dict[str, str]:
+def core_testbench(config: Config, prefix: str = PREFIX) -> dict[str, str]:
     """The testbench of the core: one tile of Q, two of K and V, all loaded before the first instruction.
+
+    ``prefix`` is that of the core's module name.
 
     Raises TestbenchError when the scratchpad does not hold them.
     """
@@ -30,6 +33,8 @@ def core_testbench(config: Config) -> dict[str, str]:
 
     fields = MatrixInstruction(config)
     widths = {name: len(signal) or 1 for name, signal in vars(fields).items() if name in MATRIX_FIELDS}
+    # what a controller with a queue says besides
+    others = [name for name in vars(fields) if name not in (*widths, "valid", "ready")]
     instructions = [
         _join((getattr(step, name) % (1 << width), width) for name, width in widths.items()) for step in steps
     ]
@@ -48,21 +53,26 @@ def core_testbench(config: Config) -> dict[str, str]:
     output: Bits = attention(q, k, v, config)
 
     cycles = attention_cycles(config, 1, KEY_TILES)
+    bench = f"tb_{prefix}core"
     text = Template(_CORE).substitute(
+        head="\n".join(BENCH_HEAD), bench=bench, core=f"{prefix}core",
         loads=len(loads), steps=len(steps), rows=n, columns=config.cols, width=config.acc.width, cycles=cycles,
         limit=len(loads) + 2 * cycles + n + 100, first_row=store.row, address_high=address - 1, row_high=row - 1,
         load_high=address + row - 1, step_high=sum(widths.values()) - 1,
         elem_scale=f"{config.elem.width}'h{run.scale.elem:x}", acc_scale=f"{config.acc.width}'h{run.scale.acc:x}",
         ram_high=len(fields.accumulator_row) - 1, out_high=config.cols * config.acc.width - 1,
-        declarations="\n".join(f"    reg [{width - 1}:0] instruction_{name} = 0;" for name, width in widths.items()),
-        connections="\n".join(f"        .instruction_{name}(instruction_{name})," for name in widths),
+        declarations="\n".join((
+            *(f"    reg [{width - 1}:0] instruction_{name};" for name, width in widths.items()),
+            *(f"    wire instruction_{name};" for name in others))),
+        starts="\n".join(f"        instruction_{name} <= 0;" for name in widths),
+        connections="\n".join(f"        .instruction_{name}(instruction_{name})," for name in (*widths, *others)),
         fields=", ".join(f"instruction_{name}" for name in widths),
     )
     return {
-        "tb_core.v": text,
-        "tb_core_loads.hex": hex_text(_join([(place, address), (word, row)]) for place, word in loads.items()),
-        "tb_core_instructions.hex": hex_text(instructions),
-        "tb_core_expected.hex": hex_text(pack(output[:, index], config.acc.width) for index in range(n)),
+        f"{bench}.v": text,
+        f"{bench}_loads.hex": hex_text(_join([(place, address), (word, row)]) for place, word in loads.items()),
+        f"{bench}_instructions.hex": hex_text(instructions),
+        f"{bench}_expected.hex": hex_text(pack(output[:, index], config.acc.width) for index in range(n)),
     }
 
 
@@ -78,9 +88,8 @@ _CORE = """\
 // Self-checking: one tile of Q and two of K and V through the scratchpad's write port, FlashAttention on them by matrix
 // instructions, and O^T back through the accumulator's read port, compared bit for bit with the golden model. Also
 // checks the cycles from the first instruction to idle. Run it in the folder of its .hex files.
-`timescale 1ns/1ps
-
-module tb_core;
+$head
+module $bench;
     localparam LOADS = $loads, STEPS = $steps, ROWS = $rows, COLUMNS = $columns, WIDTH = $width;
     localparam CYCLES = $cycles, LIMIT = $limit;
 
@@ -90,23 +99,23 @@ module tb_core;
     reg [$out_high:0] expected [0:ROWS-1];
 
     reg clock = 0;
-    reg reset = 1;
-    reg instruction_valid = 0;
+    reg reset;
+    reg instruction_valid;
     wire instruction_ready;
 $declarations
     wire release_valid;
     wire [4:0] release_semaphore;
     wire [2:0] release_value;
     wire busy;
-    reg scratchpad_write_valid = 0;
-    reg [$address_high:0] scratchpad_write_row = 0;
-    reg [$row_high:0] scratchpad_write_data = 0;
-    reg accumulator_read_valid = 0;
+    reg scratchpad_write_valid;
+    reg [$address_high:0] scratchpad_write_row;
+    reg [$row_high:0] scratchpad_write_data;
+    reg accumulator_read_valid;
     wire accumulator_read_ready;
-    reg [$ram_high:0] accumulator_read_row = 0;
+    reg [$ram_high:0] accumulator_read_row;
     wire [$out_high:0] accumulator_read_data;
 
-    core dut (
+    $core dut (
         .clock(clock),
         .reset(reset),
         .busy(busy),
@@ -134,9 +143,17 @@ $connections
     wire read = accumulator_read_valid && accumulator_read_ready;
 
     initial begin
-        $$readmemh("tb_core_loads.hex", loads);
-        $$readmemh("tb_core_instructions.hex", instructions);
-        $$readmemh("tb_core_expected.hex", expected);
+        $$readmemh("${bench}_loads.hex", loads);
+        $$readmemh("${bench}_instructions.hex", instructions);
+        $$readmemh("${bench}_expected.hex", expected);
+        reset <= 1;
+        instruction_valid <= 0;
+$starts
+        scratchpad_write_valid <= 0;
+        scratchpad_write_row <= 0;
+        scratchpad_write_data <= 0;
+        accumulator_read_valid <= 0;
+        accumulator_read_row <= 0;
     end
 
     always #5 clock = !clock;

@@ -19,27 +19,39 @@ from myhdl_fsa.sims.elaboration import shared_analysis
 __all__ = [
     "DEFAULT_TOP",
     "IN_CORE",
+    "ONLY_IN",
     "TOPS",
     "build_accelerator",
     "build_core",
     "design",
     "header",
     "modules",
+    "tops",
     "verilog_modules",
 ]
 
+_FSA_TOPS = ("sequencer", "input_skew", "left_edge")
+_STREAM_TOPS = ("column_top", "diagonal", "delay_line", "instruction_queue", "start_rules", "score_player",
+                "value_player", "slot_stages", "lane_ring")
 TOPS = {"accelerator": "accelerator", "core": "core", "array": "systolic", "pe_row": "pe_row", "pe": "pe",
         "comparator": "comparator", "accumulator": "accumulator", "accumulator_unit": "accumulator_unit",
-        "controller": "matrix_controller",
-        "sequencer": "sequencer", "input_skew": "input_skew", "output_skew": "output_skew", "left_edge": "left_edge",
+        "controller": "matrix_controller", "output_skew": "output_skew",
+        **{name: name for name in (*_FSA_TOPS, *_STREAM_TOPS)},
         "ram": "ram", "registers": "registers", "decoder": "decoder", "semaphores": "semaphores",
         "matrix_issue": "matrix_issue", "dma": "dma_engine", "loads": "loads", "stores": "stores",
         "load_port": "load_port", "store_port": "store_port"}
 """what can be converted by itself: name -> block"""
 DEFAULT_TOP = "accelerator"
-IN_CORE = ("core", "array", "pe_row", "pe", "comparator", "accumulator", "accumulator_unit", "controller", "sequencer",
-           "input_skew", "output_skew", "left_edge", "ram")
+IN_CORE = ("core", "array", "pe_row", "pe", "comparator", "accumulator", "accumulator_unit", "controller",
+           "output_skew", *_FSA_TOPS, *_STREAM_TOPS, "ram")
 """those that the bare core holds, which more configurations can have"""
+ONLY_IN = {**dict.fromkeys(_FSA_TOPS, "fsa"), **dict.fromkeys(_STREAM_TOPS, "stream")}
+"""those that one dataflow alone has"""
+
+
+def tops(config: Config) -> list[str]:
+    """What of ``TOPS`` a configuration has, apart from what only the bare core can be."""
+    return [name for name in TOPS if ONLY_IN.get(name, config.dataflow) == config.dataflow]
 
 
 def build_core(config: Config) -> Any:
@@ -60,10 +72,13 @@ def build_accelerator(config: Config) -> Any:
 def design(config: Config, top: str = DEFAULT_TOP, prefix: str = PREFIX) -> Design:
     """The design of ``top``, a key of ``TOPS``, not converted yet; ``prefix`` is that of the modules' names.
 
-    Raises ValueError for an unknown top and ConfigError for one that the configuration cannot have.
+    Raises ValueError for an unknown top, or one of the other dataflow's, and ConfigError for one that the configuration
+    cannot have.
     """
     if top not in TOPS:
         raise ValueError(f"top {top!r} is unknown: known are {', '.join(TOPS)}")
+    if top not in tops(config):
+        raise ValueError(f"top {top!r} is a block of the dataflow {ONLY_IN[top]} only")
     built = build_core(config) if top in IN_CORE else build_accelerator(config)
     return Design(built, find(built, TOPS[top]), TOPS[top], prefix)
 

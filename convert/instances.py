@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +79,21 @@ def groups(block: Any) -> list[Group]:
             else:
                 found += [Group(f"{name}_{number}", [inner]) for number, inner in enumerate(pending)]
             pending = []
+    _tell_apart(found)
     return found
+
+
+def _tell_apart(found: list[Group]) -> None:
+    """Numbers groups that are called alike: blocks without a name of their own are called after their function."""
+    shared = {name for name, count in Counter(group.name for group in found).items() if count > 1}
+    taken = {group.name for group in found}
+    numbers: Counter[str] = Counter()
+    for group in found:
+        stem = group.name
+        while group.name in taken and stem in shared:
+            group.name = f"{stem}_{numbers[stem]}"
+            numbers[stem] += 1
+        taken.add(group.name)
 
 
 def _list_rest(inside: list[Any], single: dict[int, str], listed: dict[int, tuple[str, int, int]]) -> None:

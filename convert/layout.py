@@ -49,13 +49,14 @@ class _Layout(Wiring):
         self._note_whole()
         self._find_arrays()
         text = self._text()
+        inside = [self.parts[id(block)].name for group in self.groups for block in group.blocks]
         return Module(
             self.name, text,
             {port: Port(port, self.directions[port], net.width, len(net.signals) if net.row else 0,
                         not self.lanes or id(net.signals[0]) in self.nets.shared)
              for port, net in self.nets.ports.items()},
-            tuple(dict.fromkeys(self.parts[id(block)].name for group in self.groups for block in group.blocks)),
-            self._paths(), dict(self._driven()), dict(self._located()), self.lanes, self.ranges,
+            tuple(dict.fromkeys(inside)), self._paths(), tuple(inside), dict(self._driven()), dict(self._located()),
+            self.lanes, self.ranges,
         )
 
     # -- text ----------------------------------------------------------------------------------------------------------

@@ -57,6 +57,8 @@ class Module:
     """the modules it instantiates, each once"""
     instances: tuple[tuple[str, int | None], ...] = ()
     """of each block inside, in order: the path of its instance, and the lane where one instance stands for several"""
+    instantiated: tuple[str, ...] = ()
+    """the module of each of ``instances``"""
     driven: dict[str, list[Location]] = field(default_factory=dict)
     """what its processes drive, by the name in Python; of a list, every element"""
     located: dict[str, Location] = field(default_factory=dict)

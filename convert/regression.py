@@ -5,17 +5,15 @@ A wrong width converts silently, so every block runs the vectors of its Python t
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from myhdl._Signal import _Signal
 
-from myhdl_fsa.convert.hierarchy import Design
-from myhdl_fsa.convert.verilog import to_verilog
+from myhdl_fsa.convert.hierarchy import Design, Module
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.workbench import tools
 
@@ -28,8 +26,11 @@ __all__ = [
     "Stimuli",
     "VerilogMismatch",
     "case_bench",
+    "case_ports",
     "check",
     "check_all",
+    "connections",
+    "converted_case",
     "flatten",
     "replay",
     "replay_all",
@@ -56,12 +57,11 @@ class VerilogMismatch(AssertionError):
 
 @dataclass(frozen=True)
 class Port:
-    """A port of the module under test: name, bits, its value per cycle, and an input's value before the first."""
+    """A signal of a port of the module under test: name, bits, and its value per cycle."""
 
     name: str
     width: int
     values: Sequence[int]
-    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,9 @@ class Case:
     inputs: Sequence[Port]
     outputs: Sequence[Port]
     clock: str | None = None
+    connections: Mapping[str, str] = field(default_factory=dict)
+    """what the module's ports are connected to, as expressions of ``inputs`` and ``outputs``; without any, a port of
+    each one's name"""
 
     @property
     def cycles(self) -> int:
@@ -90,10 +93,19 @@ class Dut:
     outputs: dict[str, Any]
     clock: Any = None
     """None for a combinational block"""
-    local_width: int = 32
-    """bits of int locals in Verilog"""
-    modules: bool = False
-    """convert to a module a block, as fsa-convert does, not flattened"""
+
+    def design(self) -> Design:
+        """The block to be converted, with everything in it; names of modules begin with the name of this one."""
+        return Design(self.instance, self.instance, self.instance.func.__name__, f"{self.name}_")
+
+
+def connections(module: Module) -> dict[str, str]:
+    """What a module's ports are, of signals named as in Python: a vector's, side by side, the first in the low bits."""
+    parts: dict[str, list[tuple[int, str]]] = {name: [] for name in module.ports}
+    for name, place in module.located.items():
+        parts[place.net].append((place.offset or 0, name))
+    return {name: f"{{{', '.join(part for _, part in sorted(parts[name], reverse=True))}}}" if port.count else name
+            for name, port in module.ports.items()}
 
 
 def flatten(name: str, port: Any) -> dict[str, Any]:
@@ -147,33 +159,32 @@ def check_all(
     cases, outputs = [], []
     for make, stimuli in jobs:
         dut = make()
-        widths = {name: max(1, len(signal)) for name, signal in (dut.inputs | dut.outputs).items()}
-        cycles = len(next(iter(stimuli.values())))
-        starts = {name: int(signal) for name, signal in dut.inputs.items()}
         seen = simulate(dut, stimuli)
-        fresh = make()
-        cases.append(Case(
-            fresh.name, _text(fresh),
-            [Port(name, widths[name], stimuli.get(name, [starts[name]] * cycles)) for name in dut.inputs],
-            [Port(name, widths[name], values) for name, values in seen.items()],
-            "clock" if fresh.clock is not None else None,
-        ))
+        cases.append(converted_case(make(), stimuli, seen))
         outputs.append(seen)
     for simulator in simulators:
         replay_all(simulator, cases, folder / simulator)
     return outputs
 
 
-def _text(dut: Dut) -> str:
-    """The block in Verilog; modules below the top are named after it, as cases may hold different ones of a name."""
-    if not dut.modules:
-        return to_verilog(dut.instance, dut.name, dut.local_width)
-    converted = Design(dut.instance, dut.instance, dut.name).convert()
-    text = "\n".join(module.text for module in converted.values())
-    for child in set(converted) - {dut.name}:
-        # where it is declared, and where it is instantiated
-        text = re.sub(rf"^(module )?{child}(?= \w+ \($| \($)", rf"\g<0>_in_{dut.name}", text, flags=re.MULTILINE)
-    return text
+def converted_case(dut: Dut, stimuli: Stimuli, seen: Mapping[str, Sequence[int]]) -> Case:
+    """A block, not simulated yet, in Verilog, and ``seen``, its outputs in MyHDL with ``stimuli``."""
+    design = dut.design()
+    modules = design.convert()
+    top = modules[design.name]
+    text = "\n".join(module.text for module in modules.values())
+    return Case(top.name, text, *case_ports(dut, stimuli, seen), "clock" if "clock" in top.ports else None,
+                connections(top))
+
+
+def case_ports(dut: Dut, stimuli: Stimuli, seen: Mapping[str, Sequence[int]]) -> tuple[list[Port], list[Port]]:
+    """Inputs, those that are not named keeping their initial value, and outputs."""
+    widths = {name: max(1, len(signal)) for name, signal in (dut.inputs | dut.outputs).items()}
+    cycles = len(next(iter(stimuli.values())))
+    return (
+        [Port(name, widths[name], stimuli.get(name, [int(signal)] * cycles)) for name, signal in dut.inputs.items()],
+        [Port(name, widths[name], seen[name]) for name in dut.outputs],
+    )
 
 
 def require(simulator: str) -> str:
@@ -269,7 +280,7 @@ def vectors(ports: Sequence[Port]) -> str:
 
 def _bench(cases: Sequence[Case]) -> str:
     """A module a case, which prints ``<index> PASS <cycles>`` or ``<index> FAIL ...``, and ``bench`` over them."""
-    lines = ["`timescale 1ns/1ps"]
+    lines = []
     for index, case in enumerate(cases):
         lines += case_bench(f"bench_{index}", case, str(index), f"{index} ")
     # without a $finish: the simulation ends when every module has come to its end
@@ -284,9 +295,9 @@ def case_bench(name: str, case: Case, files: str, mark: str = "", stop: bool = F
     """
     inputs, outputs, cycles = case.inputs, case.outputs, case.cycles
     total_in, total_out = sum(p.width for p in inputs), sum(p.width for p in outputs)
-    connections = [f".{p.name}({p.name})" for p in (*inputs, *outputs)]
+    given = dict(case.connections) or {p.name: p.name for p in (*inputs, *outputs)}
     if case.clock is not None:
-        connections.append(f".{case.clock}(clock_)")
+        given[case.clock] = "clock_"
     lines = [
         f"module {name};",
         "  reg clock_ = 0;",
@@ -294,11 +305,13 @@ def case_bench(name: str, case: Case, files: str, mark: str = "", stop: bool = F
         f"  reg [{total_in - 1}:0] in_mem [0:{cycles - 1}], in_word;",
         f"  reg [{total_out - 1}:0] out_mem [0:{cycles - 1}], got, want;",
         "  integer cycle;",
-        *(f"  reg [{p.width - 1}:0] {p.name} = {p.width}'h{p.start:x};" for p in inputs),
+        # without a value: the first is a change, for which combinational processes wait
+        *(f"  reg [{p.width - 1}:0] {p.name};" for p in inputs),
         *(f"  wire [{p.width - 1}:0] {p.name};" for p in outputs),
-        f"  {case.module} dut ({', '.join(connections)});",
+        f"  {case.module} dut ({', '.join(f'.{port}({text})' for port, text in given.items())});",
         "  initial begin",
         f'    $readmemh("{files}_in.hex", in_mem); $readmemh("{files}_out.hex", out_mem);',
+        "    #1;",
         f"    for (cycle = 0; same_ && cycle < {cycles}; cycle = cycle + 1) begin",
         "      in_word = in_mem[cycle];",
         f"      {{{', '.join(p.name for p in inputs)}}} = in_word;",

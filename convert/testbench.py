@@ -16,13 +16,13 @@ __all__ = ["testbench"]
 
 
 def testbench(config: Config, design: Design) -> dict[str, str]:
-    """The testbench of a converted ``design`` as texts by file name: ``tb_<top>.v``, and what it reads.
+    """The testbench of a converted ``design`` as texts by file name: ``tb_<module>.v``, and what it reads.
 
     It prints a line that starts with PASS; or lines that start with FAIL, and ends by $stop. Raises TestbenchError.
     """
     if design.name == "accelerator":
-        return accelerator_testbench(config)
-    return core_testbench(config) if design.name == "core" else block_testbench(config, design)
+        return accelerator_testbench(config, design.prefix)
+    return core_testbench(config, design.prefix) if design.name == "core" else block_testbench(config, design)
 
 
 testbench.__test__ = False  # type: ignore[attr-defined]

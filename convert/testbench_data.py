@@ -10,11 +10,19 @@ from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.easyfloat import from_float
 
-__all__ = ["KEY_TILES", "SEED", "TestbenchError", "attention_data", "hex_text"]
+__all__ = ["BENCH_HEAD", "KEY_TILES", "SEED", "TestbenchError", "attention_data", "hex_text"]
 
 KEY_TILES = 2
 """tiles of K and V that the accelerator's and the core's testbench run one tile of Q against"""
 SEED = 0
+BENCH_HEAD = (
+    "/* verilator lint_off WIDTH */ // counts in integers, and compares them with vectors",
+    "/* verilator lint_off UNUSEDSIGNAL */ // does not look at all that is said",
+    "/* verilator lint_off BLKSEQ */ // is no hardware: a clocked process counts in variables",
+    "/* verilator lint_off INITIALDLY */ // inputs get values when all processes wait for a change",
+    "",
+)
+"""what Verilator need not say of a testbench, and why"""
 
 
 class TestbenchError(ValueError):

@@ -200,8 +200,9 @@ class Wiring:
             self.instance_uses.append(place)
 
     def _directions(self) -> None:
+        inside = set(self.drivers)
         for port, net in self.nets.ports.items():
-            driven = [id(signal) in self.drivers for signal in net.signals]
+            driven = [id(signal) in inside for signal in net.signals]
             if any(driven) and not all(driven):
                 raise HierarchyError(f"{self.name}: port {port} is driven in part")
             self.directions[port] = "output" if driven[0] else "input"

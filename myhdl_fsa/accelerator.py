@@ -33,7 +33,7 @@ __all__ = ["accelerator"]
 @block
 def accelerator(
     clock: Any, reset: Any, control: AxiLite, memory: MemoryPorts, interrupt: Any, config: Config,
-    probe: dict[str, Any] | None = None,
+    probe: dict[str, Any] | None = None, core: Any = None,
 ) -> Any:
     """The device.
 
@@ -42,8 +42,8 @@ def accelerator(
         memory     out  MemoryPorts: ``config.memory_ports`` AXI4 managers of ``config.beat_bytes`` bytes a beat
         interrupt  out  1   done or error, until acknowledged, set active again or reset
 
-    ``probe``, when given, receives the core's internal signals that a test bench watches. Raises ConfigError for a
-    configuration that only the bare core can be. Source: docs/specification.md section 4.
+    ``probe``, when given, receives the core's internal signals that a test bench watches; ``core`` is a block to
+    take the core's place in one. Raises ConfigError for a configuration that only the bare core can be. Source: docs/specification.md section 4.
     """
     config.check_accelerator()
     registered, counters, events = DeviceControl(), PerformanceCounters(), Events()
@@ -72,7 +72,7 @@ def accelerator(
                                 release_load, release_store)
     dma = dma_engine(clock, clean, stopped, decoded_dma, acquire_load, acquire_store, release_load, release_store,
                      memory, write, read, load_fault, store_fault, status, config)
-    machine = core_block(config)(clock, clean, instruction, release_matrix, busy, write, read, scale, config,
+    machine = (core or core_block(config))(clock, clean, instruction, release_matrix, busy, write, read, scale, config,
                                  probe)
 
     @always_comb

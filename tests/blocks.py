@@ -17,10 +17,9 @@ from myhdl_fsa.arithmetic import newton as newtons
 from myhdl_fsa.arithmetic import units
 from myhdl_fsa.arithmetic.exp2 import Exp2
 from myhdl_fsa.arithmetic.formats import FloatFormat, RoundingMode
-from myhdl_fsa.arithmetic.scalar import local_width
 from myhdl_fsa.axi import AxiLite, AxiRead, AxiWrite, Channels, MemoryPorts
 from myhdl_fsa.config import Config
-from myhdl_fsa.convert import hierarchy
+from myhdl_fsa.convert import blocks as hierarchy
 from myhdl_fsa.convert.regression import Dut, Stimuli, flatten
 from myhdl_fsa.core import AccumulatorReadPort, ScalePort, ScratchpadWrite
 from myhdl_fsa.dataflows.fsa import accumulator as accumulators
@@ -54,25 +53,19 @@ from myhdl_fsa.instruction import MatrixInstruction, SemaphoreRelease, hidden_wi
 from myhdl_fsa.isa import MEMORY_ADDRESS_WIDTH
 from myhdl_fsa.signals import Lanes, address_width, unsigned
 from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, attention_run, core_bench, watched_core
-from myhdl_fsa.sims.cycle_simulator import CycleSimulator
+from myhdl_fsa.sims.cycle_simulator import CycleSimulator, processes
 from myhdl_fsa.sims.elaboration import shared_analysis
 
 
 def dut(
     name: str, make: Callable[..., Any], inputs: dict[str, int], outputs: dict[str, int], clocked: bool = True,
-    locals_: int = 32, **parameters: Any,
+    **parameters: Any,
 ) -> Dut:
-    """A block whose ports are plain signals of the widths given; ``locals_`` is ``Dut.local_width``."""
+    """A block whose ports are plain signals of the widths given."""
     ins = {port: unsigned(bits) for port, bits in inputs.items()}
     outs = {port: unsigned(bits) for port, bits in outputs.items()}
     clock = {"clock": unsigned(1)} if clocked else {}
-    return Dut(name, make(**clock, **ins, **outs, **parameters), ins, outs, clock.get("clock"), locals_)
-
-
-def widest(config: Config) -> int:
-    """Bits that hold every int local of every block of the machine."""
-    words = config.rows * config.elem.width, config.cols * config.acc.width
-    return max(local_width(config.elem, config.acc), local_width(config.acc, config.acc), *(w + 1 for w in words))
+    return Dut(name, make(**clock, **ins, **outs, **parameters), ins, outs, clock.get("clock"))
 
 
 def tag(config: Config) -> str:
@@ -85,23 +78,21 @@ def tag(config: Config) -> str:
 
 def fma(mul: FloatFormat, add: FloatFormat, out: FloatFormat, mode: RoundingMode = RoundingMode.RNE) -> Dut:
     return dut(f"fma_{mul}_{add}_{out}_{mode.name.lower()}", units.fma,
-               {"a": mul.width, "b": mul.width, "c": add.width}, {"result": out.width}, clocked=False,
-               locals_=local_width(mul, add), mul=mul, add=add, out=out, mode=mode)
+               {"a": mul.width, "b": mul.width, "c": add.width}, {"result": out.width}, clocked=False, mul=mul, add=add, out=out, mode=mode)
 
 
 def exp2(unit: Exp2, out: FloatFormat) -> Dut:
     return dut(f"exp2_{unit.mul}_{unit.add}_{out}_{unit.pieces}", units.exp2, {"x": unit.mul.width},
-               {"result": out.width}, clocked=False, locals_=local_width(unit.mul, unit.add), unit=unit, out=out)
+               {"result": out.width}, clocked=False, unit=unit, out=out)
 
 
 def convert(src: FloatFormat, dst: FloatFormat) -> Dut:
-    return dut(f"convert_{src}_{dst}", units.convert, {"x": src.width}, {"result": dst.width}, clocked=False,
-               locals_=src.width + 2, src=src, dst=dst)
+    return dut(f"convert_{src}_{dst}", units.convert, {"x": src.width}, {"result": dst.width}, clocked=False, src=src, dst=dst)
 
 
 def divider(fmt: FloatFormat) -> Dut:
     return dut(f"divider_{fmt}", dividers.divider, {"reset": 1, "active": 1, "x": fmt.width},
-               {"result": fmt.width, "done": 1}, locals_=fmt.width + 4, fmt=fmt)
+               {"result": fmt.width, "done": 1}, fmt=fmt)
 
 
 @block
@@ -116,7 +107,7 @@ def newton_with_fma(
 
 def newton(fmt: FloatFormat) -> Dut:
     return dut(f"newton_{fmt}", newton_with_fma, {"reset": 1, "active": 1, "x": fmt.width},
-               {"result": fmt.width, "done": 1}, locals_=local_width(fmt, fmt), fmt=fmt)
+               {"result": fmt.width, "done": 1}, fmt=fmt)
 
 
 # the array
@@ -126,16 +117,14 @@ def pe(config: Config) -> Dut:
     elem, acc = config.elem.width, config.acc.width
     return dut(f"pe_{tag(config)}", pes.pe,
                {"reset": 1, "control": PE_CONTROL_WIDTH, "left": elem, "above": acc, "below": acc},
-               {"control_out": PE_CONTROL_WIDTH, "right": elem, "down": acc, "up": acc},
-               locals_=local_width(config.elem, config.acc), config=config)
+               {"control_out": PE_CONTROL_WIDTH, "right": elem, "down": acc, "up": acc}, config=config)
 
 
 def comparator(config: Config) -> Dut:
     acc, hidden = config.acc.width, hidden_width(config)
     return dut(f"comparator_{tag(config)}", comparators.comparator,
                {"reset": 1, "command": Comparator.WIDTH, "hidden": hidden, "score": acc},
-               {"command_out": Comparator.WIDTH, "hidden_out": hidden, "down": acc},
-               locals_=local_width(config.acc, config.acc), config=config)
+               {"command_out": Comparator.WIDTH, "hidden_out": hidden, "down": acc}, config=config)
 
 
 def pe_row(config: Config) -> Dut:
@@ -148,14 +137,14 @@ def pe_row(config: Config) -> Dut:
     instance = arrays.pe_row(clock=clock, **ins, **outs, **lanes, config=config)
     for port, directed in (("above", ins), ("below", ins), ("down", outs), ("up", outs)):
         directed.update(flatten(port, lanes[port]))
-    return Dut(f"pe_row_{tag(config)}", instance, ins, outs, clock, local_width(config.elem, config.acc))
+    return Dut(f"pe_row_{tag(config)}", instance, ins, outs, clock)
 
 
 def systolic(config: Config) -> Dut:
     return dut(f"systolic_{tag(config)}", arrays.systolic,
                {"reset": 1, "command": Comparator.WIDTH, "hidden": hidden_width(config),
                 "pe_control": 3 * PE_CONTROL_WIDTH, "left": config.rows * config.elem.width},
-               {"bottom": config.cols * config.acc.width}, locals_=widest(config), config=config)
+               {"bottom": config.cols * config.acc.width}, config=config)
 
 
 # around the array
@@ -165,8 +154,7 @@ def accumulator_unit(config: Config) -> Dut:
     acc = config.acc.width
     return dut(f"accumulator_unit_{tag(config)}", accumulators.accumulator_unit,
                {"reset": 1, "command": Accumulator.WIDTH, "from_array": acc, "ram_word": acc, "scale": acc},
-               {"result": acc},
-               locals_=local_width(config.acc, config.acc), config=config)
+               {"result": acc}, config=config)
 
 
 def accumulator(config: Config) -> Dut:
@@ -174,19 +162,17 @@ def accumulator(config: Config) -> Dut:
     row = config.cols * acc
     return dut(f"accumulator_{tag(config)}", accumulators.accumulator,
                {"reset": 1, "command": Accumulator.WIDTH, "from_array": row, "ram_row": row, "scale": acc},
-               {"result_row": row}, locals_=widest(config), config=config)
+               {"result_row": row}, config=config)
 
 
 def input_skew(count: int, width: int) -> Dut:
     flags = ("use_constant", "reverse_in", "delay", "reverse_out")
     return dut(f"input_skew_{count}_{width}", skews.input_skew,
-               {"row": count * width, "constant": width, **dict.fromkeys(flags, 1)}, {"out": count * width},
-               locals_=count * width + 2, count=count, width=width)
+               {"row": count * width, "constant": width, **dict.fromkeys(flags, 1)}, {"out": count * width}, count=count, width=width)
 
 
 def output_skew(count: int, width: int) -> Dut:
-    return dut(f"output_skew_{count}_{width}", skews.output_skew, {"row": count * width}, {"out": count * width},
-               locals_=count * width + 2, count=count, width=width)
+    return dut(f"output_skew_{count}_{width}", skews.output_skew, {"row": count * width}, {"out": count * width}, count=count, width=width)
 
 
 def ram(rows: int, width: int) -> Dut:
@@ -244,7 +230,7 @@ def core(config: Config) -> Dut:
     ports = (MatrixInstruction(config), SemaphoreRelease(), busy, ScratchpadWrite(config),
              AccumulatorReadPort(config), ScalePort(config))
     instance = cores.core(clock, reset, *ports, config)
-    return Dut(f"core_{tag(config)}", instance, *_core_ports(reset, *ports), clock, widest(config))
+    return Dut(f"core_{tag(config)}", instance, *_core_ports(reset, *ports), clock)
 
 
 def _core_ports(
@@ -263,10 +249,17 @@ def _core_ports(
 def bundled(name: str, make: Callable[..., Any], **arguments: Any) -> Dut:
     """A block whose ports may be bundles, converted as fsa-convert does; what it drives are its outputs."""
     instance = make(**arguments)
-    signals, driven = hierarchy.ports(instance), hierarchy.driven_ports(instance)
+    signals, driven = hierarchy.ports(instance), driven_ports(instance)
     clock = signals.pop("clock", None)
     return Dut(name, instance, {port: signal for port, signal in signals.items() if port not in driven},
-               {port: signals[port] for port in driven}, clock, modules=True)
+               {port: signals[port] for port in driven}, clock)
+
+
+def driven_ports(instance: Any) -> list[str]:
+    """The ports that a process inside drives."""
+    driven = {id(signal) for process in processes(instance) for name in process.outputs
+              for signal in hierarchy.elements(process.symdict[name])}
+    return [name for name, signal in hierarchy.ports(instance).items() if id(signal) in driven]
 
 
 def fifo(depth: int, width: int) -> Dut:

@@ -12,8 +12,6 @@ import pytest
 from blocks import bundled, dut
 from test_blocks import BF16_DIVISION, CONFIGS, FP16_NEWTON, SIMULATORS, assert_words, columns, mixed, pair, scales
 
-from myhdl_fsa.arithmetic.scalar import local_width
-from myhdl_fsa.arithmetic.steps import step_width
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.regression import check_all
 from myhdl_fsa.dataflows.stream import accumulator, edge, pe
@@ -52,8 +50,7 @@ def pe_dut(config: Config) -> Any:
     elem, acc, control = config.elem.width, config.acc.width, pe_control_width(config)
     return dut(f"stream_pe_{config.elem}_{config.mac_stages}_{config.adder_stages}", pe.pe,
                {"reset": 1, "control": control, "left": elem, "above": acc, "below": elem},
-               {"control_out": control, "right": elem, "down": acc, "up": elem},
-               locals_=step_width(config.elem, config.acc, config.exp2_pieces), config=config)
+               {"control_out": control, "right": elem, "down": acc, "up": elem}, config=config)
 
 
 def expected_down(config: Config, stimuli: dict[str, list[int]]) -> list[int]:
@@ -122,8 +119,7 @@ def edge_dut(config: Config, slots: int) -> Any:
     acc, elem, hidden, lane = config.acc.width, config.elem.width, hidden_width(config), lane_width(config, slots)
     return dut(f"stream_comparator_{config.elem}_{slots}_{config.adder_stages}", edge.comparator,
                {"reset": 1, "command": Compare.WIDTH, "hidden": hidden, "lane": lane, "score": acc, "query": elem},
-               {"command_out": Compare.WIDTH, "hidden_out": hidden, "lane_out": lane, "lift": elem, "bottom": acc},
-               locals_=local_width(config.acc, config.acc), config=config, slots=slots)
+               {"command_out": Compare.WIDTH, "hidden_out": hidden, "lane_out": lane, "lift": elem, "bottom": acc}, config=config, slots=slots)
 
 
 @pytest.mark.parametrize(("slots", "adder_stages"), [(1, 1), (2, 1), (2, 2)])
@@ -161,7 +157,7 @@ def unit_dut(config: Config) -> Any:
     return dut(f"stream_accumulator_{config.elem}_{config.reciprocal}_{config.mac_stages}_{config.adder_stages}",
                accumulator.accumulator_unit,
                {"reset": 1, "command": Accumulate.WIDTH, "divide": 1, "from_array": acc, "ram_word": acc, "scale": acc},
-               {"result": acc}, locals_=step_width(config.acc, config.acc, config.exp2_pieces), config=config)
+               {"result": acc}, config=config)
 
 
 def test_accumulator_unit(tmp_path):

@@ -337,7 +337,7 @@ def test_a_partner_that_waits_for_what_its_value_releases_is_found():
 
 def order_dut(config: Config) -> Any:
     return dut(f"order_check_{config.rows}", order.order_check, {"reset": 1, "bits": 96, "valid": 1, "taken": 1},
-               {"bad": 1, "code": 4, "announced": 1}, locals_=100, config=config)
+               {"bad": 1, "code": 4, "announced": 1}, config=config)
 
 
 def test_the_decoder_s_check_is_the_order(tmp_path):

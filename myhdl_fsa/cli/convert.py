@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -27,14 +28,13 @@ from myhdl_fsa.cli.common import (
 from myhdl_fsa.config import DATAFLOWS, PRESETS, RECIPROCALS, Config
 from myhdl_fsa.workbench.files import OutputError
 
-__all__ = ["CHECKED_WHOLE", "Conversion", "Options", "instance_counts", "main"]
+__all__ = ["Conversion", "Options", "instance_counts", "main"]
 
 if TYPE_CHECKING:
     from myhdl_fsa.convert.hierarchy import Module
 
 
-CHECKED_WHOLE = 2000
-"""instances up to which --check elaborates the whole; beyond, each module by itself"""
+_PREFIX = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)?")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Options:
     reciprocal: str | None
     dataflow: str | None
     top: str
+    prefix: str
     out: Path | None
     json: Path | None
     testbench: bool
@@ -67,6 +68,7 @@ class Conversion:
     """What is written: the modules, children first, and all files by name."""
 
     modules: dict[str, Module]
+    """by name, with the prefix"""
     files: dict[str, str]
     bench: str | None
     """the testbench's file"""
@@ -112,6 +114,8 @@ def _schema(context: click.Context, parameter: click.Parameter, wanted: bool) ->
 @click.option("--dataflow", type=click.Choice(DATAFLOWS), help="Instead of the configuration's own.")
 @click.option("--top", default="accelerator", metavar="NAME",
               help="What to convert, with all it instantiates; see --list.")
+@click.option("--prefix", default="fsa_", show_default=True, metavar="TEXT",
+              help="What the names of modules and of their files begin with; may be empty.")
 @click.option("--out", type=FILE, metavar="DIR", help="The folder to write to.  [default: build/<configuration>]")
 @click.option("--json", type=FILE, metavar="FILE",
               help="Write the configuration there too, as a file for --config.")
@@ -157,10 +161,15 @@ def _require_tools() -> None:
 
 
 def _check_options(options: Options, config: Config, folder: Path) -> None:
-    from myhdl_fsa.convert.design import IN_CORE, TOPS
+    from myhdl_fsa.convert.design import IN_CORE, ONLY_IN, TOPS, tops
 
     if options.top not in TOPS:
         raise click.UsageError(f"--top {options.top}: unknown: known are {', '.join(TOPS)}")
+    if options.top not in tops(config):
+        raise click.UsageError(f"--top {options.top}: only the dataflow {ONLY_IN[options.top]} has it: this is "
+                               f"{config.dataflow}")
+    if not _PREFIX.fullmatch(options.prefix):
+        raise click.UsageError(f"--prefix {options.prefix}: must be letters, digits and underscores, no digit first")
     if options.top not in IN_CORE:
         check_accelerator(options.config, config, options.dataflow_option)
     if options.json is not None:
@@ -171,23 +180,24 @@ def _check_options(options: Options, config: Config, folder: Path) -> None:
 
 
 def _convert(options: Options, config: Config, name: str) -> Conversion:
-    from myhdl import ConversionError
-
     from myhdl_fsa.convert.design import design, header
+    from myhdl_fsa.convert.keywords import VERILOG_KEYWORDS
     from myhdl_fsa.convert.testbench import testbench
     from myhdl_fsa.convert.testbench_data import TestbenchError
 
     try:
-        converting = design(config, options.top)
-        modules = converting.convert()
+        converting = design(config, options.top, options.prefix)
+        modules = {module.name: module for module in converting.convert().values()}
         bench = testbench(config, converting) if options.testbench else {}
     except TestbenchError as error:
         raise click.ClickException(f"--testbench: {error}") from None
-    except (ConversionError, ValueError) as error:
+    except ValueError as error:
         raise click.ClickException(f"cannot convert {options.top} of {name}: {error}") from None
+    for module in modules.keys() & VERILOG_KEYWORDS:
+        raise click.UsageError(f"--prefix {options.prefix}: makes a module {module}, which is a keyword of Verilog")
     head = header(config)
     files = {f"{module}.v": head + found.text for module, found in modules.items()}
-    top = converting.name
+    top = list(modules)[-1]
     files[f"{top}.f"] = "".join(f"{module}.v\n" for module in modules)
     files[f"{name}.json"] = config.to_json()
     files.update({file: head + text if file.endswith(".v") else text for file, text in bench.items()})
@@ -236,24 +246,20 @@ def instance_counts(modules: dict[str, Module]) -> Counter[str]:
     """How many of each module the last one, the top, holds in all, itself included."""
     counts: Counter[str] = Counter({list(modules)[-1]: 1})
     for name in reversed(modules):
-        for instance in modules[name].instances:
-            counts[instance.rsplit("_", 1)[0]] += counts[name]
+        for inside in modules[name].instantiated:
+            counts[inside] += counts[name]
     return counts
 
 
 def _check(options: Options, folder: Path, conversion: Conversion) -> None:
-    from myhdl_fsa.convert.check import WAIVED, CheckError, check, check_apart
+    from myhdl_fsa.convert.check import CheckError, check
 
     try:
-        if sum(instance_counts(conversion.modules).values()) > CHECKED_WHOLE:
-            children = {name: module.children for name, module in conversion.modules.items()}
-            check_apart(folder, children, conversion.bench)
-        else:
-            check(folder, conversion.top, conversion.sources, conversion.bench)
+        check(folder, conversion.top, conversion.sources, conversion.bench)
     except CheckError as error:
         raise click.ClickException(f"--check: {error}") from None
     if options.prints:
-        click.echo(f"Verilator's lint and Icarus's elaboration: no warnings (waived: {', '.join(WAIVED)})")
+        click.echo("verilator --lint-only -Wall, iverilog -g2005 -Wall: no warnings, and no flag that waives one")
 
 
 if __name__ == "__main__":
