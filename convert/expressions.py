@@ -119,8 +119,13 @@ class Expressions:
             return self._binary(node, interval, width)
         if isinstance(node, tree.Unary):
             inner = width if interval.signed else min(width, interval.width)
-            return zeros(width - inner, f"{node.operator}{_operand(self.at(node.operand, inner))}")
+            return zeros(width - inner, f"{node.operator}{_unary_operand(self.at(node.operand, inner))}")
         if isinstance(node, tree.Choice):
+            decided = self.ranges.of(node.test)
+            if not (decided.low <= 0 <= decided.high):
+                return self.at(node.then, width)
+            if decided == Interval(0, 0):
+                return self.at(node.other, width)
             return f"({self.truth(node.test)} ? {self.at(node.then, width)} : {self.at(node.other, width)})"
         if isinstance(node, tree.Lookup):
             return self._lookup(node, width)
@@ -205,7 +210,7 @@ class Expressions:
         there = max(0, min(wanted, reference.width - low))
         if there == 0:
             if reference.signed:
-                return f"{{{width}{{{self._take(reference, reference.width - 1, 1)}}}}}"
+                return zeros(width - wanted, f"{{{wanted}{{{self._take(reference, reference.width - 1, 1)}}}}}")
             return literal(0, width)
         text = self._take(reference, low, there)
         if there < wanted and reference.signed:
@@ -217,6 +222,8 @@ class Expressions:
     def _shift_right(self, reference: Reference, amount: tree.Expression) -> str:
         whole = self._take(reference, 0, reference.width)
         operator = ">>>" if reference.signed else ">>"
+        if reference.signed and not reference.bare:
+            whole = f"$signed({whole})"
         return f"{whole} {operator} {_operand(self.amount(amount))}"
 
     def _binary(self, node: tree.Binary, interval: Interval, width: int) -> str:
@@ -410,7 +417,7 @@ class Expressions:
         if isinstance(node, tree.Compare):
             opposite = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}[node.operator]
             return self._compare(opposite, node.left, node.right)
-        return f"!{_operand(self.truth(node))}"
+        return f"!{_unary_operand(self.truth(node))}"
 
     def _compare(self, operator: str, left: tree.Expression, right: tree.Expression) -> str:
         a, b = self.ranges.of(left), self.ranges.of(right)
@@ -445,7 +452,7 @@ class Expressions:
             return f"{sign}{width}'sd{abs(interval.low)}"
         if isinstance(node, tree.Variable | tree.Read):
             reference = self.reference(node)
-            if reference.signed and reference.width == width and reference.offset is None:
+            if reference.signed and reference.width == width and reference.bare:
                 return self._take(reference, 0, width)
         return f"$signed({self.at(node, width)})"
 
@@ -463,6 +470,11 @@ def _operand(text: str, operator: str = "") -> str:
     if operator in ("&", "|", "^", "&&", "||", "+") and _is_chain(text, operator):
         return text
     return f"({text})"
+
+
+def _unary_operand(text: str) -> str:
+    """Likewise, of an operator that stands before it: Verilog has no ``~~x``."""
+    return f"({text})" if text[0] in "!~-" else _operand(text)
 
 
 def _is_atom(text: str) -> bool:
