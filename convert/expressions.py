@@ -196,7 +196,7 @@ class Expressions:
             reference = self._name(self.at(node.word, held), held, word.signed, "word")
         if low.high + wanted <= reference.width:
             self._usage.note(reference)
-            return zeros(width - wanted, reference.indexed(self.index(node.low), wanted))
+            return zeros(width - wanted, reference.indexed(self._place(node.low, reference), wanted))
         shifted = self._shift_right(reference, node.low)
         return self._bits(self._name(shifted, reference.width, reference.signed, "shifted"), 0, wanted, width)
 
@@ -340,6 +340,14 @@ class Expressions:
         if self._counts(node):
             return self._count(node)
         return self.at(node, interval.width if count is None else min(interval.width, (count - 1).bit_length()))
+
+    def _place(self, node: tree.Expression, reference: Reference) -> str:
+        """A bit's number in a word: of as many bits as the word has numbers, or of those of what it is added to."""
+        if self._counts(node):
+            return self._count(node)
+        if reference.offset is not None:
+            return self.at(node, 32)
+        return self.at(node, max(self.ranges.of(node).width, (reference.width - 1).bit_length()))
 
     def _counts(self, node: tree.Expression) -> bool:
         """Whether something is made of a loop's variable and constants alone."""

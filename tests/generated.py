@@ -162,7 +162,7 @@ class Generator:
                       f"    y3.next = (({self.number(2)} & 127) ^ 64) - 64"]
         self.random.shuffle(lines[:4])
         if clocked and self.random.random() < 0.3:
-            lines = [f"if {self.truth(1)}:", *(_INDENT + line for line in lines)]
+            lines = ["if (c or a > 99):", *(_INDENT + line for line in lines)]
         return lines
 
     # -- expressions ---------------------------------------------------------------------------------------------------
