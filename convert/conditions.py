@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from myhdl_fsa.convert import tree
-from myhdl_fsa.convert.constants import literal, operand
+from myhdl_fsa.convert.constants import literal, operand, unary_operand
 from myhdl_fsa.convert.interval import Interval
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Conditions:
         if isinstance(node, tree.Compare):
             opposite = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}[node.operator]
             return self._compare(opposite, node.left, node.right)
-        return f"!{operand(self.truth(node))}"
+        return f"!{unary_operand(self.truth(node))}"
 
     def _compare(self, operator: str, left: tree.Expression, right: tree.Expression) -> str:
         a, b = self._ranges.of(left), self._ranges.of(right)
@@ -79,6 +79,6 @@ class Conditions:
             return f"{sign}{width}'sd{abs(interval.low)}"
         if isinstance(node, tree.Variable | tree.Read):
             reference = self._words.reference(node)
-            if reference.signed and reference.width == width and reference.offset is None:
+            if reference.signed and reference.width == width and reference.bare:
                 return self._words.take(reference, 0, width)
         return f"$signed({self._words.at(node, width)})"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from myhdl_fsa.convert.reference import Reference
 
-__all__ = ["Constants", "Usage", "literal", "operand", "zeros"]
+__all__ = ["Constants", "Usage", "literal", "operand", "unary_operand", "zeros"]
 
 _DECIMAL = 4096
 """constants from here on are written in hexadecimal"""
@@ -85,6 +85,11 @@ def operand(text: str, operator: str = "") -> str:
     if operator in ("&", "|", "^", "&&", "||", "+") and _is_chain(text, operator):
         return text
     return f"({text})"
+
+
+def unary_operand(text: str) -> str:
+    """Likewise, of an operator that stands before it: Verilog has no ``~~x``."""
+    return f"({text})" if text[0] in "!~-" else operand(text)
 
 
 def _is_atom(text: str) -> bool:

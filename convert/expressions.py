@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from myhdl_fsa.convert import tree
 from myhdl_fsa.convert.conditions import Conditions
-from myhdl_fsa.convert.constants import Constants, Usage, literal, operand, zeros
+from myhdl_fsa.convert.constants import Constants, Usage, literal, operand, unary_operand, zeros
 from myhdl_fsa.convert.infer import Ranges
 from myhdl_fsa.convert.interval import Interval
 from myhdl_fsa.convert.reference import Reference
@@ -51,8 +51,13 @@ class Expressions:
             return self._binary(node, interval, width)
         if isinstance(node, tree.Unary):
             inner = width if interval.signed else min(width, interval.width)
-            return zeros(width - inner, f"{node.operator}{operand(self.at(node.operand, inner))}")
+            return zeros(width - inner, f"{node.operator}{unary_operand(self.at(node.operand, inner))}")
         if isinstance(node, tree.Choice):
+            decided = self.ranges.of(node.test)
+            if not decided.low <= 0 <= decided.high:
+                return self.at(node.then, width)
+            if decided.low == decided.high:
+                return self.at(node.other, width)
             return f"({self.conditions.truth(node.test)} ? {self.at(node.then, width)} : {self.at(node.other, width)})"
         if isinstance(node, tree.Lookup):
             return self._lookup(node, width)
@@ -124,7 +129,7 @@ class Expressions:
             reference = self._name(self.at(node.word, held), held, word.signed, "word")
         if low.high + wanted <= reference.width:
             self._usage.note(reference)
-            return zeros(width - wanted, reference.indexed(self.index(node.low), wanted))
+            return zeros(width - wanted, reference.indexed(self._place(node.low, reference), wanted))
         shifted = self._shift_right(reference, node.low)
         return self._bits(self._name(shifted, reference.width, reference.signed, "shifted"), 0, wanted, width)
 
@@ -138,7 +143,7 @@ class Expressions:
         there = max(0, min(wanted, reference.width - low))
         if there == 0:
             if reference.signed:
-                return f"{{{width}{{{self.take(reference, reference.width - 1, 1)}}}}}"
+                return zeros(width - wanted, f"{{{wanted}{{{self.take(reference, reference.width - 1, 1)}}}}}")
             return literal(0, width)
         text = self.take(reference, low, there)
         if there < wanted and reference.signed:
@@ -150,6 +155,8 @@ class Expressions:
     def _shift_right(self, reference: Reference, amount: tree.Expression) -> str:
         whole = self.take(reference, 0, reference.width)
         operator = ">>>" if reference.signed else ">>"
+        if reference.signed and not reference.bare:
+            whole = f"$signed({whole})"
         return f"{whole} {operator} {operand(self.amount(amount))}"
 
     def _binary(self, node: tree.Binary, interval: Interval, width: int) -> str:
@@ -266,6 +273,14 @@ class Expressions:
         if self._counts(node):
             return self._count(node)
         return self.at(node, interval.width if count is None else min(interval.width, (count - 1).bit_length()))
+
+    def _place(self, node: tree.Expression, reference: Reference) -> str:
+        """A bit's number in a word: of as many bits as the word has numbers, or of those of what it is added to."""
+        if self._counts(node):
+            return self._count(node)
+        if reference.offset is not None:
+            return self.at(node, 32)
+        return self.at(node, max(self.ranges.of(node).width, (reference.width - 1).bit_length()))
 
     def _counts(self, node: tree.Expression) -> bool:
         """Whether something is made of a loop's variable and constants alone."""

@@ -41,9 +41,14 @@ class Net:
         return width_of(self.signals[0])
 
     @property
+    def negative(self) -> bool:
+        """Whether a signal of it may be negative."""
+        return self.signals[0]._min is not None and self.signals[0]._min < 0
+
+    @property
     def signed(self) -> bool:
-        """Whether it is one signal that may be negative."""
-        return self.row == 0 and self.signals[0]._min is not None and self.signals[0]._min < 0
+        """Whether it is declared signed: a vector is not, whose elements may be negative nevertheless."""
+        return self.row == 0 and self.negative
 
 
 @dataclass
@@ -175,13 +180,13 @@ class Nets:
     def reference(self, net: Net, index: str | int = 0) -> Reference:
         """A signal of a net; ``index`` as text."""
         if net.memory:
-            return Reference(net.name, net.width, word=str(index))
+            return Reference(net.name, net.width, net.negative, word=str(index))
         if net.row:
             size = self.size(net)
-            return Reference(net.name, net.width, offset=times(size, str(index)),
+            return Reference(net.name, net.width, net.negative, offset=times(size, str(index)),
                              size=size if isinstance(size, str) else None)
         if self.lanes and id(net.signals[0]) not in self.shared:
-            return Reference(net.name, net.width, offset=times(net.width, "lane"), size=None)
+            return Reference(net.name, net.width, net.negative, offset=times(net.width, "lane"), size=None)
         return Reference(net.name, net.width, net.signed)
 
     def size(self, net: Net) -> int | str:

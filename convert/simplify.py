@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from myhdl_fsa.convert import tree
+from myhdl_fsa.convert.read import interval_of
 
 __all__ = ["assigned_names", "rebuilt", "rewritten", "simplify"]
 
@@ -259,14 +260,13 @@ def _evaluate(node: tree.Expression, variable: str, value: int) -> int | None:
 
 
 def _fits(lane: tree.Expression) -> int | None:
-    """The bits of something whose width its form tells."""
+    """The bits of something that is never negative, and whose width its form tells."""
     if isinstance(lane, tree.Part):
         return lane.width
-    if isinstance(lane, tree.Read):
-        return max(1, len(lane.signal))
-    if isinstance(lane, tree.Element):
-        return max(1, len(lane.vector[0]))
-    if isinstance(lane, tree.Number):
+    if isinstance(lane, tree.Read | tree.Element):
+        held = interval_of(lane.signal if isinstance(lane, tree.Read) else lane.vector[0])
+        return None if held.signed else held.width
+    if isinstance(lane, tree.Number) and lane.value >= 0:
         return lane.value.bit_length()
     return None
 
@@ -317,7 +317,7 @@ def _moved(body: Sequence[tree.Statement]) -> tuple[tree.Statement, ...]:
             statement.then, statement.other = _moved(statement.then), _moved(statement.other)
         elif isinstance(statement, tree.For):
             moves = [_move(inner, statement) for inner in statement.body]
-            if all(moves):
+            if moves and all(moves):
                 for move in moves:
                     assert move is not None
                     found.append(move)

@@ -128,6 +128,8 @@ class Writer:
                                          f"{self.expressions.at(statement.value, reference.width)};")
         if isinstance(statement, tree.Put):
             reference = self.local(statement.name)
+            if not self._read(reference):
+                return []
             self.written.add(reference.name)
             low = self.expressions.index(statement.low)
             value = self.expressions.at(statement.value, statement.width)
