@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from myhdl_fsa.convert import tree
 from myhdl_fsa.convert.conditions import Conditions
-from myhdl_fsa.convert.constants import Constants, Usage, literal, operand, unary_operand, zeros
+from myhdl_fsa.convert.constants import Constants, Usage, is_atom, literal, operand, unary_operand, zeros
 from myhdl_fsa.convert.infer import Ranges
 from myhdl_fsa.convert.interval import Interval
 from myhdl_fsa.convert.reference import Reference
@@ -88,7 +88,8 @@ class Expressions:
             held = interval.width
             return zeros(width - held, self.take(reference, 0, held))
         sign = self.take(reference, held - 1, 1)
-        return f"{{{{{width - held}{{{sign}}}}}, {self.take(reference, 0, held)}}}"
+        filled = sign if width == held + 1 else f"{{{width - held}{{{sign}}}}}"
+        return f"{{{filled}, {self.take(reference, 0, held)}}}"
 
     def _name(self, text: str, width: int, signed: bool, hint: str) -> Reference:
         """A local for a part of an expression."""
@@ -209,7 +210,9 @@ class Expressions:
             held = min(self.ranges.of(part).width, top - low)
             if low + held < top:
                 texts.append(literal(0, top - low - held))
-            texts.append(self.at(part, held))
+            text = self.at(part, held)
+            # a field that is one of fields itself
+            texts.append(text[1:-1] if text.startswith("{") and not text.startswith("{{") and is_atom(text) else text)
             top = low
         if top:
             texts.append(literal(0, top))

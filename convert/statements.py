@@ -65,25 +65,21 @@ class Writer:
         held = self._scope.locals[name]
         return Reference(self._names[name], held.width, held.signed, scope=self.name)
 
-    def declarations(self) -> list[str]:
-        """The locals that the text names."""
-        lines = [f"integer {name};" for name in sorted(self._scope.loops) if name in self.written]
-        for name in self._scope.locals:
-            if name in self._scope.loops or self._names[name] not in self.written:
-                continue
-            lines += self._declared(self.local(name))
-        for reference in self.expressions.temporaries.values():
-            lines += self._declared(reference)
-        return lines
+    def declarations(self) -> list[tuple[str, tuple[str, str] | None]]:
+        """The locals that the text names, each with a warning to be waived and why."""
+        lines: list[tuple[str, tuple[str, str] | None]] = [
+            (f"integer {name};", None) for name in sorted(self._scope.loops) if name in self.written]
+        names = [self.local(name) for name in self._scope.locals
+                 if name not in self._scope.loops and self._names[name] in self.written]
+        return lines + [self._declared(reference) for reference in (*names, *self.expressions.temporaries.values())]
 
-    def _declared(self, reference: Reference) -> list[str]:
+    def _declared(self, reference: Reference) -> tuple[str, tuple[str, str] | None]:
         line = f"reg {vector(reference.width, reference.signed)}{reference.name};"
         known = self._module.known
         full = (1 << reference.width) - 1
         if known is None or known.bits.get((reference.scope, reference.name), 0) & full == full:
-            return [line]
-        return ["/* verilator lint_off UNUSEDSIGNAL */ // the rest of it tells nothing", line,
-                "/* verilator lint_on UNUSEDSIGNAL */"]
+            return line, None
+        return line, ("UNUSEDSIGNAL", "the other bits of it tell nothing")
 
     def defaults(self, *, all_of_them: bool) -> list[str]:
         """Values for the locals that some path leaves alone, or for all: nobody reads them, but a latch keeps them."""
