@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -142,6 +143,7 @@ class _Converter:
         self._link()
         self._note_whole()
         self._find_arrays()
+        self._check_names()
         text = self._text()
         inside = [self.parts[id(block)].name for group in self.groups for block in group.blocks]
         return Module(
@@ -374,6 +376,17 @@ class _Converter:
         if net.row:
             return Location(net.name, net.width, offset=index * net.width)
         return Location(net.name, net.width, lanes=self.lanes and id(net.signals[0]) not in self.nets.shared)
+
+    def _check_names(self) -> None:
+        """Refuses keywords, and two things of one name. Instances are called otherwise where a net has their name."""
+        things = [*(net.name for net in self.nets.check()), *(process.name for process in self.processes),
+                  *(group.name for group in self.groups if group.loops)]
+        for name, count in Counter(things).items():
+            if count > 1:
+                raise HierarchyError(f"{self.name}: two of its nets, processes and instances are called {name}")
+        for name in (self.name, *things, *(local for scope in self.ranges.scopes.values() for local in scope.locals)):
+            if name in VERILOG_KEYWORDS:
+                raise HierarchyError(f"{self.name}: {name} is named like a keyword of Verilog")
 
     # -- text ----------------------------------------------------------------------------------------------------------
     def _text(self) -> str:
