@@ -84,8 +84,7 @@ def design(config: Config, top: str = DEFAULT_TOP, prefix: str = PREFIX) -> Desi
 
 
 def modules(config: Config, top: str = DEFAULT_TOP, prefix: str = PREFIX) -> dict[str, Module]:
-    """The modules of ``top`` (a key of ``TOPS``) and all it instantiates, by the block's name, the one that instantiates
-    another behind that, and ``top`` last.
+    """The modules of ``top`` (a key of ``TOPS``) and all it instantiates, by the block's name, children first, it last.
 
     Raises ValueError for an unknown top, HierarchyError, ReadError and InferenceError.
     """

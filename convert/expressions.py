@@ -9,84 +9,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from myhdl_fsa.convert import tree
+from myhdl_fsa.convert.conditions import Conditions
+from myhdl_fsa.convert.constants import Constants, Usage, literal, operand, unary_operand, zeros
 from myhdl_fsa.convert.infer import Ranges
 from myhdl_fsa.convert.interval import Interval
 from myhdl_fsa.convert.reference import Reference
 
-__all__ = ["Constants", "Expressions", "Usage", "literal"]
-
-_DECIMAL = 4096
-"""constants from here on are written in hexadecimal"""
-
-
-def literal(value: int, width: int) -> str:
-    """A number of so many bits."""
-    value &= (1 << width) - 1
-    if width == 1:
-        return f"1'b{value}"
-    return f"{width}'d{value}" if value < _DECIMAL else f"{width}'h{value:x}"
-
-
-def zeros(width: int, text: str) -> str:
-    """``text`` behind so many zeros."""
-    return f"{{{literal(0, width)}, {text}}}" if width else text
-
-
-@dataclass
-class Constants:
-    """The named constants of a module: name in Verilog -> value and width."""
-
-    values: dict[str, int] = field(default_factory=dict)
-    widths: dict[str, int] = field(default_factory=dict)
-    taken: frozenset[str] = frozenset()
-    """names that are something else"""
-    wider: dict[str, int] = field(default_factory=dict)
-    """the widths that an earlier writing of the same text came to"""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    """those that loops end at, which have no width"""
-
-    def count(self, name: str, value: int) -> str:
-        """The text of a loop's bound."""
-        known = name.upper()
-        if known in self.taken or known in self.values or self.counts.get(known, value) != value:
-            return str(value)
-        self.counts[known] = value
-        return known
-
-    def use(self, name: str, value: int, width: int) -> str:
-        """The text of a constant at a width; its declared one is the widest."""
-        value &= (1 << width) - 1
-        known = name.upper()
-        number = 2
-        while known in self.taken or known in self.counts or self.values.get(known, value) != value:
-            known = f"{name.upper()}_{number}"
-            number += 1
-        self.values[known] = value
-        declared = self.widths[known] = max(width, self.widths.get(known, 0), self.wider.get(known, 0))
-        if declared == width:
-            return known
-        return f"{known}[{width - 1}:0]" if width > 1 else f"{known}[0]"
-
-
-@dataclass
-class Usage:
-    """Which bits of which nets and locals are read."""
-
-    bits: dict[tuple[str, str], int] = field(default_factory=dict)
-    """by scope ("" for nets) and name"""
-
-    def note(self, reference: Reference, low: int = 0, width: int | None = None) -> None:
-        """Some bits of a reference are read, or all."""
-        mask = -1
-        if reference.offset is None and reference.word is None and width is not None:
-            mask = ((1 << width) - 1) << low
-        key = reference.scope, reference.name
-        self.bits[key] = self.bits.get(key, 0) | mask
-
+__all__ = ["Expressions", "table_widths"]
 
 class Expressions:
     """Writes the expressions of one process or function.
@@ -102,6 +33,7 @@ class Expressions:
     ) -> None:
         self.ranges, self._resolve, self._constants, self._usage = ranges, resolve, constants, usage
         self._scope = scope
+        self.conditions = Conditions(self)
         self.pending: list[str] = []
         self.temporaries: dict[str, Reference] = {}
 
@@ -119,12 +51,17 @@ class Expressions:
             return self._binary(node, interval, width)
         if isinstance(node, tree.Unary):
             inner = width if interval.signed else min(width, interval.width)
-            return zeros(width - inner, f"{node.operator}{_operand(self.at(node.operand, inner))}")
+            return zeros(width - inner, f"{node.operator}{unary_operand(self.at(node.operand, inner))}")
         if isinstance(node, tree.Choice):
-            return f"({self.truth(node.test)} ? {self.at(node.then, width)} : {self.at(node.other, width)})"
+            decided = self.ranges.of(node.test)
+            if not decided.low <= 0 <= decided.high:
+                return self.at(node.then, width)
+            if decided.low == decided.high:
+                return self.at(node.other, width)
+            return f"({self.conditions.truth(node.test)} ? {self.at(node.then, width)} : {self.at(node.other, width)})"
         if isinstance(node, tree.Lookup):
             return self._lookup(node, width)
-        return zeros(width - 1, self.truth(node))
+        return zeros(width - 1, self.conditions.truth(node))
 
     def reference(self, node: tree.Expression) -> Reference:
         """Where a variable, a signal or an element stands."""
@@ -135,7 +72,8 @@ class Expressions:
             return self._constants.use(name, value, width)
         return literal(value, width)
 
-    def _take(self, reference: Reference, low: int, width: int) -> str:
+    def take(self, reference: Reference, low: int, width: int) -> str:
+        """Bits of a reference, which are noted as read."""
         self._usage.note(reference, low, width)
         return reference.part(low, width)
 
@@ -143,14 +81,14 @@ class Expressions:
         """All of a reference, cut or extended."""
         held = reference.width
         if width <= held:
-            return self._take(reference, 0, width)
+            return self.take(reference, 0, width)
         if not reference.signed:
-            return zeros(width - held, self._take(reference, 0, held))
+            return zeros(width - held, self.take(reference, 0, held))
         if interval is not None and not interval.signed:
             held = interval.width
-            return zeros(width - held, self._take(reference, 0, held))
-        sign = self._take(reference, held - 1, 1)
-        return f"{{{{{width - held}{{{sign}}}}}, {self._take(reference, 0, held)}}}"
+            return zeros(width - held, self.take(reference, 0, held))
+        sign = self.take(reference, held - 1, 1)
+        return f"{{{{{width - held}{{{sign}}}}}, {self.take(reference, 0, held)}}}"
 
     def _name(self, text: str, width: int, signed: bool, hint: str) -> Reference:
         """A local for a part of an expression."""
@@ -191,7 +129,7 @@ class Expressions:
             reference = self._name(self.at(node.word, held), held, word.signed, "word")
         if low.high + wanted <= reference.width:
             self._usage.note(reference)
-            return zeros(width - wanted, reference.indexed(self.index(node.low), wanted))
+            return zeros(width - wanted, reference.indexed(self._place(node.low, reference), wanted))
         shifted = self._shift_right(reference, node.low)
         return self._bits(self._name(shifted, reference.width, reference.signed, "shifted"), 0, wanted, width)
 
@@ -205,19 +143,21 @@ class Expressions:
         there = max(0, min(wanted, reference.width - low))
         if there == 0:
             if reference.signed:
-                return f"{{{width}{{{self._take(reference, reference.width - 1, 1)}}}}}"
+                return zeros(width - wanted, f"{{{wanted}{{{self.take(reference, reference.width - 1, 1)}}}}}")
             return literal(0, width)
-        text = self._take(reference, low, there)
+        text = self.take(reference, low, there)
         if there < wanted and reference.signed:
-            sign = self._take(reference, reference.width - 1, 1)
+            sign = self.take(reference, reference.width - 1, 1)
             text = f"{{{{{wanted - there}{{{sign}}}}}, {text}}}"
             there = wanted
         return zeros(width - there, text)
 
     def _shift_right(self, reference: Reference, amount: tree.Expression) -> str:
-        whole = self._take(reference, 0, reference.width)
+        whole = self.take(reference, 0, reference.width)
         operator = ">>>" if reference.signed else ">>"
-        return f"{whole} {operator} {_operand(self.amount(amount))}"
+        if reference.signed and not reference.bare:
+            whole = f"$signed({whole})"
+        return f"{whole} {operator} {operand(self.amount(amount))}"
 
     def _binary(self, node: tree.Binary, interval: Interval, width: int) -> str:
         if node.operator == "<<":
@@ -229,7 +169,7 @@ class Expressions:
             if fields is not None:
                 return self._concatenation(fields, width)
         inner = width if interval.signed else min(width, interval.width)
-        operands = [_operand(self.at(part, inner), node.operator) for part in (node.left, node.right)]
+        operands = [operand(self.at(part, inner), node.operator) for part in (node.left, node.right)]
         return zeros(width - inner, f" {node.operator} ".join(operands)) if inner < width else (
             f" {node.operator} ".join(operands))
 
@@ -290,7 +230,7 @@ class Expressions:
             return f"{{{literal(0, top)}, {text[1:]}" if top else text
         inner = width if interval.signed else min(width, interval.width)
         return zeros(width - inner,
-                     f"{_operand(self.at(node.left, inner))} << {_operand(self.amount(node.right))}")
+                     f"{operand(self.at(node.left, inner))} << {operand(self.amount(node.right))}")
 
     def _right(self, node: tree.Binary, width: int) -> str:
         amount, word = self.ranges.of(node.right), self.ranges.of(node.left)
@@ -313,7 +253,7 @@ class Expressions:
                 return self._sized(self._shift_right(reference, node.right), reference.width, width, False, "shifted")
             named = self._name(self._shift_right(reference, node.right), reference.width, True, "shifted")
             return self._fit(named, width)
-        text = f"{_operand(self.at(node.left, word.width))} >> {_operand(self.amount(node.right))}"
+        text = f"{operand(self.at(node.left, word.width))} >> {operand(self.amount(node.right))}"
         return self._sized(text, word.width, width, False, "shifted")
 
     def amount(self, node: tree.Expression) -> str:
@@ -334,6 +274,14 @@ class Expressions:
             return self._count(node)
         return self.at(node, interval.width if count is None else min(interval.width, (count - 1).bit_length()))
 
+    def _place(self, node: tree.Expression, reference: Reference) -> str:
+        """A bit's number in a word: of as many bits as the word has numbers, or of those of what it is added to."""
+        if self._counts(node):
+            return self._count(node)
+        if reference.offset is not None:
+            return self.at(node, 32)
+        return self.at(node, max(self.ranges.of(node).width, (reference.width - 1).bit_length()))
+
     def _counts(self, node: tree.Expression) -> bool:
         """Whether something is made of a loop's variable and constants alone."""
         parts = tree.walk(node)
@@ -352,7 +300,7 @@ class Expressions:
         assert isinstance(node, tree.Binary)
         left, right = self._count(node.left), self._count(node.right)
         if node.operator == "*":
-            left, right = _operand(left), _operand(right)
+            left, right = operand(left), operand(right)
             if right.isdecimal() and not left.isdecimal():
                 left, right = right, left
             return f"{left}*{right}"
@@ -386,113 +334,9 @@ class Expressions:
             lines.append(f"    {labels}: {target} = {literal(value, held)};")
         return [*lines, f"    default: {target} = {literal(usual, held)};", "endcase"]
 
-    # -- truth ---------------------------------------------------------------------------------------------------------
-    def truth(self, node: tree.Expression) -> str:
-        """An expression as a condition: one bit."""
-        interval = self.ranges.of(node)
-        if interval.low == interval.high:
-            return literal(int(interval.low != 0), 1)
-        if isinstance(node, tree.Not):
-            return self._negated(node.operand)
-        if isinstance(node, tree.Logic):
-            operator = "&&" if node.operator == "and" else "||"
-            decided = int(node.operator == "or")
-            operands = [part for part in node.operands
-                        if self.ranges.of(part) != Interval(1 - decided, 1 - decided)]
-            return f" {operator} ".join(_operand(self.truth(part), operator) for part in operands)
-        if isinstance(node, tree.Compare):
-            return self._compare(node.operator, node.left, node.right)
-        if interval.low >= 0 and interval.high <= 1:
-            return self.at(node, 1)
-        return f"{_operand(self.at(node, interval.width))} != {literal(0, interval.width)}"
-
-    def _negated(self, node: tree.Expression) -> str:
-        if isinstance(node, tree.Compare):
-            opposite = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}[node.operator]
-            return self._compare(opposite, node.left, node.right)
-        return f"!{_operand(self.truth(node))}"
-
-    def _compare(self, operator: str, left: tree.Expression, right: tree.Expression) -> str:
-        a, b = self.ranges.of(left), self.ranges.of(right)
-        if operator in ("==", "!=") and b == Interval(0, 0) and a.low >= 0 and a.high == 1:
-            return self._negated(left) if operator == "==" else self.truth(left)
-        if operator in ("==", "!=") and b == Interval(0, 0) and isinstance(left, tree.Binary) and left.operator == "&":
-            # a flag in a word: at the word's width, whatever the flag's
-            if isinstance(left.right, tree.Number) and isinstance(left.left, tree.Variable | tree.Read) and (
-                    left.right.name and not self.ranges.of(left.left).signed):
-                width = self.reference(left.left).width
-                if left.right.value < 1 << width:
-                    return f"({self.at(left.left, width)} & {self.at(left.right, width)}) {operator} {literal(0, width)}"
-        if operator in ("==", "!=") and b == Interval(1, 1) and a.low >= 0 and a.high == 1:
-            return self.truth(left) if operator == "==" else self._negated(left)
-        both = a.join(b)
-        if not both.signed or operator in ("==", "!="):
-            width = both.width
-            operands = [_operand(self.at(part, width)) for part in (left, right)]
-            return f"{operands[0]} {operator} {operands[1]}"
-        if b == Interval(0, 0) and operator in ("<", ">=") and isinstance(left, tree.Variable | tree.Read):
-            reference = self.reference(left)
-            if reference.signed:
-                sign = self._take(reference, reference.width - 1, 1)
-                return sign if operator == "<" else f"!{sign}"
-        operands = [self._signed(part, both.width) for part in (left, right)]
-        return f"{operands[0]} {operator} {operands[1]}"
-
-    def _signed(self, node: tree.Expression, width: int) -> str:
-        interval = self.ranges.of(node)
-        if interval.low == interval.high:
-            sign = "-" if interval.low < 0 else ""
-            return f"{sign}{width}'sd{abs(interval.low)}"
-        if isinstance(node, tree.Variable | tree.Read):
-            reference = self.reference(node)
-            if reference.signed and reference.width == width and reference.offset is None:
-                return self._take(reference, 0, width)
-        return f"$signed({self.at(node, width)})"
-
-
 def table_widths(table: tree.Table) -> tuple[int, int]:
     """Bits of a table's index, and of its entries."""
     values = Interval(min(table.values), max(table.values))
     return max(1, (len(table.values) - 1).bit_length()), values.width
 
 
-def _operand(text: str, operator: str = "") -> str:
-    """A text as an operand: in parentheses, unless it is a name, a number, or a chain of the same operator."""
-    if _is_atom(text):
-        return text
-    if operator in ("&", "|", "^", "&&", "||", "+") and _is_chain(text, operator):
-        return text
-    return f"({text})"
-
-
-def _is_atom(text: str) -> bool:
-    depth = 0
-    for position, letter in enumerate(text):
-        if letter in "([{":
-            depth += 1
-        elif letter in ")]}":
-            depth -= 1
-        elif depth == 0 and not (letter.isalnum() or letter in "_'$." or (letter in "!~" and position == 0)):
-            return False
-    return True
-
-
-def _is_chain(text: str, operator: str) -> bool:
-    """Whether all that stands outside parentheses is atoms and one operator."""
-    depth, pieces, start = 0, [], 0
-    mark = f" {operator} "
-    position = 0
-    while position < len(text):
-        letter = text[position]
-        if letter in "([{":
-            depth += 1
-        elif letter in ")]}":
-            depth -= 1
-        elif depth == 0 and text.startswith(mark, position):
-            pieces.append(text[start:position])
-            position += len(mark)
-            start = position
-            continue
-        position += 1
-    pieces.append(text[start:])
-    return all(_is_atom(piece) for piece in pieces)

@@ -23,7 +23,8 @@ from myhdl_fsa.convert.blocks import (
     twin_of,
 )
 from myhdl_fsa.convert.instances import Group, groups, loop_connections
-from myhdl_fsa.convert.module import Module, convert_block
+from myhdl_fsa.convert.layout import convert_block
+from myhdl_fsa.convert.module import Module
 from myhdl_fsa.convert.nets import Nets
 
 __all__ = [

@@ -1,7 +1,7 @@
-"""The interval of every expression and local of a process and the functions it calls, by abstract interpretation.
+"""The interval of every expression and local of a process, by abstract interpretation.
 
-What is found holds for every run: a signal is anything its width holds, a branch narrows what its test compares, a loop
-is followed turn by turn until nothing grows, and a function gets whatever any call gives it.
+What is found holds for every run: a signal is anything its width holds, a branch narrows what its test compares, and a
+loop is followed turn by turn until nothing grows.
 """
 
 from __future__ import annotations
@@ -38,44 +38,29 @@ class _State:
 
 @dataclass
 class Scope:
-    """The locals of a process or function: what they can be, and which of them some path leaves alone."""
+    """The locals of a process: what they can be, and which of them some path leaves alone."""
 
     locals: dict[str, Interval] = field(default_factory=dict)
     partial: set[str] = field(default_factory=set)
     loops: set[str] = field(default_factory=set)
 
 
-@dataclass
-class _Called:
-    arguments: list[Interval]
-    result: Interval
-    scope: Scope
-
-
 class Ranges:
-    """The intervals of one module's processes and functions."""
+    """The intervals of one module's processes."""
 
     def __init__(self) -> None:
         self._found: dict[int, Interval] = {}
         self._branches: dict[int, set[bool]] = {}
-        self.functions: dict[str, _Called] = {}
-        """by name; those that are called, in the order in which they may be written"""
-        self.called: dict[str, tree.Function] = {}
         self.scopes: dict[str, Scope] = {}
         """the processes' by name"""
         self._scope = Scope()
         self._where = ""
-        self._grew = False
 
     def process(self, name: str, body: Sequence[tree.Statement], where: str = "") -> None:
-        """Follows a process until nothing grows. Raises InferenceError."""
+        """Follows a process, whose functions have been put in. Raises InferenceError."""
         self._where = where
-        scope = self.scopes.setdefault(name, Scope())
-        while True:
-            self._grew, self._scope = False, scope
-            self._block(body, _State())
-            if not self._grew:
-                return
+        self._scope = self.scopes.setdefault(name, Scope())
+        self._block(body, _State())
 
     def of(self, node: tree.Expression) -> Interval:
         """What an expression can be."""
@@ -113,8 +98,6 @@ class Ranges:
                 return self._branch(statement, state)
             elif isinstance(statement, tree.For):
                 return self._loop(statement, state)
-            elif isinstance(statement, tree.Return):
-                self._assign("return", self._value(statement.value, state), state)
         except UnboundedError as error:
             raise InferenceError(f"{self._where}:{statement.line}: {error}") from None
         return state
@@ -206,11 +189,11 @@ class Ranges:
         if isinstance(node, tree.Not):
             return Interval(int(inner[0].high == 0 == inner[0].low), int(inner[0].low <= 0 <= inner[0].high))
         if isinstance(node, tree.Binary):
-            return self._binary(node, *inner, state)
+            return self._binary(node, inner[0], inner[1], state)
         if isinstance(node, tree.Compare):
-            return self._compare(node, *inner, state)
-        assert isinstance(node, tree.Call)
-        return self._call(node, inner)
+            always, never = _decide(node.operator, *inner)
+            return Interval(int(always), int(not never))
+        raise AssertionError(f"{type(node).__name__} is left")
 
     def _binary(self, node: tree.Binary, left: Interval, right: Interval, state: _State) -> Interval:
         if node.operator == "-":
@@ -226,10 +209,6 @@ class Ranges:
         operations = {"+": Interval.__add__, "*": Interval.__mul__, "&": Interval.__and__, "|": Interval.__or__,
                       "^": Interval.__xor__, "<<": Interval.__lshift__, ">>": Interval.__rshift__}
         return operations[node.operator](left, right)
-
-    def _compare(self, node: tree.Compare, left: Interval, right: Interval, state: _State) -> Interval:
-        always, never = _decide(node.operator, left, right)
-        return Interval(int(always), int(not never))
 
     def _logic(self, node: tree.Logic, state: _State) -> Interval:
         goes_on = node.operator == "and"
@@ -254,31 +233,6 @@ class Ranges:
             (node.then, self._refine(node.test, True, state)), (node.other, self._refine(node.test, False, state)))
             if entered is not None]
         return found[0].join(found[-1])
-
-    def _call(self, node: tree.Call, arguments: list[Interval]) -> Interval:
-        function = node.function
-        known = self.functions.get(function.name)
-        if known is not None:
-            if self.called[function.name] is not function:
-                raise UnboundedError(f"two functions are called {function.name}")
-            if all(held.holds(given) for held, given in zip(known.arguments, arguments, strict=True)):
-                return known.result
-            self._grew = True
-            arguments = [held.join(given) for held, given in zip(known.arguments, arguments, strict=True)]
-        outer, where = self._scope, self._where
-        self._scope, self._where = known.scope if known is not None else Scope(), function.where.split(":")[0]
-        state = _State()
-        for name, value in zip(function.parameters, arguments, strict=True):
-            self._assign(name, value, state)
-        self._block(function.body, state)
-        result = self._scope.locals["return"]
-        self.functions.pop(function.name, None)
-        self.called.pop(function.name, None)
-        # behind those that it calls itself
-        self.functions[function.name] = _Called(arguments, result, self._scope)
-        self.called[function.name] = function
-        self._scope, self._where = outer, where
-        return result
 
     # -- what a test tells ---------------------------------------------------------------------------------------------
     def _refine(self, test: tree.Expression, truth: bool, state: _State) -> _State | None:

@@ -132,7 +132,7 @@ def _connection(signals: list[list[Any]], nets: Nets) -> Connection | None:
         places = nets.run(signals[0])
         return Connection(*places[0], 0, size) if places else None
     for net, first in nets.run(signals[0]):
-        second = dict((id(other), index) for other, index in nets.run(signals[1])).get(id(net))
+        second = {id(other): index for other, index in nets.run(signals[1])}.get(id(net))
         if second is None:
             continue
         stride = second - first

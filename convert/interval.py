@@ -28,6 +28,7 @@ class Interval:
 
     @property
     def signed(self) -> bool:
+        """Whether a value may be negative."""
         return self.low < 0
 
     @property
@@ -37,6 +38,10 @@ class Interval:
             return max(self.high.bit_length() if self.high > 0 else 0, (~self.low).bit_length()) + 1
         return max(1, self.high.bit_length())
 
+    def signed_width(self) -> int:
+        """Bits that hold every value beside one that may be negative: a sign bit among them in any case."""
+        return max(self.high.bit_length() if self.high > 0 else 0, (~self.low).bit_length() if self.low < 0 else 0) + 1
+
     def join(self, other: Interval) -> Interval:
         """What either can be."""
         if self.low <= other.low and self.high >= other.high:
@@ -44,6 +49,7 @@ class Interval:
         return Interval(min(self.low, other.low), max(self.high, other.high))
 
     def holds(self, other: Interval) -> bool:
+        """Whether all of another interval lies in this one."""
         return self.low <= other.low and other.high <= self.high
 
     def meet(self, low: int | None = None, high: int | None = None) -> Interval | None:
@@ -96,18 +102,18 @@ class Interval:
             return Interval(0, self.high)
         if other.low >= 0:
             return Interval(0, other.high)
-        return Interval.of_bits(max(self.width, other.width), True)
+        return Interval.of_bits(max(self.signed_width(), other.signed_width()), True)
 
     def __or__(self, other: Interval) -> Interval:
         if self.low < 0 or other.low < 0:
-            return Interval.of_bits(max(self.width, other.width), True)
+            return Interval.of_bits(max(self.signed_width(), other.signed_width()), True)
         # never more than the sum: fields that do not overlap stay as narrow as they are
         top = (1 << max(self.high.bit_length(), other.high.bit_length())) - 1
         return Interval(max(self.low, other.low), min(top, self.high + other.high))
 
     def __xor__(self, other: Interval) -> Interval:
         if self.low < 0 or other.low < 0:
-            return Interval.of_bits(max(self.width, other.width), True)
+            return Interval.of_bits(max(self.signed_width(), other.signed_width()), True)
         return Interval(0, (1 << max(self.high.bit_length(), other.high.bit_length())) - 1)
 
 

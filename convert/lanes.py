@@ -1,4 +1,4 @@
-"""A process that runs over lanes takes what it reads of a lane once: a simulator then picks it out of the vector once."""
+"""A process over lanes takes what it reads of a lane once: a simulator then picks it out of the vector once."""
 
 from __future__ import annotations
 

@@ -41,8 +41,14 @@ class Net:
         return width_of(self.signals[0])
 
     @property
+    def negative(self) -> bool:
+        """Whether a signal of it may be negative."""
+        return self.signals[0]._min is not None and self.signals[0]._min < 0
+
+    @property
     def signed(self) -> bool:
-        return self.row == 0 and self.signals[0]._min is not None and self.signals[0]._min < 0
+        """Whether it is declared signed: a vector is not, whose elements may be negative nevertheless."""
+        return self.row == 0 and self.negative
 
 
 @dataclass
@@ -174,13 +180,13 @@ class Nets:
     def reference(self, net: Net, index: str | int = 0) -> Reference:
         """A signal of a net; ``index`` as text."""
         if net.memory:
-            return Reference(net.name, net.width, word=str(index))
+            return Reference(net.name, net.width, net.negative, word=str(index))
         if net.row:
             size = self.size(net)
-            return Reference(net.name, net.width, offset=times(size, str(index)),
+            return Reference(net.name, net.width, net.negative, offset=times(size, str(index)),
                              size=size if isinstance(size, str) else None)
         if self.lanes and id(net.signals[0]) not in self.shared:
-            return Reference(net.name, net.width, offset=times(net.width, "lane"), size=None)
+            return Reference(net.name, net.width, net.negative, offset=times(net.width, "lane"), size=None)
         return Reference(net.name, net.width, net.signed)
 
     def size(self, net: Net) -> int | str:
@@ -243,16 +249,16 @@ class Nets:
         if net.row == 1:
             index = _index(first, total, str(self.count(net)), variable if stride else "", stride)
             offset = times(self.size(net), index)
-            extent = self.size(net) if size == 1 else times(self.size(net), str(size))
+            extent: int | str = self.size(net) if size == 1 else times(self.size(net), str(size))
         else:
-            rows, lanes = divmod(first, net.row)
+            rows, lane_at = divmod(first, net.row)
             count = str(self.count(net))
             if stride and stride % net.row == 0:
                 row = times(self.row_size(net), _index(rows, total // net.row, count, variable, stride // net.row))
-                lane = times(self.size(net), str(lanes))
+                lane = times(self.size(net), str(lane_at))
             else:
                 row = times(self.row_size(net), _index(rows, total // net.row, count, "", 0))
-                lane = times(self.size(net), _index(lanes, -1, "", variable if stride else "", stride))
+                lane = times(self.size(net), _index(lane_at, -1, "", variable if stride else "", stride))
             offset = sum_of(row, lane)
             extent = self.row_size(net) if size == net.row else times(self.size(net), str(size))
             if size == 1:
@@ -266,7 +272,7 @@ class Nets:
     def _of_array(self, net: Net, first: int, stride: int, size: int, variable: str) -> str:
         """The same of an array: a row, or a part of one."""
         rows, lanes = divmod(first, net.row)
-        count, moves = len(net.signals) // net.row, stride and stride % net.row == 0
+        count, moves = len(net.signals) // net.row, stride != 0 and stride % net.row == 0
         index = _index(rows, count, str(self.count(net)), variable if moves else "", stride // net.row if moves else 0)
         name = f"{net.name}[{index[1:-1] if index.startswith('(') else index}]"
         if size == net.row:

@@ -23,8 +23,8 @@ from myhdl_fsa.convert.source import comments_above, definition, docstring
 
 __all__ = ["ReadError", "is_vector", "read_function", "read_process"]
 
-_BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.LShift: "<<",
-           ast.RShift: ">>"}
+_BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^",
+           ast.LShift: "<<", ast.RShift: ">>"}
 _COMPARE = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _FOLD: dict[str, Callable[[int, int], int]] = {
     "+": int.__add__, "-": int.__sub__, "*": int.__mul__, "&": int.__and__, "|": int.__or__, "^": int.__xor__,
@@ -356,7 +356,8 @@ class _Reader:
     def unary(self, node: ast.UnaryOp) -> tree.Expression:
         operand = self.value(node.operand)
         if isinstance(node.op, ast.Not):
-            return tree.Number(int(not operand.value)) if isinstance(operand, tree.Number) else tree.Not(_truth(operand))
+            return (tree.Number(int(not operand.value)) if isinstance(operand, tree.Number)
+                    else tree.Not(_truth(operand)))
         if isinstance(node.op, ast.UAdd):
             return operand
         operator = "-" if isinstance(node.op, ast.USub) else "~"

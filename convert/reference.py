@@ -46,6 +46,11 @@ class Reference:
     scope: str = ""
     """the process or function that it is a local of"""
 
+    @property
+    def bare(self) -> bool:
+        """Whether it is a name: a part of something, and a word of a memory, is unsigned to Verilog."""
+        return self.offset is None and self.word is None
+
     def whole(self) -> str:
         """All of it."""
         return self.part(0, self.width)

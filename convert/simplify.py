@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from myhdl_fsa.convert import tree
+from myhdl_fsa.convert.read import interval_of
 
 __all__ = ["assigned_names", "rebuilt", "rewritten", "simplify"]
 
@@ -36,31 +37,8 @@ def rebuilt(node: tree.Expression, rule: Rule) -> tree.Expression:
     """The expression with ``rule`` applied to each part, the inner ones first."""
     inner = [rebuilt(part, rule) for part in node.parts()]
     if any(new is not old for new, old in zip(inner, node.parts(), strict=True)):
-        node = _with_parts(node, inner)
+        node = node.with_parts(inner)
     return rule(node)
-
-
-def _with_parts(node: tree.Expression, parts: list[tree.Expression]) -> tree.Expression:
-    if isinstance(node, tree.Binary):
-        return tree.Binary(node.operator, *parts)
-    if isinstance(node, tree.Compare):
-        return tree.Compare(node.operator, *parts)
-    if isinstance(node, tree.Part):
-        return tree.Part(parts[0], parts[1], node.width)
-    if isinstance(node, tree.Element):
-        return tree.Element(node.vector, node.name, parts[0])
-    if isinstance(node, tree.Lookup):
-        return tree.Lookup(node.table, parts[0])
-    if isinstance(node, tree.Unary):
-        return tree.Unary(node.operator, parts[0])
-    if isinstance(node, tree.Not):
-        return tree.Not(parts[0])
-    if isinstance(node, tree.Logic):
-        return tree.Logic(node.operator, tuple(parts))
-    if isinstance(node, tree.Choice):
-        return tree.Choice(*parts)
-    assert isinstance(node, tree.Call)
-    return tree.Call(node.function, tuple(parts))
 
 
 def assigned_names(body: Sequence[tree.Statement]) -> list[str]:
@@ -112,7 +90,7 @@ def _idiom(node: tree.Expression) -> tree.Expression:
     if isinstance(node, tree.Binary) and node.operator == ">>" and isinstance(node.left, tree.Part) and isinstance(
             node.right, tree.Number) and isinstance(node.left.low, tree.Number) and node.right.value < node.left.width:
         part = node.left
-        return tree.Part(part.word, tree.Number(part.low.value + node.right.value), part.width - node.right.value)
+        return tree.Part(part.word, tree.Number(node.left.low.value + node.right.value), part.width - node.right.value)
     if isinstance(node, tree.Compare) and node.operator in ("==", "!=") and isinstance(node.right, tree.Number):
         word = node.left
         if isinstance(word, tree.Part) and word.width == 1 and node.right.value in (0, 1):
@@ -282,14 +260,13 @@ def _evaluate(node: tree.Expression, variable: str, value: int) -> int | None:
 
 
 def _fits(lane: tree.Expression) -> int | None:
-    """The bits of something whose width its form tells."""
+    """The bits of something that is never negative, and whose width its form tells."""
     if isinstance(lane, tree.Part):
         return lane.width
-    if isinstance(lane, tree.Read):
-        return max(1, len(lane.signal))
-    if isinstance(lane, tree.Element):
-        return max(1, len(lane.vector[0]))
-    if isinstance(lane, tree.Number):
+    if isinstance(lane, tree.Read | tree.Element):
+        held = interval_of(lane.signal if isinstance(lane, tree.Read) else lane.vector[0])
+        return None if held.signed else held.width
+    if isinstance(lane, tree.Number) and lane.value >= 0:
         return lane.value.bit_length()
     return None
 
@@ -340,7 +317,7 @@ def _moved(body: Sequence[tree.Statement]) -> tuple[tree.Statement, ...]:
             statement.then, statement.other = _moved(statement.then), _moved(statement.other)
         elif isinstance(statement, tree.For):
             moves = [_move(inner, statement) for inner in statement.body]
-            if all(moves):
+            if moves and all(moves):
                 for move in moves:
                     assert move is not None
                     found.append(move)
@@ -369,7 +346,7 @@ def _offset(index: tree.Expression, variable: str) -> int | None:
     """By how much an index is ahead of a loop's variable."""
     if isinstance(index, tree.Variable) and index.name == variable:
         return 0
-    if isinstance(index, tree.Binary) and index.operator in "+-" and isinstance(index.right, tree.Number) and isinstance(
-            index.left, tree.Variable) and index.left.name == variable:
+    if isinstance(index, tree.Binary) and index.operator in "+-" and isinstance(index.right, tree.Number) and (
+            isinstance(index.left, tree.Variable) and index.left.name == variable):
         return index.right.value if index.operator == "+" else -index.right.value
     return None

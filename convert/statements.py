@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from myhdl_fsa.convert import tree
-from myhdl_fsa.convert.expressions import Constants, Expressions, Usage, literal, table_widths
+from myhdl_fsa.convert.constants import Constants, Usage, literal
+from myhdl_fsa.convert.expressions import Expressions, table_widths
 from myhdl_fsa.convert.infer import Ranges, Scope
 from myhdl_fsa.convert.interval import Interval
 from myhdl_fsa.convert.reference import Reference
@@ -93,6 +94,7 @@ class Writer:
 
     # -- statements ----------------------------------------------------------------------------------------------------
     def block(self, statements: Sequence[tree.Statement], indent: str) -> list[str]:
+        """The lines of statements, each under its comments."""
         lines: list[str] = []
         for statement in statements:
             lines += [f"{indent}// {comment}" for comment in statement.comments]
@@ -100,6 +102,7 @@ class Writer:
         return lines
 
     def statement(self, statement: tree.Statement, indent: str) -> list[str]:
+        """The lines of one statement, behind what its expressions need first."""
         if isinstance(statement, tree.If):
             return self._if(statement, indent)
         if isinstance(statement, tree.For):
@@ -125,6 +128,8 @@ class Writer:
                                          f"{self.expressions.at(statement.value, reference.width)};")
         if isinstance(statement, tree.Put):
             reference = self.local(statement.name)
+            if not self._read(reference):
+                return []
             self.written.add(reference.name)
             low = self.expressions.index(statement.low)
             value = self.expressions.at(statement.value, statement.width)
@@ -166,7 +171,7 @@ class Writer:
         labels = self._case(statement)
         if labels is not None:
             return labels_text(self, *labels, indent)
-        lines = self._flushed(indent, f"if ({self.expressions.truth(statement.test)}) begin")
+        lines = self._flushed(indent, f"if ({self.expressions.conditions.truth(statement.test)}) begin")
         then = self.block(statement.then, indent + INDENT)
         other = self._other(statement, indent)
         if not then and not other:

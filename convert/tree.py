@@ -7,12 +7,13 @@ the Verilog. Nodes are compared by identity, so that each can have an interval o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 __all__ = [
     "Assign", "Binary", "Call", "Choice", "Compare", "Drive", "Element", "Expression", "For", "Function", "If", "Logic",
-    "Lookup", "Move", "Not", "Number", "Part", "Put", "Read", "Return", "Statement", "Table", "Unary", "Variable", "walk",
+    "Lookup", "Move", "Not", "Number", "Part", "Put", "Read", "Return", "Statement", "Table", "Unary", "Variable",
+    "walk",
 ]
 
 
@@ -21,9 +22,28 @@ class Expression:
 
     __slots__ = ()
 
-    def parts(self) -> Sequence[Expression]:
-        """The expressions right inside."""
-        return ()
+    def parts(self) -> tuple[Expression, ...]:
+        """The expressions right inside, in order."""
+        found: list[Expression] = []
+        for field_ in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field_.name)
+            if isinstance(value, Expression):
+                found.append(value)
+            elif isinstance(value, tuple):
+                found += [part for part in value if isinstance(part, Expression)]
+        return tuple(found)
+
+    def with_parts(self, parts: Sequence[Expression]) -> Expression:
+        """The same with other expressions inside."""
+        rest = iter(parts)
+        changed: dict[str, Any] = {}
+        for field_ in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field_.name)
+            if isinstance(value, Expression):
+                changed[field_.name] = next(rest)
+            elif isinstance(value, tuple) and value and isinstance(value[0], Expression):
+                changed[field_.name] = tuple(next(rest) for _ in value)
+        return replace(self, **changed)  # type: ignore[type-var]
 
 
 class Statement:
@@ -72,8 +92,6 @@ class Element(Expression):
     name: str
     index: Expression
 
-    def parts(self) -> Sequence[Expression]:
-        return (self.index,)
 
 
 @dataclass(eq=False, slots=True)
@@ -84,8 +102,6 @@ class Part(Expression):
     low: Expression
     width: int
 
-    def parts(self) -> Sequence[Expression]:
-        return (self.word, self.low)
 
 
 @dataclass(eq=False, slots=True)
@@ -103,8 +119,6 @@ class Lookup(Expression):
     table: Table
     index: Expression
 
-    def parts(self) -> Sequence[Expression]:
-        return (self.index,)
 
 
 @dataclass(eq=False, slots=True)
@@ -114,8 +128,6 @@ class Unary(Expression):
     operator: str
     operand: Expression
 
-    def parts(self) -> Sequence[Expression]:
-        return (self.operand,)
 
 
 @dataclass(eq=False, slots=True)
@@ -124,8 +136,6 @@ class Not(Expression):
 
     operand: Expression
 
-    def parts(self) -> Sequence[Expression]:
-        return (self.operand,)
 
 
 @dataclass(eq=False, slots=True)
@@ -136,8 +146,6 @@ class Binary(Expression):
     left: Expression
     right: Expression
 
-    def parts(self) -> Sequence[Expression]:
-        return (self.left, self.right)
 
 
 @dataclass(eq=False, slots=True)
@@ -148,8 +156,6 @@ class Compare(Expression):
     left: Expression
     right: Expression
 
-    def parts(self) -> Sequence[Expression]:
-        return (self.left, self.right)
 
 
 @dataclass(eq=False, slots=True)
@@ -159,8 +165,6 @@ class Logic(Expression):
     operator: str
     operands: tuple[Expression, ...]
 
-    def parts(self) -> Sequence[Expression]:
-        return self.operands
 
 
 @dataclass(eq=False, slots=True)
@@ -171,8 +175,6 @@ class Choice(Expression):
     then: Expression
     other: Expression
 
-    def parts(self) -> Sequence[Expression]:
-        return (self.test, self.then, self.other)
 
 
 @dataclass(eq=False, slots=True)
@@ -194,8 +196,6 @@ class Call(Expression):
     function: Function
     arguments: tuple[Expression, ...]
 
-    def parts(self) -> Sequence[Expression]:
-        return self.arguments
 
 
 @dataclass(eq=False, slots=True)

@@ -26,7 +26,7 @@ from myhdl_fsa.convert.design import verilog_modules
 from myhdl_fsa.convert.regression import MissingTool, require
 
 TESTS = Path(__file__).parent
-TOP = "accelerator"
+TOP = "fsa_accelerator"
 BOUNDARY = 0x8000_1000
 """an address at which 4 KB end"""
 
@@ -129,7 +129,7 @@ def simulate(program: Path, config: Config, cases: list[dict[str, Any]], folder:
 @pytest.mark.parametrize("job", JOBS)
 def test_accelerator_on_cocotbext_axi(job: str, tmp_path: Path) -> None:
     name, cases = JOBS[job]
-    said = simulate(build(verilog_modules(CONFIGS[name], TOP), tmp_path), CONFIGS[name], cases, tmp_path)
+    said = simulate(build(verilog_modules(CONFIGS[name]), tmp_path), CONFIGS[name], cases, tmp_path)
     stalled: Counter[str] = Counter()
     for line in re.findall(r": stalled ({.*})", said):
         stalled.update(json.loads(line))
@@ -138,12 +138,12 @@ def test_accelerator_on_cocotbext_axi(job: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("module", "right", "wrong", "complaint"), [
-    ("load_port", "if ((bus_arready || (!bus_arvalid)))", "if (1)", "before ready"),
-    ("store_port", "assign bus_wlast = ((left == 1)", "assign bus_wlast = ((left == 2)", "assert last =="),
+    ("fsa_load_port", "if (bus_arready || !bus_arvalid)", "if (1)", "before ready"),
+    ("fsa_store_port", "assign bus_wlast = (left == 5'd1)", "assign bus_wlast = (left == 5'd2)", "assert last =="),
 ], ids=["address-drops", "early-last"])
 def test_a_broken_bus_is_found(module: str, right: str, wrong: str, complaint: str, tmp_path: Path) -> None:
     config = CONFIGS["narrow"]
-    modules = verilog_modules(config, TOP)
+    modules = verilog_modules(config)
     assert modules[module].count(right) == 1
     modules[module] = modules[module].replace(right, wrong)
     program = build(modules, tmp_path)

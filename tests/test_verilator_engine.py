@@ -29,7 +29,6 @@ from myhdl_fsa.sims.build_time import announcement
 from myhdl_fsa.sims.core_bench import attention_run
 from myhdl_fsa.sims.core_engine import MyHDLEngine
 from myhdl_fsa.sims.verilator_engine import VerilatorEngine, executable
-from myhdl_fsa.sims.verilator_source import SHARED, prepare
 from myhdl_fsa.workbench.temporary import temporary_folder
 
 FLOAT64 = "{'MAE': 4.951203e-05, 'MSE': 5.370038e-09, 'MaxErr': 0.0001521907, 'RelErr': 0.000105008105}"
@@ -228,7 +227,7 @@ def test_another_top_and_harness_are_another_build(own, monkeypatch):
     assert programs[0].name == "array"
     programs.append(executable(FOUR, build_dir=root, harness="mine"))
     assert len({folder, programs[0].parent, programs[2].parent}) == 3
-    assert built == [("systolic", "mine", {"array", "Varray"}), ("core", "mine", {"core", "Vcore"})]
+    assert built == [("fsa_systolic", "mine", {"array", "Varray"}), ("fsa_core", "mine", {"core", "Vcore"})]
 
 
 @pytest.mark.parametrize("text", ["", "../elsewhere\n", "nothing\n", "\x00"])
@@ -358,119 +357,20 @@ def test_an_old_verilator_is_refused(tmp_path, monkeypatch):
 
 # ---- what Verilator is given
 
-def test_wide_shifts_become_selects_and_functions_are_shared():
-    module = textwrap.dedent("""\
-        module {name} (
-            left,
-            out
-        );
-        input [127:0] left;
-        output [127:0] out;
-        reg [127:0] out = 0;
-        reg [31:0] lanes [0:4-1];
-        function signed [45:0] twice;
-            input signed [45:0] x;
-        begin
-            twice = (x + x);
-        end
-        endfunction
-        function signed [68:0] too_wide;
-            input signed [68:0] x;
-        begin
-            too_wide = x;
-        end
-        endfunction
-        function signed [45:0] {name}_only;
-            input signed [45:0] x;
-        begin
-            {name}_only = x;
-        end
-        endfunction
-        always @(left) begin: enter
-            reg signed [128:0] word;
-            integer c;
-            for (c=0; c<4; c=c+1) begin
-                word = too_wide((word + 1));
-                lanes[c] = ($signed(word >>> (c * 32)) & 33'hffffffff);
-                odd[c] = ($signed(word >>> (c * 32)) & 5);
-                word = ($signed({{1'b0, word}}) | (lanes[c] << (c * 32)));
-                word = (word | (stages[(c - 1)] & (65535 << (c * 16))));
-            end
-        end
-        endmodule
-    """)
-    files = prepare({name: module.format(name=name) for name in ("a", "b")})
-    assert list(files) == [SHARED, "a", "b"]
-    assert files[SHARED].count("endfunction") == 3
-    # no masks of 46 bits in C++
-    assert "function automatic signed [63:0] twice; /*verilator no_inline_task*/" in files[SHARED]
-    # Verilator has no C++ function for a long result
-    assert files[SHARED].count("task automatic too_wide; /*verilator no_inline_task*/\n    output signed [68:0]") == 1
-    for name in ("a", "b"):
-        assert "twice" not in files[name]
-        assert "too_wide(word, (word + 1));" in files[name]
-        assert "lanes[c] = word[(c * 32) +: 32];" in files[name]
-        assert "odd[c] = ($signed(word >>> (c * 32)) & 5);" in files[name]
-        assert "word[(c * 32) +: 32] = (word[(c * 32) +: 32] | lanes[c]);" in files[name]
-        # stages is not declared here: nothing is known of it
-        assert "word = (word | (stages[(c - 1)] & (65535 << (c * 16))));" in files[name]
-    assert not any("hier_block" in text for text in files.values())
-
-
-def test_functions_of_one_name_stay_apart():
-    function = "function signed [45:0] f;\n    input signed [45:0] x;\nbegin\n    f = (x + {});\nend\nendfunction\n"
-    files = prepare({name: function.format(name) + f"always @(x)\n    y{name} = f(x);\n" for name in "121"[:2]})
-    assert "f = (x + 1);" in files[SHARED]
-    assert "f_ = (x + 2);" in files[SHARED]
-    assert "y1 = f(x);" in files["1"]
-    assert "y2 = f_(x);" in files["2"]
-
-
 def test_nothing_in_the_arithmetic_is_wider_than_64_bits():
-    files = prepare(design.verilog_modules(FOUR))
-    for name in ("pe", "comparator", "accumulator_unit", SHARED):
-        assert max(map(int, re.findall(r"\[(\d+):0\] \w+;", files[name]))) < 64, name
-
-
-def test_a_row_of_pes_becomes_a_loop():
     modules = design.verilog_modules(FOUR)
-    files = prepare(modules, ("pe_row", "pe"))
-    assert "pe" not in files
-    row = files["pe_row"]
-    assert not re.search(r"^pe \w+ \($", row, re.MULTILINE)
-    assert "input [127:0] above;" in row
-    assert "output reg [127:0] down = 0;" in row
-    assert "down[(at * 32) +: 32] <= above[(at * 32) +: 32];" in row
-    assert "pe_register[at] = above[(at * 32) +: 16];" in row
-    assert "pe_right[at + 1] = register_now;" in row
-    # lanes are packed outside, too
-    assert "pe_row_0_down_lane" not in files["systolic"]
+    for name in ("fsa_pe", "fsa_comparator", "fsa_accumulator_unit"):
+        locals_ = re.findall(r"^ +reg (?:signed )?\[(\d+):0\] \w+;", modules[name], re.MULTILINE)
+        assert len(locals_) > 10, name
+        assert max(map(int, locals_)) < 64, name
 
 
-def test_what_every_pe_does_with_its_lane_is_done_once():
-    row = prepare(design.verilog_modules(FOUR.replace(dataflow="stream")), ("pe_row", "pe"))["pe_row"]
-    loop = row.index("for (at = pe_last")
-    assert 0 < row.index("    up <= below;\n") < loop
-    assert "up[" not in row
-    # only under a condition
-    assert row.index("down[(at * 32) +: 32] <= above[(at * 32) +: 32];") > loop
-
-
-@pytest.mark.parametrize(("module", "old", "new"), [
-    ("pe_row", ".control(pe_1_control_out)", ".control(pe_3_control_out)"),
-    ("pe_row", ".above(above_lane2)", ".above(above_lane1)"),
-    ("pe_row", "assign enter = (", "assign enter = (pe_2_control_out | "),
-    ("pe", "above[16-1:0]", "above[3]"),
-    ("pe", "exp2_done <= 0;", "exp2_done[0:0] <= 0;"),
-    ("pe", "reg [31:0] down = 0;", "reg [31:0] down = 1;"),
-    ("pe", "endmodule", "assign other = left;\n\nendmodule"),
-])
-def test_what_is_no_chain_is_refused(module, old, new):
-    modules = design.verilog_modules(FOUR)
-    assert modules[module].count(old) == 1
-    modules[module] = modules[module].replace(old, new)
-    with pytest.raises(ValueError, match="pe "):
-        prepare(modules, ("pe_row", "pe"))
+def test_the_files_are_those_that_are_converted():
+    assert verilator_engine._sources(FOUR, "core", False) == design.verilog_modules(FOUR, "core")
+    traced = verilator_engine._sources(FOUR, "core", True)
+    for name, module in design.design(FOUR, "core").convert().items():
+        assert traced.pop(module.name) == f"/* verilator tracing_off */\n{module.text}", name
+    assert list(traced) == ["waves"]
 
 
 # ---- the command

@@ -420,21 +420,21 @@ def _rounder(raw_format: RawFormat, add: FloatFormat, out: FloatFormat, mode: Ro
         sign = (raw >> 1) & 1
         bits = sign << sign_bit
         if kind == finite:
-            up = 0
+            increment = 0
             if rne:
                 if (raw & half) != 0 and (raw & odd_or_below_half) != 0:
-                    up = 1
+                    increment = 1
             if rmm:
                 if (raw & half) != 0:
-                    up = 1
+                    increment = 1
             if rup:
                 if (raw & dropped) != 0 and sign == 0:
-                    up = 1
+                    increment = 1
             if rdn:
                 if (raw & dropped) != 0 and sign != 0:
-                    up = 1
+                    increment = 1
             # a carry out of the fraction goes into the exponent
-            kept = (raw >> drop) + up
+            kept = (raw >> drop) + increment
             if kept >= infinite_from:
                 bits = bits | infinity
             elif kept >= normal_from:
@@ -495,12 +495,12 @@ def narrower(src: FloatFormat, dst: FloatFormat) -> Callable[[int], int]:
             if (x & fraction) != 0:
                 bits = nan
         elif exponent != 0:
-            up = 0
+            increment = 0
             if rounds:
                 if (x & half) != 0 and (x & odd_or_below_half) != 0:
-                    up = 1
+                    increment = 1
             # a carry out of the fraction goes into the exponent
-            kept = ((x & magnitude_mask) >> drop) - rebias + up
+            kept = ((x & magnitude_mask) >> drop) - rebias + increment
             rounded = kept >> md
             if rounded >= ed_max:
                 bits = bits | infinity

@@ -42,6 +42,7 @@ def left_edge(
         reverse_in, delay, reverse_out
                       out  1      held until the next word enters, so that the last one drains as it came
 
+    What follows ``edges`` needs no reset of its own: the controller's reset has cleared them a cycle later.
     Source: docs/specification.md section 3.
     """
     elem = config.elem
@@ -55,18 +56,12 @@ def left_edge(
     @always(clock.posedge)
     def registers() -> None:
         now = int(edges)
-        if reset:
-            use_constant.next = 0
-            reverse_in.next = 0
-            delay.next = 0
-            reverse_out.next = 0
-        else:
-            use_constant.next = (now & use_bit) != 0
-            if (now & (read_bit | use_bit)) != 0:
-                flags = int(skew)
-                reverse_in.next = flags & 1
-                delay.next = (flags >> 1) & 1
-                reverse_out.next = (flags >> 2) & 1
+        use_constant.next = (now & use_bit) != 0
+        if (now & (read_bit | use_bit)) != 0:
+            flags = int(skew)
+            reverse_in.next = flags & 1
+            delay.next = (flags >> 1) & 1
+            reverse_out.next = (flags >> 2) & 1
         if reset:
             piece.next = 0
         elif (now & use_bit) != 0:
@@ -180,7 +175,7 @@ def core(
     @always(clock.posedge)
     def write_back() -> None:
         now = int(edges)
-        ram_write.next = (now & write_bit) != 0 and not reset
+        ram_write.next = (now & write_bit) != 0
         if (now & accumulator_bit) != 0:
             ram_write_row.next = control.accumulator_row
             zero.next = control.zero
