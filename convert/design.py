@@ -31,8 +31,8 @@ __all__ = [
 ]
 
 _FSA_TOPS = ("sequencer", "input_skew", "left_edge")
-_STREAM_TOPS = ("column_top", "diagonal", "delay_line", "instruction_queue", "start_rules", "score_player",
-                "value_player", "slot_stages", "lane_ring")
+_STREAM_TOPS = ("column_top", "diagonal", "delay_line", "start_rules", "score_player", "value_player",
+                "slot_stages", "lane_ring")
 TOPS = {"accelerator": "accelerator", "core": "core", "array": "systolic", "pe_row": "pe_row", "pe": "pe",
         "comparator": "comparator", "accumulator": "accumulator", "accumulator_unit": "accumulator_unit",
         "controller": "matrix_controller", "output_skew": "output_skew",

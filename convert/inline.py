@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from myhdl_fsa.convert import tree
 from myhdl_fsa.convert.simplify import assigned_names, rebuilt, rewritten
 
-__all__ = ["inline"]
+__all__ = ["inline", "names_inside"]
 
 
 def inline(body: Sequence[tree.Statement]) -> tuple[tree.Statement, ...]:
@@ -19,11 +19,19 @@ def inline(body: Sequence[tree.Statement]) -> tuple[tree.Statement, ...]:
     return _Inliner(set(assigned_names(body))).block(body)
 
 
+def names_inside(body: Sequence[tree.Statement]) -> list[tuple[tree.Function, dict[str, str]]]:
+    """What ``inline`` calls the locals of each function that a process calls, by their names in the function."""
+    inliner = _Inliner(set(assigned_names(body)))
+    inliner.block(body)
+    return [(function, inliner.names[key]) for key, function in inliner.functions.items()]
+
+
 class _Inliner:
     def __init__(self, taken: set[str]) -> None:
         self.taken = taken
         self.names: dict[int, dict[str, str]] = {}
         """by function: what its locals are called here; one body runs after the other"""
+        self.functions: dict[int, tree.Function] = {}
 
     def block(self, body: Sequence[tree.Statement]) -> tuple[tree.Statement, ...]:
         found: list[tree.Statement] = []
@@ -74,6 +82,7 @@ class _Inliner:
         function = node.function
         changed = assigned_names(function.body)
         names = self.names.setdefault(id(function), {})
+        self.functions[id(function)] = function
         values: dict[str, tree.Expression] = {}
         for parameter, argument in zip(function.parameters, node.arguments, strict=True):
             if parameter not in changed and isinstance(argument, tree.Variable | tree.Read | tree.Number):

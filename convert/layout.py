@@ -49,6 +49,7 @@ class _Layout(Wiring):
         self._link()
         self._note_whole()
         self._find_arrays()
+        self._check_names()
         text = self._text()
         inside = [self.parts[id(block)].name for group in self.groups for block in group.blocks]
         return Module(

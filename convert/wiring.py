@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -237,6 +238,17 @@ class Wiring:
                 net.driver = "wire"
                 self.links.append((net, index, *driver))
         self.links.sort(key=lambda link: (link[0].name, link[1]))
+
+    def _check_names(self) -> None:
+        """Refuses keywords, and two things of one name. Instances are called otherwise where a net has their name."""
+        things = [*(net.name for net in self.nets.check()), *(process.name for process in self.processes),
+                  *(group.name for group in self.groups if group.loops)]
+        for name, count in Counter(things).items():
+            if count > 1:
+                raise HierarchyError(f"{self.name}: two of its nets, processes and instances are called {name}")
+        for name in (self.name, *things, *(local for scope in self.ranges.scopes.values() for local in scope.locals)):
+            if name in VERILOG_KEYWORDS:
+                raise HierarchyError(f"{self.name}: {name} is named like a keyword of Verilog")
 
     def _paths(self) -> tuple[tuple[str, int | None], ...]:
         found: list[tuple[str, int | None]] = []
