@@ -339,15 +339,24 @@ class Expressions:
             return str(interval.low)
         if self._counts(node):
             return self._count(node)
-        return self.at(node, interval.width if count is None else min(interval.width, (count - 1).bit_length()))
+        return self._unsigned(
+            node, self.at(node, interval.width if count is None else min(interval.width, (count - 1).bit_length())))
 
     def _place(self, node: tree.Expression, reference: Reference) -> str:
         """A bit's number in a word: of as many bits as the word has numbers, or of those of what it is added to."""
         if self._counts(node):
             return self._count(node)
         if reference.offset is not None:
-            return self.at(node, 32)
-        return self.at(node, max(self.ranges.of(node).width, (reference.width - 1).bit_length()))
+            return self._unsigned(node, self.at(node, 32))
+        return self._unsigned(node, self.at(node, max(self.ranges.of(node).width, (reference.width - 1).bit_length())))
+
+    def _unsigned(self, node: tree.Expression, text: str) -> str:
+        """The text of what is not negative, for where a sign would count: all of a signed name is signed to Verilog."""
+        if text[0] in "{!" or not any(
+                self.ranges.of(part).signed or (isinstance(part, tree.Variable | tree.Read) and not self._is_loop(part)
+                                                and self.reference(part).signed) for part in tree.walk(node)):
+            return text
+        return f"{{{text}}}"
 
     def _counts(self, node: tree.Expression) -> bool:
         """Whether something is made of a loop's variable and constants alone."""
@@ -444,6 +453,8 @@ class Expressions:
         if not both.signed or operator in ("==", "!="):
             width = both.width
             operands = [_operand(self.at(part, width)) for part in (left, right)]
+            if operator not in ("==", "!="):
+                operands = [self._unsigned(part, text) for part, text in zip((left, right), operands, strict=True)]
             return f"{operands[0]} {operator} {operands[1]}"
         if b == Interval(0, 0) and operator in ("<", ">=") and isinstance(left, tree.Variable | tree.Read):
             reference = self.reference(left)
