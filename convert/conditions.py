@@ -63,6 +63,9 @@ class Conditions:
         if not both.signed or operator in ("==", "!="):
             width = both.width
             operands = [operand(self._words.at(part, width)) for part in (left, right)]
+            if operator not in ("==", "!="):
+                operands = [self._words.unsigned(part, text)
+                            for part, text in zip((left, right), operands, strict=True)]
             return f"{operands[0]} {operator} {operands[1]}"
         if b == Interval(0, 0) and operator in ("<", ">=") and isinstance(left, tree.Variable | tree.Read):
             reference = self._words.reference(left)

@@ -99,8 +99,8 @@ def _idiom(node: tree.Expression) -> tree.Expression:
         word = node.left
         if isinstance(word, tree.Part) and word.width == 1 and node.right.value in (0, 1):
             return word if (node.operator == "==") == bool(node.right.value) else tree.Not(word)
-    if isinstance(node, tree.Binary) and node.operator in ("|", "+", "^", "<<", ">>") and isinstance(node.right, tree.Number) and (
-            node.right.value == 0):
+    if isinstance(node, tree.Binary) and node.operator in ("|", "+", "^", "<<", ">>") and (
+            isinstance(node.right, tree.Number) and node.right.value == 0):
         return node.left
     return node
 

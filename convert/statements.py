@@ -178,7 +178,9 @@ class Writer:
         """The else, which goes on the line of a single if where nothing has to stand before that."""
         if not statement.other:
             return []
-        if statement.is_elif and len(statement.other) == 1 and not statement.other[0].comments:
+        if (statement.is_elif and len(statement.other) == 1 and not statement.other[0].comments
+                # decided, it is not one statement but those inside
+                and self._module.ranges.reached(statement.other[0]) == {True, False}):  # type: ignore[arg-type]
             inner = self.statement(statement.other[0], indent)
             if inner and inner[0].startswith(f"{indent}if (") and inner[-1] == f"{indent}end":
                 return [f"{indent}end else {inner[0].strip()}", *inner[1:-1]]
@@ -221,8 +223,11 @@ def labels_text(
 ) -> list[str]:
     """A case statement."""
     expressions = writer.expressions
-    width = max(writer._module.ranges.of(subject).width,
-                *(Interval(number.value, number.value).width for numbers, _, _ in labels for number in numbers))
+    compared = writer._module.ranges.of(subject)
+    for number in (number for numbers, _, _ in labels for number in numbers):
+        # a sign bit for the labels too: 4'd15 is what -1 is in four bits
+        compared = compared.join(Interval(number.value, number.value))
+    width = compared.width
     lines = writer._flushed(indent, f"case ({expressions.at(subject, width)})")
     inner = indent + INDENT
     for numbers, body, comments in labels:
