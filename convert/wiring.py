@@ -48,6 +48,8 @@ class Wiring:
         self.processes: list[Process] = []
         self.drivers: dict[int, tuple[Net, int]] = {}
         """by a signal's identity: the net through which it is driven"""
+        self.idle: set[int] = set()
+        """signals that a process drives where it never comes to"""
         self.uses: list[tuple[Net, int]] = []
         self.groups = groups(block)
         self.loops: dict[str, dict[str, Connection]] = {}
@@ -127,6 +129,8 @@ class Wiring:
 
     def _note_process(self, process: Process) -> None:
         driven: set[int] = set()
+        live = {id(signal) for node, drives in accesses(process.body, self.ranges) if drives
+                for signal in ([node.signal] if isinstance(node, tree.Read) else elements(node.vector))}
         for node, drives in accesses(process.body):
             if isinstance(node, tree.Read):
                 places = [self.nets.home(node.signal, node.name)]
@@ -136,7 +140,9 @@ class Wiring:
             if drives:
                 for place in places:
                     signal = place[0].signals[place[1]]
-                    if id(signal) not in driven:
+                    if id(signal) not in live and not place[0].row and not self.lanes:
+                        self.idle.add(id(signal))
+                    elif id(signal) not in driven:
                         driven.add(id(signal))
                         self._drive(signal, place, "reg", process.name)
             else:
@@ -201,7 +207,7 @@ class Wiring:
             self.instance_uses.append(place)
 
     def _directions(self) -> None:
-        inside = set(self.drivers)
+        inside = self.drivers.keys() | self.idle
         for port, net in self.nets.ports.items():
             driven = [id(signal) in inside for signal in net.signals]
             if any(driven) and not all(driven):
@@ -225,7 +231,7 @@ class Wiring:
             signal = net.signals[index]
             driver = self.drivers.get(id(signal))
             if driver is None:
-                if not getattr(signal, "constant", False):
+                if not getattr(signal, "constant", False) and id(signal) not in self.idle:
                     where = net.name if not net.row else f"{net.name}[{index}]"
                     raise HierarchyError(f"{self.name}: net {where} is read and driven by nobody: drive it, or declare "
                                          "it with signals.constant")
@@ -334,8 +340,10 @@ def _moves(body: Sequence[tree.Statement]) -> Iterator[tree.Move]:
             yield from _moves(statement.body)
 
 
-def accesses(body: Sequence[tree.Statement]) -> Iterator[tuple[tree.Read | tree.Element, bool]]:
-    """The signals that statements name, and whether they drive them."""
+def accesses(
+    body: Sequence[tree.Statement], ranges: Ranges | None = None
+) -> Iterator[tuple[tree.Read | tree.Element, bool]]:
+    """The signals that statements name, and whether they drive them; with ``ranges`` only what can be reached."""
     for statement in body:
         roots: list[tree.Expression] = []
         if isinstance(statement, tree.Assign | tree.Return):
@@ -350,10 +358,11 @@ def accesses(body: Sequence[tree.Statement]) -> Iterator[tuple[tree.Read | tree.
             yield statement.source, False
         elif isinstance(statement, tree.If):
             roots = [statement.test]
-            yield from accesses(statement.then)
-            yield from accesses(statement.other)
+            taken = {True, False} if ranges is None else ranges.reached(statement)
+            yield from accesses(statement.then if True in taken else (), ranges)
+            yield from accesses(statement.other if False in taken else (), ranges)
         elif isinstance(statement, tree.For):
-            yield from accesses(statement.body)
+            yield from accesses(statement.body, ranges)
         for root in roots:
             for node in tree.walk(root):
                 if isinstance(node, tree.Read | tree.Element):
