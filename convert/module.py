@@ -19,7 +19,8 @@ from myhdl_fsa.convert.read import read_process
 from myhdl_fsa.convert.reference import Reference, times
 from myhdl_fsa.convert.simplify import simplify
 from myhdl_fsa.convert.source import docstring
-from myhdl_fsa.convert.statements import INDENT, Module as Shared, Writer, vector
+from myhdl_fsa.convert.statements import INDENT, Writer, vector
+from myhdl_fsa.convert.statements import Module as Shared
 
 __all__ = ["Location", "Module", "Port", "convert_block"]
 

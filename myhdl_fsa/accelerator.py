@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always_comb, block
-
 from myhdl_fsa.axi import AxiLite, MemoryPorts
 from myhdl_fsa.config import Config
 from myhdl_fsa.core import AccumulatorReadPort, ScalePort, ScratchpadWrite, core_block
 from myhdl_fsa.dataflows import part
 from myhdl_fsa.dma.engine import DmaStatus, dma_engine
+from myhdl_fsa.elaboration import always_comb, block
 from myhdl_fsa.fifo import Stream, fifo
 from myhdl_fsa.frontend.counters import Events, PerformanceCounters, performance_counters
 from myhdl_fsa.frontend.decoder import DMA_WIDTH, MATRIX_WIDTH, NUMBER_WIDTH, Fault, decoder
