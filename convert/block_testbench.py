@@ -8,7 +8,6 @@ import random
 import zlib
 from functools import partial
 from typing import Any
-from unittest.mock import patch
 
 import myhdl
 import numpy as np
@@ -149,8 +148,7 @@ def recorded(config: Config, name: str, inputs: list[str]) -> dict[str, list[int
 
     @myhdl.block
     def watched(clock: Any) -> Any:
-        with patch.object(accelerators, "core_block", lambda config: _array):
-            bench = accelerator_bench(run, clock, partial(_device, config=config))
+        bench = accelerator_bench(run, clock, partial(_device, config=config))
         watched_ports = ports(find(bench, name))
         pairs = [(watched_ports[port], values[port]) for port in inputs]
 
@@ -169,7 +167,8 @@ def recorded(config: Config, name: str, inputs: list[str]) -> dict[str, list[int
 
 @myhdl.block
 def _device(clock: Any, device: DevicePorts, config: Config) -> Any:
-    return accelerators.accelerator(clock, device.reset, device.control, device.memory, device.interrupt, config)
+    return accelerators.accelerator(clock, device.reset, device.control, device.memory, device.interrupt, config,
+                                    core=_array)
 
 
 def _stimuli(config: Config, widths: dict[str, int], block: Any) -> dict[str, list[int]]:

@@ -88,7 +88,8 @@ class _Inliner:
 
         def rename(inner: tree.Expression) -> tree.Expression:
             if isinstance(inner, tree.Variable):
-                if inner.name not in values and inner.name not in names:  # read, and assigned nowhere: inference says so
+                if inner.name not in values and inner.name not in names:
+                    # read, and assigned nowhere: inference says so
                     names[inner.name] = self.fresh(inner.name)
                 return values[inner.name] if inner.name in values else tree.Variable(names[inner.name])
             return inner

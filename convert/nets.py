@@ -251,14 +251,14 @@ class Nets:
             offset = times(self.size(net), index)
             extent = self.size(net) if size == 1 else times(self.size(net), str(size))
         else:
-            rows, lanes = divmod(first, net.row)
+            rows, beside = divmod(first, net.row)
             count = str(self.count(net))
             if stride and stride % net.row == 0:
                 row = times(self.row_size(net), _index(rows, total // net.row, count, variable, stride // net.row))
-                lane = times(self.size(net), str(lanes))
+                lane = times(self.size(net), str(beside))
             else:
                 row = times(self.row_size(net), _index(rows, total // net.row, count, "", 0))
-                lane = times(self.size(net), _index(lanes, -1, "", variable if stride else "", stride))
+                lane = times(self.size(net), _index(beside, -1, "", variable if stride else "", stride))
             offset = sum_of(row, lane)
             extent = self.row_size(net) if size == net.row else times(self.size(net), str(size))
             if size == 1:
@@ -271,14 +271,14 @@ class Nets:
 
     def _of_array(self, net: Net, first: int, stride: int, size: int, variable: str) -> str:
         """The same of an array: a row, or a part of one."""
-        rows, lanes = divmod(first, net.row)
+        rows, beside = divmod(first, net.row)
         count, moves = len(net.signals) // net.row, stride and stride % net.row == 0
         index = _index(rows, count, str(self.count(net)), variable if moves else "", stride // net.row if moves else 0)
         name = f"{net.name}[{index[1:-1] if index.startswith('(') else index}]"
         if size == net.row:
             return name
         assert size == 1
-        offset = times(self.size(net), _index(lanes, -1, "", "" if moves or not stride else variable, stride))
+        offset = times(self.size(net), _index(beside, -1, "", "" if moves or not stride else variable, stride))
         return f"{name}[{offset} +: {self.size(net)}]" if net.width > 1 else f"{name}[{offset}]"
 
     def run(self, signals: Sequence[Any]) -> list[tuple[Net, int]]:

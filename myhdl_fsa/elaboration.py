@@ -49,7 +49,7 @@ def block(function: Callable[..., Any]) -> Any:
     return _BlockFunction(function)
 
 
-def always(*sensitive: Any) -> Callable[[FunctionType], Any]:
+def always(*sensitive: Any) -> Callable[[Callable[[], None]], Any]:
     """A process that runs at an edge: ``myhdl.always``."""
     called = _call_information(sys._getframe(1))
     signals = []
@@ -59,14 +59,15 @@ def always(*sensitive: Any) -> Callable[[FunctionType], Any]:
             signal._read = signal._used = True
             signals.append(signal)
 
-    def decorate(function: FunctionType) -> Any:
+    def decorate(function: Callable[[], None]) -> Any:
         _check(function, AlwaysError)
-        return _Process(function, sensitive, callinfo=called, sigdict=_get_sigdict(signals, called.symdict))
+        make: Any = _Process
+        return make(function, sensitive, callinfo=called, sigdict=_get_sigdict(signals, called.symdict))
 
     return decorate
 
 
-def always_comb(function: FunctionType) -> Any:
+def always_comb(function: Callable[[], None]) -> Any:
     """A process that runs whenever something that it reads changes: ``myhdl.always_comb``."""
     _check(function, AlwaysCombError)
     return _CombinationalProcess(function, callinfo=_call_information(sys._getframe(1)))
@@ -107,7 +108,7 @@ def elaborated_once(identity: Callable[[Any], Hashable]) -> Iterator[None]:
 
 
 # -- blocks ------------------------------------------------------------------------------------------------------------
-class _BlockFunction(block_decorator):  # type: ignore[misc]  # MyHDL has no types
+class _BlockFunction(block_decorator):
     """MyHDL's, which gives blocks of ours; its ``__init__`` would tokenise the source."""
 
     def __init__(self, func: Callable[..., Any]) -> None:
@@ -124,14 +125,16 @@ class _BlockFunction(block_decorator):  # type: ignore[misc]  # MyHDL has no typ
         return _OurBlock(self, name, _call_information(sys._getframe(1)), args, kwargs)
 
 
-class _OurBlock(_Block):  # type: ignore[misc]
+class _OurBlock(_Block):
     """A block; MyHDL's ``__init__`` would list the stack with source lines."""
 
     def __init__(self, made_by: _BlockFunction, name: str, called: Any, args: Any, kwargs: Any) -> None:
         self.func, self.args, self.kwargs = made_by.func, args, kwargs
         self.__doc__ = self.func.__doc__
         self.callinfo, self.modctxt, self.callername = called, called.modctxt, called.name
-        self.symdict, self.sigdict, self.memdict = None, {}, {}
+        self.symdict: Any = None
+        self.sigdict: dict[str, Any] = {}
+        self.memdict: dict[str, Any] = {}
         self.skipname = False
         self.name = self.__name__ = name
         once = _once.get()
@@ -148,8 +151,15 @@ class _OurBlock(_Block):  # type: ignore[misc]
 
 
 # -- processes ---------------------------------------------------------------------------------------------------------
-class _Analysed(_Instantiator):  # type: ignore[misc]
+class _Analysed(_Instantiator):
     """What MyHDL knows of a process from its source: once for all of one definition, within ``shared_analysis``."""
+
+    inputs: Any
+    outputs: Any
+    inouts: Any
+    embedded_func: Any
+    sigdict: dict[str, Any]
+    losdict: dict[str, Any]
 
     def __init__(self, genfunc: Any, callinfo: Any) -> None:
         known = _analyses.get()
@@ -183,11 +193,11 @@ class _Analysed(_Instantiator):  # type: ignore[misc]
         return tree
 
 
-class _Process(_Always, _Analysed):  # type: ignore[misc]
+class _Process(_Always, _Analysed):
     """MyHDL's ``always``: its ``__init__`` goes on to that of ``_Analysed``."""
 
 
-class _CombinationalProcess(_AlwaysComb, _Analysed):  # type: ignore[misc]
+class _CombinationalProcess(_AlwaysComb, _Analysed):
     """MyHDL's ``always_comb``, likewise."""
 
 

@@ -23,6 +23,13 @@ _NO_LISTENERS: dict[Callable[[], None], None] = {}
 def _begin(signal: Any, start: Any, value: Any, after: Any) -> None:
     """What MyHDL gives every signal; its own ``__init__`` spends its time in ``copy.deepcopy``."""
     signal._init, signal._val, signal._next = start, value, after
+    if isinstance(start, intbv):
+        signal._type, signal._min, signal._max, signal._nrbits = intbv, start._min, start._max, start._nrbits
+        signal._setNextVal = signal._setNextIntbv
+        signal._printVcd = signal._printVcdVec if start._nrbits else signal._printVcdHex
+    else:
+        signal._type, signal._min, signal._max, signal._nrbits = bool, None, None, 1
+        signal._setNextVal, signal._printVcd = signal._setNextBool, signal._printVcdBit
     signal._name = signal._driven = None
     signal._read = signal._used = signal._inList = False
     signal._numeric = True
@@ -44,8 +51,6 @@ class BitSignal(_Signal):
 
     def __init__(self, value: bool) -> None:
         _begin(self, value, value, value)
-        self._type, self._min, self._max, self._nrbits = bool, None, None, 1
-        self._setNextVal, self._printVcd = self._setNextBool, self._printVcdBit
         self.listeners = _NO_LISTENERS
         self.constant = False
 
@@ -101,9 +106,6 @@ class UnsignedSignal(_Signal):
 
     def __init__(self, value: intbv) -> None:
         _begin(self, value.__deepcopy__(None), value.__deepcopy__(None), value.__deepcopy__(None))
-        self._type, self._min, self._max, self._nrbits = intbv, value._min, value._max, value._nrbits
-        self._setNextVal = self._setNextIntbv
-        self._printVcd = self._printVcdVec if self._nrbits else self._printVcdHex
         self.listeners = _NO_LISTENERS
         self.constant = False
 
