@@ -23,6 +23,7 @@ from myhdl_fsa.convert.testbench_data import BENCH_HEAD, SEED, TestbenchError, a
 from myhdl_fsa.core import AccumulatorReadPort, ScalePort, ScratchpadWrite
 from myhdl_fsa.dataflows.fsa.control import Accumulator
 from myhdl_fsa.easyfloat import from_float
+from myhdl_fsa.elaboration import shared_analysis
 from myhdl_fsa.instruction import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.isa import Dma, encode_all
 from myhdl_fsa.kernel.errors import KernelError
@@ -31,7 +32,6 @@ from myhdl_fsa.program import Program, Timing
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator_bench
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
-from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.ideal_device import pack
 
 __all__ = ["BLOCK_CYCLES", "block_testbench", "recorded", "standalone"]

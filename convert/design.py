@@ -12,9 +12,9 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.convert.distinct import distinct_blocks
 from myhdl_fsa.convert.hierarchy import PREFIX, Design, Module, find
 from myhdl_fsa.core import AccumulatorReadPort, ScalePort, ScratchpadWrite, core_block
+from myhdl_fsa.elaboration import shared_analysis
 from myhdl_fsa.instruction import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.signals import unsigned
-from myhdl_fsa.sims.elaboration import shared_analysis
 
 __all__ = [
     "DEFAULT_TOP",

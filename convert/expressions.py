@@ -288,7 +288,7 @@ class Expressions:
 
     def unsigned(self, node: tree.Expression, text: str) -> str:
         """The text of what is not negative, for where a sign would count: all of a signed name is signed to Verilog."""
-        if text[0] in "{!" or not any(
+        if text[0] in "{!" or (text.endswith("]") and is_atom(text)) or not any(
                 self.ranges.of(part).signed or (isinstance(part, tree.Variable | tree.Read) and not self._is_loop(part)
                                                 and self.reference(part).signed) for part in tree.walk(node)):
             return text

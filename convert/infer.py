@@ -140,7 +140,7 @@ class Ranges:
         entered: _State | None = state.copy()
         for _ in turns:
             assert entered is not None
-            before = dict(entered.values)
+            before, order = dict(entered.values), entered.order
             self._assign(node.name, every, entered)
             after = self._block(node.body, entered)
             if after is None:
@@ -149,7 +149,7 @@ class Ranges:
                 if key in after.values and isinstance(key, str) and key != node.name:
                     after.values[key] = after.values[key].join(value)
             entered = after
-            if {key: value for key, value in after.values.items() if key != node.name} == {
+            if after.order == order and {key: value for key, value in after.values.items() if key != node.name} == {
                     key: value for key, value in before.items() if key != node.name}:
                 break
         return entered
@@ -176,9 +176,13 @@ class Ranges:
             return self._choice(node, state)
         inner = [self._value(part, state) for part in node.parts()]
         if isinstance(node, tree.Element):
+            if inner[0].low < 0:
+                raise UnboundedError(f"{node.name} at what may be negative, down to {inner[0].low}")
             return interval_of(node.vector[0])
         if isinstance(node, tree.Lookup):
-            values = node.table.values[max(0, inner[0].low):inner[0].high + 1]
+            if inner[0].low < 0:
+                raise UnboundedError(f"{node.table.name} at what may be negative, down to {inner[0].low}")
+            values = node.table.values[inner[0].low:inner[0].high + 1]
             if not values:
                 raise UnboundedError(f"{node.table.name} has no entry {inner[0].low}")
             return Interval(min(values), max(values))

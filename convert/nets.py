@@ -271,14 +271,14 @@ class Nets:
 
     def _of_array(self, net: Net, first: int, stride: int, size: int, variable: str) -> str:
         """The same of an array: a row, or a part of one."""
-        rows, lanes = divmod(first, net.row)
+        rows, beside = divmod(first, net.row)
         count, moves = len(net.signals) // net.row, stride != 0 and stride % net.row == 0
         index = _index(rows, count, str(self.count(net)), variable if moves else "", stride // net.row if moves else 0)
         name = f"{net.name}[{index[1:-1] if index.startswith('(') else index}]"
         if size == net.row:
             return name
         assert size == 1
-        offset = times(self.size(net), _index(lanes, -1, "", "" if moves or not stride else variable, stride))
+        offset = times(self.size(net), _index(beside, -1, "", "" if moves or not stride else variable, stride))
         return f"{name}[{offset} +: {self.size(net)}]" if net.width > 1 else f"{name}[{offset}]"
 
     def run(self, signals: Sequence[Any]) -> list[tuple[Net, int]]:

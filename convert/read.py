@@ -95,6 +95,14 @@ class _Reader:
                 raise self.error(node, f"{name} has no value yet") from None
         self.unrolled: dict[str, int] = {}
         """variables of loops that are read once for each value"""
+        self.looping: set[str] = set()
+        """variables of the loops around"""
+        self.looped: set[str] = set()
+        """variables of loops that are over"""
+        self.assigned: set[str] = set()
+        """locals that are no loop's variable"""
+        self.words: set[str] = set()
+        """locals that hold a signal or a slice of one, of which ~ is something else than of an integer"""
 
     # -- errors and places ---------------------------------------------------------------------------------------------
     def where(self, node: ast.AST) -> str:
@@ -144,7 +152,13 @@ class _Reader:
         if isinstance(target, ast.Name):
             if target.id not in self.locals:
                 raise self.error(node, f"{target.id} is no local")
-            return tree.Assign(target.id, self.value(value), **place)
+            if target.id in self.looping | self.looped:
+                raise self.error(node, f"{target.id} is assigned, and is the variable of a loop")
+            self.assigned.add(target.id)
+            found = self.value(value)
+            if _is_word(found, value):
+                self.words.add(target.id)
+            return tree.Assign(target.id, found, **place)
         low: tree.Expression | None = None
         width = 0
         if isinstance(target, ast.Subscript):  # x.next[high:low], x.next[i]
@@ -181,16 +195,22 @@ class _Reader:
             return []
         start = numbers[0] if len(numbers) > 1 else tree.Number(0)
         stop = numbers[1] if len(numbers) > 1 else numbers[0]
+        name = node.target.id
+        if name in self.assigned | self.looping:
+            raise self.error(node, f"{name} is assigned, and is the variable of a loop")
+        self.looping.add(name)
         try:
-            body = self.block(node.body)
+            return [tree.For(name, start, stop, values.step, self.block(node.body), **place)]
         except _NeedsUnrolling:
             statements: list[tree.Statement] = []
             for value in values:
-                self.unrolled[node.target.id] = value
+                self.unrolled[name] = value
                 statements += self.block(node.body)
-            del self.unrolled[node.target.id]
             return statements
-        return [tree.For(node.target.id, start, stop, values.step, body, **place)]
+        finally:
+            self.unrolled.pop(name, None)
+            self.looping.discard(name)
+            self.looped.add(name)
 
     # -- expressions ---------------------------------------------------------------------------------------------------
     def value(self, node: ast.expr) -> tree.Expression:
@@ -242,6 +262,8 @@ class _Reader:
     def name(self, node: ast.Name) -> Any:
         if node.id in self.unrolled:
             return tree.Number(self.unrolled[node.id])
+        if node.id in self.looped - self.looping:
+            raise self.error(node, f"{node.id} is read after its loop")
         if node.id in self.locals:
             return tree.Variable(node.id)
         if node.id in self.names:
@@ -329,6 +351,8 @@ class _Reader:
             return self.concatenation(node)
         if isinstance(called.value, FunctionType):
             function = read_function(called.value, self.functions)
+            if not function.body:
+                raise self.error(node, f"{function.name} calls itself")
             arguments = tuple(self.value(argument) for argument in node.args)
             if len(arguments) != len(function.parameters):
                 raise self.error(node, f"{function.name} takes {len(function.parameters)} arguments")
@@ -363,7 +387,23 @@ class _Reader:
         operator = "-" if isinstance(node.op, ast.USub) else "~"
         if isinstance(operand, tree.Number):
             return tree.Number(-operand.value if operator == "-" else ~operand.value)
+        if operator == "~":
+            if isinstance(operand, tree.Variable) and operand.name in self.words:
+                raise self.error(node, f"~ of {operand.name}, which holds a word: int() makes it an integer")
+            if _is_word(operand, node.operand):
+                return self.complement(operand)
         return tree.Unary(operator, operand)
+
+    def complement(self, word: tree.Expression) -> tree.Expression:
+        """What MyHDL has for ~ of a signal or a slice: all bits of it turned, not what -1 - x is."""
+        if isinstance(word, tree.Part):
+            return tree.Part(tree.Unary("~", word), tree.Number(0), word.width)
+        assert isinstance(word, tree.Read | tree.Element)
+        held = word.signal if isinstance(word, tree.Read) else word.vector[0]
+        if not isinstance(held._val, intbv):
+            return tree.Not(word)
+        found = tree.Unary("~", word)
+        return found if interval_of(held).signed else tree.Part(found, tree.Number(0), len(held))
 
     def logic(self, node: ast.BoolOp) -> tree.Expression:
         decides = int(isinstance(node.op, ast.Or))
@@ -384,6 +424,14 @@ class _Reader:
         if isinstance(operands[-1], tree.Number):
             return operands[-1]
         return tree.Logic("or" if decides else "and", tuple(operands))
+
+
+def _is_word(found: tree.Expression, node: ast.expr) -> bool:
+    """Whether something is a signal or a slice of one, as it is: int() of it is none."""
+    if isinstance(node, ast.Call):
+        return False
+    return isinstance(found, tree.Read | tree.Element) or (
+        isinstance(found, tree.Part) and isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice))
 
 
 class _NeedsUnrolling(ReadError):

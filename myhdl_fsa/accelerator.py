@@ -7,15 +7,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
-
-from myhdl import always_comb, block
 
 from myhdl_fsa.axi import AxiLite, MemoryPorts
 from myhdl_fsa.config import Config
 from myhdl_fsa.core import AccumulatorReadPort, ScalePort, ScratchpadWrite, core_block
 from myhdl_fsa.dataflows import part
 from myhdl_fsa.dma.engine import DmaStatus, dma_engine
+from myhdl_fsa.elaboration import always_comb, block
 from myhdl_fsa.fifo import Stream, fifo
 from myhdl_fsa.frontend.counters import Events, PerformanceCounters, performance_counters
 from myhdl_fsa.frontend.decoder import DMA_WIDTH, MATRIX_WIDTH, NUMBER_WIDTH, Fault, decoder
@@ -33,7 +33,7 @@ __all__ = ["accelerator"]
 @block
 def accelerator(
     clock: Any, reset: Any, control: AxiLite, memory: MemoryPorts, interrupt: Any, config: Config,
-    probe: dict[str, Any] | None = None, core: Any = None,
+    probe: dict[str, Any] | None = None, core: Callable[..., Any] | None = None,
 ) -> Any:
     """The device.
 
@@ -42,8 +42,9 @@ def accelerator(
         memory     out  MemoryPorts: ``config.memory_ports`` AXI4 managers of ``config.beat_bytes`` bytes a beat
         interrupt  out  1   done or error, until acknowledged, set active again or reset
 
-    ``probe``, when given, receives the core's internal signals that a test bench watches; ``core`` is a block to
-    take the core's place in one. Raises ConfigError for a configuration that only the bare core can be. Source: docs/specification.md section 4.
+    ``probe``, when given, receives the core's internal signals that a test bench watches; ``core`` is built in
+    instead of the configuration's own. Raises ConfigError for a configuration that only the bare core can be. Source:
+    docs/specification.md section 4.
     """
     config.check_accelerator()
     registered, counters, events = DeviceControl(), PerformanceCounters(), Events()
@@ -72,8 +73,8 @@ def accelerator(
                                 release_load, release_store)
     dma = dma_engine(clock, clean, stopped, decoded_dma, acquire_load, acquire_store, release_load, release_store,
                      memory, write, read, load_fault, store_fault, status, config)
-    machine = (core or core_block(config))(clock, clean, instruction, release_matrix, busy, write, read, scale, config,
-                                 probe)
+    build = core or core_block(config)
+    machine = build(clock, clean, instruction, release_matrix, busy, write, read, scale, config, probe)
 
     @always_comb
     def resets() -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.signals import address_width, unsigned
 
 __all__ = ["Stream", "fifo"]

@@ -6,11 +6,39 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from myhdl import intbv
-from myhdl._Signal import _siglist, _Signal  # the simulator's list of signals to update
+from myhdl._Signal import (  # the simulator's list of signals to update
+    _NegedgeWaiterList,
+    _PosedgeWaiterList,
+    _siglist,
+    _Signal,
+    _signals,
+    _WaiterList,
+)
 
 __all__ = ["BitSignal", "Lanes", "UnsignedSignal", "address_width", "constant", "unsigned"]
 
 _NO_LISTENERS: dict[Callable[[], None], None] = {}
+
+
+def _begin(signal: Any, start: Any, value: Any, after: Any) -> None:
+    """What MyHDL gives every signal; its own ``__init__`` spends its time in ``copy.deepcopy``."""
+    signal._init, signal._val, signal._next = start, value, after
+    if isinstance(start, intbv):
+        signal._type, signal._min, signal._max, signal._nrbits = intbv, start._min, start._max, start._nrbits
+        signal._setNextVal = signal._setNextIntbv
+        signal._printVcd = signal._printVcdVec if start._nrbits else signal._printVcdHex
+    else:
+        signal._type, signal._min, signal._max, signal._nrbits = bool, None, None, 1
+        signal._setNextVal, signal._printVcd = signal._setNextBool, signal._printVcdBit
+    signal._name = signal._driven = None
+    signal._read = signal._used = signal._inList = False
+    signal._numeric = True
+    signal._eventWaiters = _WaiterList()
+    signal._posedgeWaiters, signal._negedgeWaiters = _PosedgeWaiterList(signal), _NegedgeWaiterList(signal)
+    signal._code = ""
+    signal._slicesigs = []
+    signal._tracing = 0
+    _signals.append(signal)
 
 
 class BitSignal(_Signal):
@@ -22,7 +50,7 @@ class BitSignal(_Signal):
         _val: bool
 
     def __init__(self, value: bool) -> None:
-        super().__init__(value)
+        _begin(self, value, value, value)
         self.listeners = _NO_LISTENERS
         self.constant = False
 
@@ -77,7 +105,7 @@ class UnsignedSignal(_Signal):
     __slots__ = ("listeners", "constant")
 
     def __init__(self, value: intbv) -> None:
-        super().__init__(value)
+        _begin(self, value.__deepcopy__(None), value.__deepcopy__(None), value.__deepcopy__(None))
         self.listeners = _NO_LISTENERS
         self.constant = False
 

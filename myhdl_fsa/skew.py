@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["input_skew", "output_skew"]

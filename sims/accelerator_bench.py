@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from myhdl import StopSimulation, always, block
+from myhdl import StopSimulation
 
 from myhdl_fsa.accelerator import accelerator
 from myhdl_fsa.axi import MANAGER_DRIVES, AxiLite, MemoryPorts
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.hierarchy import flatten
+from myhdl_fsa.elaboration import always, block
 from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.program import Execution, Program, Region, Timing, memory_fault
 from myhdl_fsa.signals import unsigned

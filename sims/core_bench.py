@@ -9,13 +9,14 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from myhdl import StopSimulation, always, block
+from myhdl import StopSimulation
 
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.hierarchy import flatten
 from myhdl_fsa.core import AccumulatorReadPort, ScalePort, ScratchpadWrite, core_block
 from myhdl_fsa.dataflows import expected_cycles, measured_iteration
+from myhdl_fsa.elaboration import always, block
 from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.instruction import MatrixInstruction, SemaphoreRelease
 from myhdl_fsa.isa import Dma, Function, Matrix, Transfer

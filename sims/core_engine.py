@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any
 
 from myhdl_fsa.convert.hierarchy import find
+from myhdl_fsa.elaboration import shared_analysis
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.accelerator_bench import DeviceRun, accelerator_bench, watched_accelerator
 from myhdl_fsa.sims.core_bench import CoreRun, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
-from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.hardware_engine import HardwareEngine
 from myhdl_fsa.sims.vcd_writer import waveform
 from myhdl_fsa.sims.waveform_file import check_bounds, waveform_file

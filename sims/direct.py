@@ -17,8 +17,8 @@ from typing import Any
 
 from myhdl._Signal import _siglist
 
+from myhdl_fsa.elaboration import source_lines
 from myhdl_fsa.signals import BitSignal, UnsignedSignal
-from myhdl_fsa.sims.elaboration import source_lines
 
 __all__ = ["direct"]
 

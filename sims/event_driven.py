@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from myhdl import always, block, delay
+from myhdl import delay
+
+from myhdl_fsa.elaboration import always, block
 
 __all__ = ["clocked", "event_driven"]
 

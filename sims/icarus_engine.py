@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import myhdl
-from myhdl import Cosimulation, CosimulationError, always, block
+from myhdl import Cosimulation, CosimulationError
 
 from myhdl_fsa.config import Config
+from myhdl_fsa.elaboration import always, block, shared_analysis
 from myhdl_fsa.engine.request import RunError
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims import icarus_waveform
@@ -22,7 +23,6 @@ from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator
 from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require, run_tool
 from myhdl_fsa.sims.build_time import announcement
 from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, core_bench
-from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.event_driven import clocked, event_driven
 from myhdl_fsa.sims.hardware_engine import HardwareEngine
 from myhdl_fsa.sims.wave_verilog import WAVES, waves

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from myhdl import always, block
 from myhdl._always import _Always
 from myhdl._always_comb import _AlwaysComb
 
@@ -21,6 +20,7 @@ from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.design import design
 from myhdl_fsa.convert.hierarchy import Design, children, find, twin_of
+from myhdl_fsa.elaboration import always, block, shared_analysis
 from myhdl_fsa.engine.request import RunError, Watch
 from myhdl_fsa.program import Program, Timing
 from myhdl_fsa.signals import unsigned
@@ -29,7 +29,6 @@ from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, requi
 from myhdl_fsa.sims.build_time import announcement
 from myhdl_fsa.sims.core_bench import CorePorts, attention_run, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
-from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.icarus_engine import INSTALL
 from myhdl_fsa.sims.verilog_names import net_names
 from myhdl_fsa.workbench.temporary import temporary_folder

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from myhdl import always, block
 
 from myhdl_fsa import fifo as fifos
 from myhdl_fsa import ram as rams
@@ -39,6 +38,7 @@ from myhdl_fsa.dma import store_port as store_ports
 from myhdl_fsa.dma import stores as store_sides
 from myhdl_fsa.dma import transfer as transfers
 from myhdl_fsa.dma.transfer import Row, RowDone
+from myhdl_fsa.elaboration import always, block, shared_analysis
 from myhdl_fsa.fifo import Stream
 from myhdl_fsa.frontend import counters as device_counters
 from myhdl_fsa.frontend import decoder as decoders
@@ -54,7 +54,6 @@ from myhdl_fsa.isa import MEMORY_ADDRESS_WIDTH
 from myhdl_fsa.signals import Lanes, address_width, unsigned
 from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, attention_run, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator, processes
-from myhdl_fsa.sims.elaboration import shared_analysis
 
 
 def dut(

@@ -23,6 +23,7 @@ from myhdl_fsa.arithmetic.formats import BF16, FP16, FP32, FloatFormat
 from myhdl_fsa.axi import BOUNDARY, AxiLite, MemoryPorts
 from myhdl_fsa.config import Config, ConfigError
 from myhdl_fsa.easyfloat import from_float
+from myhdl_fsa.elaboration import shared_analysis
 from myhdl_fsa.engine import RunError, Watch
 from myhdl_fsa.frontend.registers import WATCHDOG_CYCLES, Register
 from myhdl_fsa.isa import Dma, Fence, Function, Instruction, Matrix, encode_all
@@ -32,7 +33,6 @@ from myhdl_fsa.scale import Scale
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator_bench
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
-from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.host import SCALES, Action, Step
 from myhdl_fsa.sims.monitors.fsa import rules
 from myhdl_fsa.tiling import AttentionShape

@@ -29,10 +29,10 @@ from myhdl_fsa.convert.output import MANIFEST
 from myhdl_fsa.convert.testbench_data import TestbenchError
 from myhdl_fsa.convert.widths import WidthError, watch
 from myhdl_fsa.easyfloat import from_float
+from myhdl_fsa.elaboration import shared_analysis
 from myhdl_fsa.signals import constant, unsigned
 from myhdl_fsa.sims.core_bench import attention_run, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
-from myhdl_fsa.sims.elaboration import shared_analysis
 
 NAME = "FSA4X4Fp16Config"
 CORE_BLOCKS = ["accumulator", "accumulator_unit", "comparator", "control_rom", "core", "input_skew", "left_edge",

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from myhdl import Signal, always, always_comb, block, delay, instance, intbv
+from myhdl import Signal, delay, instance, intbv
 from myhdl._block import _Block
 
 from myhdl_fsa.config import Config
+from myhdl_fsa.elaboration import always, always_comb, block, shared_analysis
 from myhdl_fsa.engine import Watch
 from myhdl_fsa.signals import BitSignal, UnsignedSignal, unsigned
 from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, attention_run, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.direct import direct
-from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.event_driven import clocked, event_driven
 from myhdl_fsa.workbench.workload import generate
 
@@ -134,7 +134,7 @@ def test_shared_analysis_elaborates_the_same(config) -> None:
     with shared_analysis():
         shared = structure(build())
     assert shared == plain
-    # the patches are gone: this one is analysed in full again
+    # outside of it again: this one is analysed in full
     assert structure(build()) == plain
 
 

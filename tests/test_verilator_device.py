@@ -14,6 +14,7 @@ import pytest
 from myhdl_fsa import golden
 from myhdl_fsa.config import Config, ConfigError, preset
 from myhdl_fsa.easyfloat import from_float
+from myhdl_fsa.elaboration import shared_analysis
 from myhdl_fsa.engine import RunError, Watch, engine
 from myhdl_fsa.isa import Dma, Fence, Transfer, encode_all
 from myhdl_fsa.kernel.flash_attention import attention_kernel, attention_output
@@ -21,7 +22,6 @@ from myhdl_fsa.program import ErrorCode, Program, Region, State, Timing
 from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.accelerator_bench import DeviceRun, accelerator_bench, watched_accelerator
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
-from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.sims.verilator_device import device_executable, harness_text, simulate, write_run
 
 FOUR = Config(rows=4, cols=4)

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.arithmetic.scalar import multiply_adder, rounder
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.distinct import distinct_blocks
 from myhdl_fsa.convert.hierarchy import Design
 from myhdl_fsa.dataflows.stream.delay import diagonal
+from myhdl_fsa.elaboration import always, always_comb, block, shared_analysis
 from myhdl_fsa.signals import Lanes, constant, unsigned
-from myhdl_fsa.sims.elaboration import shared_analysis
 from myhdl_fsa.skew import output_skew
 
 __all__ = ["LOAD", "RUN", "convert", "plain_accumulator", "plain_array", "plain_pe", "plain_row"]

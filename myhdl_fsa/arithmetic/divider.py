@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.arithmetic.formats import FloatFormat
 from myhdl_fsa.arithmetic.reciprocal import Reciprocal
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["divider"]

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.arithmetic.exp2 import Exp2
 from myhdl_fsa.arithmetic.formats import FloatFormat, RoundingMode
 from myhdl_fsa.arithmetic.scalar import multiply_adder, narrower, piece_finder, rounder
 from myhdl_fsa.arithmetic.steps import adder, multiplier, normaliser, product_width, sum_width
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["convert", "exp2", "fma", "pipelined_multiply_adder"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always_comb, block
+from myhdl_fsa.elaboration import always_comb, block
 
 __all__ = ["resize"]
 

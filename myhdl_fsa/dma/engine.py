@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always_comb, block
-
 from myhdl_fsa.axi import MemoryPorts
 from myhdl_fsa.config import Config
 from myhdl_fsa.core import AccumulatorReadPort, ScratchpadWrite
 from myhdl_fsa.dma.loads import loads
 from myhdl_fsa.dma.stores import stores
 from myhdl_fsa.dma.transfer import RowDone
+from myhdl_fsa.elaboration import always_comb, block
 from myhdl_fsa.fifo import Stream, fifo
 from myhdl_fsa.frontend.decoder import DMA_WIDTH, Fault
 from myhdl_fsa.frontend.semaphores import SemaphoreAcquire

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.axi import BOUNDARY, BOUNDARY_BITS, AxiRead
 from myhdl_fsa.config import Config
 from myhdl_fsa.dma.transfer import Row
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.isa import MEMORY_ADDRESS_WIDTH
 from myhdl_fsa.signals import address_width, unsigned
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.dma.transfer import Row
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.signals import address_width, unsigned
 
 __all__ = ["collect", "hand_out", "port_bits"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.axi import Channels
 from myhdl_fsa.config import Config
 from myhdl_fsa.core import AccumulatorReadPort
@@ -13,6 +11,7 @@ from myhdl_fsa.dma.elements import resize
 from myhdl_fsa.dma.share import collect, hand_out, port_bits
 from myhdl_fsa.dma.store_port import store_port
 from myhdl_fsa.dma.transfer import Row, RowDone, tag_width, transfer
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.fifo import Stream
 from myhdl_fsa.frontend.decoder import Fault
 from myhdl_fsa.frontend.semaphores import SemaphoreAcquire

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.config import Config
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.fifo import Stream
 from myhdl_fsa.frontend.decoder import NUMBER_WIDTH, Fault
 from myhdl_fsa.frontend.semaphores import SemaphoreAcquire

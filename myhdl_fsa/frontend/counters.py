@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, block
-
+from myhdl_fsa.elaboration import always, block
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["COUNTER_WIDTH", "Events", "PerformanceCounters", "performance_counters"]

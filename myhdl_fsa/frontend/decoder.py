@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows import part, rows_read
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.fifo import Stream
 from myhdl_fsa.instruction import FUNCTION_WIDTH
 from myhdl_fsa.isa import KIND, WORD_WIDTH, Dma, Fence, Function, Kind, Matrix, Transfer

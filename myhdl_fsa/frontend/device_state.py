@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.frontend.decoder import Fault
 from myhdl_fsa.frontend.registers import DeviceControl
 from myhdl_fsa.program import ErrorCode, State

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.config import Config
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.fifo import Stream
 from myhdl_fsa.frontend.semaphores import SemaphoreAcquire
 from myhdl_fsa.instruction import FUNCTION_WIDTH, SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH, MatrixInstruction

@@ -5,11 +5,10 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.axi import AxiLite, Response
 from myhdl_fsa.config import Config
 from myhdl_fsa.core import ScalePort
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.fifo import Stream
 from myhdl_fsa.frontend.counters import PerformanceCounters
 from myhdl_fsa.scale import Scale

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.instruction import SEMAPHORE_VALUE_WIDTH, SEMAPHORE_WIDTH, SemaphoreRelease
 from myhdl_fsa.isa import SEMAPHORES
 from myhdl_fsa.signals import unsigned

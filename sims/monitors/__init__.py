@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from myhdl import block
 
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
+from myhdl_fsa.elaboration import block
 from myhdl_fsa.tiling import AttentionShape, tiles, visits
 
 __all__ = ["CollisionError", "Intermediates", "watchers"]

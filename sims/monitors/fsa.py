@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, block
-
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.fsa.control import PE_BIT, PE_CONTROL_WIDTH, PE_SIGNALS, Accumulator, Comparator
 from myhdl_fsa.dataflows.fsa.sequencer import EDGE_BIT
+from myhdl_fsa.elaboration import always, block
 from myhdl_fsa.sims.monitors import CollisionError, Intermediates
 
 __all__ = ["capture", "rules"]

@@ -6,8 +6,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from myhdl import always, block
-
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.control import (
     LATCH_P,
@@ -21,6 +19,7 @@ from myhdl_fsa.dataflows.stream.control import (
 )
 from myhdl_fsa.dataflows.stream.times import Times
 from myhdl_fsa.dataflows.stream.timetable import attention_score, attention_value, load_stationary
+from myhdl_fsa.elaboration import always, block
 from myhdl_fsa.sims.monitors import CollisionError, Intermediates
 
 __all__ = ["TO_SLOT", "capture", "rules"]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.arithmetic.divider import divider
 from myhdl_fsa.arithmetic.exp2 import Exp2
 from myhdl_fsa.arithmetic.newton import newton
 from myhdl_fsa.arithmetic.scalar import multiply_adder, piece_finder, rounder
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.fsa.control import Accumulator
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["accumulator", "accumulator_unit"]

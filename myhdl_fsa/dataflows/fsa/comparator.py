@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, block
-
 from myhdl_fsa.arithmetic.exp2 import Exp2
 from myhdl_fsa.arithmetic.scalar import adder, narrower, sum_rounder
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.fsa.control import Comparator
+from myhdl_fsa.elaboration import always, block
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["comparator"]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.arithmetic.exp2 import Exp2
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.fsa.accumulator import accumulator
@@ -17,6 +15,7 @@ from myhdl_fsa.dataflows.fsa.control import Accumulator, Comparator, Constant
 from myhdl_fsa.dataflows.fsa.plans import plans
 from myhdl_fsa.dataflows.fsa.sequencer import EDGE_BIT, MatrixControl, matrix_controller
 from myhdl_fsa.dataflows.fsa.systolic import systolic
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.ram import ram
 from myhdl_fsa.signals import address_width, unsigned
 from myhdl_fsa.skew import input_skew, output_skew

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, block
-
 from myhdl_fsa.arithmetic.scalar import multiply_adder, rounder
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.fsa.control import PE_BIT
+from myhdl_fsa.elaboration import always, block
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["pe"]

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.fsa.control import PE_CONTROL_WIDTH, Accumulator, Comparator, Constant
 from myhdl_fsa.dataflows.fsa.plan import ExecutionPlan, PlanWord
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.instruction import FUNCTION_WIDTH, SemaphoreRelease, hidden_width
 from myhdl_fsa.signals import address_width, unsigned
 

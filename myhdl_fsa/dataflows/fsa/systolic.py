@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.fsa.comparator import comparator
 from myhdl_fsa.dataflows.fsa.control import PE_CONTROL_WIDTH, Comparator
 from myhdl_fsa.dataflows.fsa.pe import pe
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.signals import Lanes, constant, unsigned
 
 __all__ = ["pe_row", "systolic"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.arithmetic.divider import divider
 from myhdl_fsa.arithmetic.exp2 import Exp2
 from myhdl_fsa.arithmetic.newton import newton
@@ -14,6 +12,7 @@ from myhdl_fsa.arithmetic.units import pipelined_multiply_adder
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.control import Accumulate
 from myhdl_fsa.dataflows.stream.delay import delay_line
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["accumulator", "accumulator_unit"]

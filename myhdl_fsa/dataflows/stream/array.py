@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always_comb, block
-
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.control import Capture, Compare, lane_width, pe_control_width, word_width
 from myhdl_fsa.dataflows.stream.edge import column_top, comparator
 from myhdl_fsa.dataflows.stream.pe import pe_row
+from myhdl_fsa.elaboration import always_comb, block
 from myhdl_fsa.instruction import hidden_width
 from myhdl_fsa.signals import Lanes, unsigned
 

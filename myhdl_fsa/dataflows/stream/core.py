@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.accumulator import accumulator
 from myhdl_fsa.dataflows.stream.array import TOP_WIDTH, systolic
@@ -18,6 +16,7 @@ from myhdl_fsa.dataflows.stream.control import Accumulate, Capture, Compare, Lan
 from myhdl_fsa.dataflows.stream.controller import SlotControl, matrix_controller
 from myhdl_fsa.dataflows.stream.delay import delay_line, diagonal
 from myhdl_fsa.dataflows.stream.times import Times
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.instruction import hidden_width
 from myhdl_fsa.ram import ram
 from myhdl_fsa.signals import address_width, unsigned

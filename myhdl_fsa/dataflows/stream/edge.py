@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.arithmetic.scalar import adder, narrower, sum_rounder
 from myhdl_fsa.arithmetic.steps import operand_adder, operand_sum_width, sum_normaliser
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.control import Capture, Compare, Lane, word_width
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["column_top", "comparator"]

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.times import Times, operand_rows
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.instruction import FUNCTION_WIDTH
 from myhdl_fsa.isa import Function, Matrix
 from myhdl_fsa.program import ErrorCode

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, block
-
 from myhdl_fsa.arithmetic.exp2 import Exp2
 from myhdl_fsa.arithmetic.scalar import multiply_adder, piece_finder, rounder
 from myhdl_fsa.arithmetic.steps import adder, multiplier, normaliser, product_width, sum_width
@@ -18,6 +16,7 @@ from myhdl_fsa.dataflows.stream.control import (
     pe_control_width,
     result_at,
 )
+from myhdl_fsa.elaboration import always, block
 from myhdl_fsa.signals import Lanes, unsigned
 
 __all__ = ["pe", "pe_row"]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.control import Accumulate
 from myhdl_fsa.dataflows.stream.controller.words import QUEUE_DEPTH, RELEASE, TAG_WIDTH, accumulator_word, counter
 from myhdl_fsa.dataflows.stream.times import Times
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.isa import Function
 from myhdl_fsa.signals import address_width, unsigned
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.dataflows.stream.controller.words import counter
 from myhdl_fsa.dataflows.stream.times import Times
+from myhdl_fsa.elaboration import always, always_comb, block
 
 __all__ = ["activity"]
 

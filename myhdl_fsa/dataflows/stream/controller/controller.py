@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import block
-
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.controller.accumulator_queue import AccumulatorState, accumulator_queue
 from myhdl_fsa.dataflows.stream.controller.activity import activity
@@ -35,6 +33,7 @@ from myhdl_fsa.dataflows.stream.controller.words import (
     array_word,
 )
 from myhdl_fsa.dataflows.stream.times import Times
+from myhdl_fsa.elaboration import block
 from myhdl_fsa.signals import unsigned
 
 __all__ = ["matrix_controller"]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block
-
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.controller.words import QUEUE_DEPTH, RELEASE, TAG_WIDTH, array_word
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.isa import Function
 from myhdl_fsa.signals import unsigned
 

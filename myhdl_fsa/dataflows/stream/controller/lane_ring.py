@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, block
-
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.control import Lane
 from myhdl_fsa.dataflows.stream.controller.words import RELEASE, counter
 from myhdl_fsa.dataflows.stream.times import Times
+from myhdl_fsa.elaboration import always, block
 from myhdl_fsa.signals import address_width, unsigned
 
 __all__ = ["LaneState", "lane_ring"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, always_comb, block, concat
+from myhdl import concat
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.times import Times
+from myhdl_fsa.elaboration import always, always_comb, block
 from myhdl_fsa.signals import address_width, unsigned
 
 __all__ = ["ScoreTiles", "score_tiles"]

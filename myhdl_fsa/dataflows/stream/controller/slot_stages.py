@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, block
-
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.control import (
     LATCH_P,
@@ -20,6 +18,7 @@ from myhdl_fsa.dataflows.stream.control import (
     result_at,
 )
 from myhdl_fsa.dataflows.stream.times import Times
+from myhdl_fsa.elaboration import always, block
 from myhdl_fsa.instruction import hidden_width
 from myhdl_fsa.signals import address_width, unsigned
 

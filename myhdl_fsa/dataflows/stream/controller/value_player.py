@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from myhdl import always, block
-
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows.stream.control import Accumulate, Compare, Left, Operation
 from myhdl_fsa.dataflows.stream.controller.words import RELEASE, TAG_WIDTH, counter
 from myhdl_fsa.dataflows.stream.times import Times
 from myhdl_fsa.dataflows.stream.timetable import WAVE_BIT, before_waves, wave_memory
+from myhdl_fsa.elaboration import always, block
 from myhdl_fsa.signals import address_width, unsigned
 
 __all__ = ["ValueState", "ValueWave", "value_player"]
