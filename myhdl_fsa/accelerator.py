@@ -42,8 +42,9 @@ def accelerator(
         memory     out  MemoryPorts: ``config.memory_ports`` AXI4 managers of ``config.beat_bytes`` bytes a beat
         interrupt  out  1   done or error, until acknowledged, set active again or reset
 
-    ``probe``, when given, receives the core's internal signals that a test bench watches; ``core`` is a block to
-    take the core's place in one. Raises ConfigError for a configuration that only the bare core can be. Source: docs/specification.md section 4.
+    ``probe``, when given, receives the core's internal signals that a test bench watches; ``core`` is a block to take
+    the core's place in one. Raises ConfigError for a configuration that only the bare core can be. Source:
+    docs/specification.md section 4.
     """
     config.check_accelerator()
     registered, counters, events = DeviceControl(), PerformanceCounters(), Events()
