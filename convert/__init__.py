@@ -1,3 +1,3 @@
-"""Verilog from the MyHDL blocks."""
+"""Verilog from MyHDL blocks, by a compiler of a few stages: docs/converter.md leads through them."""
 
 __all__ = []

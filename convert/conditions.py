@@ -47,8 +47,6 @@ class Conditions:
 
     def _compare(self, operator: str, left: tree.Expression, right: tree.Expression) -> str:
         a, b = self._ranges.of(left), self._ranges.of(right)
-        if operator in ("==", "!=") and b == Interval(0, 0) and a.low >= 0 and a.high == 1:
-            return self._negated(left) if operator == "==" else self.truth(left)
         if operator in ("==", "!=") and b == Interval(0, 0) and isinstance(left, tree.Binary) and left.operator == "&":
             # a flag in a word: at the word's width, whatever the flag's
             if isinstance(left.right, tree.Number) and isinstance(left.left, tree.Variable | tree.Read) and (
@@ -57,12 +55,17 @@ class Conditions:
                 if left.right.value < 1 << width:
                     flag = f"{self._words.at(left.left, width)} & {self._words.at(left.right, width)}"
                     return f"({flag}) {operator} {literal(0, width)}"
+        if operator in ("==", "!=") and b == Interval(0, 0) and a.low >= 0 and a.high == 1:
+            return self._negated(left) if operator == "==" else self.truth(left)
         if operator in ("==", "!=") and b == Interval(1, 1) and a.low >= 0 and a.high == 1:
             return self.truth(left) if operator == "==" else self._negated(left)
         both = a.join(b)
         if not both.signed or operator in ("==", "!="):
             width = both.width
             operands = [operand(self._words.at(part, width)) for part in (left, right)]
+            if operator not in ("==", "!="):
+                operands = [self._words.unsigned(part, text)
+                            for part, text in zip((left, right), operands, strict=True)]
             return f"{operands[0]} {operator} {operands[1]}"
         if b == Interval(0, 0) and operator in ("<", ">=") and isinstance(left, tree.Variable | tree.Read):
             reference = self._words.reference(left)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from myhdl_fsa.convert.reference import Reference
 
-__all__ = ["Constants", "Usage", "literal", "operand", "unary_operand", "zeros"]
+__all__ = ["Constants", "Usage", "is_atom", "literal", "operand", "unary_operand", "zeros"]
 
 _DECIMAL = 4096
 """constants from here on are written in hexadecimal"""
@@ -80,7 +80,7 @@ class Usage:
 
 def operand(text: str, operator: str = "") -> str:
     """A text as an operand: in parentheses, unless it is a name, a number, or a chain of the same operator."""
-    if _is_atom(text):
+    if is_atom(text):
         return text
     if operator in ("&", "|", "^", "&&", "||", "+") and _is_chain(text, operator):
         return text
@@ -92,7 +92,8 @@ def unary_operand(text: str) -> str:
     return f"({text})" if text[0] in "!~-" else operand(text)
 
 
-def _is_atom(text: str) -> bool:
+def is_atom(text: str) -> bool:
+    """Whether a text is a name, a number, or something in brackets."""
     depth = 0
     for position, letter in enumerate(text):
         if letter in "([{":
@@ -122,4 +123,4 @@ def _is_chain(text: str, operator: str) -> bool:
             continue
         position += 1
     pieces.append(text[start:])
-    return all(_is_atom(piece) for piece in pieces)
+    return all(is_atom(piece) for piece in pieces)

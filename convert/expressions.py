@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from myhdl_fsa.convert import tree
 from myhdl_fsa.convert.conditions import Conditions
-from myhdl_fsa.convert.constants import Constants, Usage, literal, operand, unary_operand, zeros
+from myhdl_fsa.convert.constants import Constants, Usage, is_atom, literal, operand, unary_operand, zeros
 from myhdl_fsa.convert.infer import Ranges
 from myhdl_fsa.convert.interval import Interval
 from myhdl_fsa.convert.reference import Reference
@@ -88,7 +88,8 @@ class Expressions:
             held = interval.width
             return zeros(width - held, self.take(reference, 0, held))
         sign = self.take(reference, held - 1, 1)
-        return f"{{{{{width - held}{{{sign}}}}}, {self.take(reference, 0, held)}}}"
+        filled = sign if width == held + 1 else f"{{{width - held}{{{sign}}}}}"
+        return f"{{{filled}, {self.take(reference, 0, held)}}}"
 
     def _name(self, text: str, width: int, signed: bool, hint: str) -> Reference:
         """A local for a part of an expression."""
@@ -209,7 +210,9 @@ class Expressions:
             held = min(self.ranges.of(part).width, top - low)
             if low + held < top:
                 texts.append(literal(0, top - low - held))
-            texts.append(self.at(part, held))
+            text = self.at(part, held)
+            # a field that is one of fields itself
+            texts.append(text[1:-1] if text.startswith("{") and not text.startswith("{{") and is_atom(text) else text)
             top = low
         if top:
             texts.append(literal(0, top))
@@ -272,15 +275,24 @@ class Expressions:
             return str(interval.low)
         if self._counts(node):
             return self._count(node)
-        return self.at(node, interval.width if count is None else min(interval.width, (count - 1).bit_length()))
+        return self.unsigned(
+            node, self.at(node, interval.width if count is None else min(interval.width, (count - 1).bit_length())))
 
     def _place(self, node: tree.Expression, reference: Reference) -> str:
         """A bit's number in a word: of as many bits as the word has numbers, or of those of what it is added to."""
         if self._counts(node):
             return self._count(node)
         if reference.offset is not None:
-            return self.at(node, 32)
-        return self.at(node, max(self.ranges.of(node).width, (reference.width - 1).bit_length()))
+            return self.unsigned(node, self.at(node, 32))
+        return self.unsigned(node, self.at(node, max(self.ranges.of(node).width, (reference.width - 1).bit_length())))
+
+    def unsigned(self, node: tree.Expression, text: str) -> str:
+        """The text of what is not negative, for where a sign would count: all of a signed name is signed to Verilog."""
+        if text[0] in "{!" or not any(
+                self.ranges.of(part).signed or (isinstance(part, tree.Variable | tree.Read) and not self._is_loop(part)
+                                                and self.reference(part).signed) for part in tree.walk(node)):
+            return text
+        return f"{{{text}}}"
 
     def _counts(self, node: tree.Expression) -> bool:
         """Whether something is made of a loop's variable and constants alone."""
@@ -333,6 +345,7 @@ class Expressions:
             labels = ", ".join(literal(index, bits) for index in indices)
             lines.append(f"    {labels}: {target} = {literal(value, held)};")
         return [*lines, f"    default: {target} = {literal(usual, held)};", "endcase"]
+
 
 def table_widths(table: tree.Table) -> tuple[int, int]:
     """Bits of a table's index, and of its entries."""

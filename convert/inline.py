@@ -91,13 +91,19 @@ class _Inliner:
             if parameter not in names:
                 names[parameter] = self.fresh(parameter)
             before.append(tree.Assign(names[parameter], argument))
+        result = _result(function)
+        passed = {value.name for value in values.values() if isinstance(value, tree.Variable)}
+        if result is not None and target not in passed:
+            # the local that is returned is the target from the beginning
+            names[result] = target
         for name in changed:
             if name not in names:
                 names[name] = self.fresh(name)
 
         def rename(inner: tree.Expression) -> tree.Expression:
             if isinstance(inner, tree.Variable):
-                if inner.name not in values and inner.name not in names:  # read, and assigned nowhere: inference says so
+                if inner.name not in values and inner.name not in names:
+                    # read, and assigned nowhere: inference says so
                     names[inner.name] = self.fresh(inner.name)
                 return values[inner.name] if inner.name in values else tree.Variable(names[inner.name])
             return inner
@@ -105,8 +111,21 @@ class _Inliner:
         for statement in function.body:
             renamed = _renamed(rewritten(statement, rename), names)
             if isinstance(renamed, tree.Return):
+                if isinstance(renamed.value, tree.Variable) and renamed.value.name == target:
+                    continue
                 renamed = tree.Assign(target, renamed.value, renamed.line, renamed.comments)
             before += self.statement(renamed)
+        if result is not None:
+            names.pop(result, None)
+
+
+def _result(function: tree.Function) -> str | None:
+    """The local that a function returns, if it is one."""
+    last = function.body[-1]
+    if isinstance(last, tree.Return) and isinstance(last.value, tree.Variable) and (
+            last.value.name not in function.parameters):
+        return last.value.name
+    return None
 
 
 def _renamed(statement: tree.Statement, names: dict[str, str]) -> tree.Statement:

@@ -97,11 +97,16 @@ class Interval:
         if self.low >= 0 and other.low >= 0:
             if self.low == self.high and other.low == other.high:
                 return Interval(self.low & other.low, self.low & other.low)
-            return Interval(0, min(self.high, other.high))
-        if self.low >= 0:
-            return Interval(0, self.high)
-        if other.low >= 0:
-            return Interval(0, other.high)
+            high = min(self.high, other.high)
+            for mask, word in ((self, other), (other, self)):
+                if mask.low == mask.high:  # the bits of the mask that the word has
+                    high = min(high, mask.low & ((1 << word.high.bit_length()) - 1))
+            return Interval(0, high)
+        for word, mask in ((self, other), (other, self)):
+            if word.low >= 0:
+                if mask.low == mask.high:
+                    return Interval(0, min(word.high, ((1 << word.high.bit_length()) - 1) & mask.low))
+                return Interval(0, word.high)
         return Interval.of_bits(max(self.signed_width(), other.signed_width()), True)
 
     def __or__(self, other: Interval) -> Interval:

@@ -27,7 +27,7 @@ def take_lanes(body: Block, in_lanes: Callable[[Any], bool]) -> tuple[tree.State
 
     for statement in body:
         _values(statement, count)
-    names = {key: f"{read.name}_taken" for key, read in signals.items() if counts[key] > 1}
+    names = {key: f"{read.name}_lane" for key, read in signals.items() if counts[key] > 1}
     taken = set(assigned_names(body))
     assert not taken & set(names.values())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from myhdl_fsa.convert import tree
@@ -93,16 +94,16 @@ class _Layout(Wiring):
             lines += [f"module {self.name} #(", *_listed(parameters, ","), ") ("]
         else:
             lines.append(f"module {self.name} (")
-        declared = []
+        columns = []
         for port, net in self.nets.ports.items():
             direction = self.directions[port]
-            kind = "reg " if direction == "output" and net.driver == "reg" and id(net) not in self.assigned else "wire"
+            kind = "reg" if direction == "output" and net.driver == "reg" and id(net) not in self.assigned else "wire"
             signed = "signed " if net.signed else ""
-            text = f"{direction:6} {kind} {signed}{self.nets.range(net)}{port}".replace("reg  ", "reg  ")
-            declared.append((text, self._waiver(net, shared)))
-        for number, (text, waiver) in enumerate(declared):
-            comma = "," if number < len(declared) - 1 else ""
-            lines += _waived(f"{INDENT}{text}{comma}", waiver)
+            columns.append((f"{direction:6} {kind:4} {signed}{self.nets.range(net)}", port, self._waiver(net, shared)))
+        widest = max((len(kind) for kind, _, _ in columns), default=0)
+        commas = [","] * (len(columns) - 1) + [""]
+        lines += _waived([(f"{INDENT}{kind:{widest}}{port}{comma}", waiver)
+                          for (kind, port, waiver), comma in zip(columns, commas, strict=True)])
         return [*lines, ");"]
 
     def _waiver(self, net: Net, shared: Shared) -> tuple[str, str] | None:
@@ -150,8 +151,8 @@ class _Layout(Wiring):
             extent = f" [0:{len(net.signals) - 1}]" if net.memory else (
                 f" [0:{minus_one(self.nets.count(net))}]" if net.array else "")
             signed = "signed " if net.signed else ""
-            lines += _waived(f"{kind} {signed}{self.nets.range(net)}{net.name}{extent};", self._waiver(net, shared))
-        return lines
+            lines.append((f"{kind} {signed}{self.nets.range(net)}{net.name}{extent};", self._waiver(net, shared)))
+        return _waived(lines)
 
     def _links(self, shared: Shared) -> list[str]:
         lines = []
@@ -200,7 +201,7 @@ class _Layout(Wiring):
         if not lines:
             return []
         return ["`ifndef SYNTHESIS", *(["integer word;"] if loops else []),
-                "// as in hardware after a reset; later than all processes began to wait, which then see it",
+                "// a simulation starts like MyHDL's; nonblocking: what waits for a change then sees one",
                 "/* verilator lint_off INITIALDLY */", "initial begin", *lines, "end",
                 "/* verilator lint_on INITIALDLY */", "`endif"]
 
@@ -217,9 +218,9 @@ class _Layout(Wiring):
         lines = [f"// {line}".rstrip() for line in process.docstring.split("\n")] if process.docstring else []
         when = "*" if process.edge is None else f"({process.edge[0]} {self._clock(process.edge[1])})"
         lines.append(f"always @{when} begin : {process.name}")
-        declared = [INDENT + line for line in writer.declarations()]
+        declared = _waived([(INDENT + line, waiver) for line, waiver in writer.declarations()])
         # before the loop: a simulator then keeps them nowhere
-        defaults = [INDENT + line for line in writer.defaults(all_of_them=self.lanes)]
+        defaults = [INDENT + line for line in _filled(writer.defaults(all_of_them=self.lanes))]
         if self.lanes:
             body = [f"{INDENT}for (lane = 0; lane < LANES; lane = lane + 1) begin", *body, f"{INDENT}end"]
             return [*lines, f"{INDENT}integer lane;", *declared, *defaults, *body, "end"]
@@ -308,10 +309,27 @@ def _listed(items: Sequence[str], separator: str) -> list[str]:
     return [f"{INDENT}{item}{separator}" for item in items[:-1]] + [f"{INDENT}{item}" for item in items[-1:]]
 
 
-def _waived(line: str, waiver: tuple[str, str] | None) -> list[str]:
-    """A declaration between comments that waive warnings about it."""
-    if waiver is None:
-        return [line]
-    warnings, reason = waiver
-    off = " ".join(f"/* verilator lint_off {warning} */" for warning in warnings.split())
-    return [f"{off} // {reason}", line, off.replace("lint_off", "lint_on")]
+def _filled(statements: Sequence[str], width: int = 110) -> list[str]:
+    """Short statements, as many on a line as fit."""
+    lines: list[str] = []
+    for statement in statements:
+        if lines and len(lines[-1]) + 1 + len(statement) <= width:
+            lines[-1] += f" {statement}"
+        else:
+            lines.append(statement)
+    return lines
+
+
+def _waived(lines: Sequence[tuple[str, tuple[str, str] | None]]) -> list[str]:
+    """Declarations, those with warnings to be waived between comments that do so."""
+    found: list[str] = []
+    for waiver, group in groupby(lines, key=lambda line: line[1]):
+        texts = [text for text, _ in group]
+        if waiver is None:
+            found += texts
+            continue
+        warnings, reason = waiver
+        indent = texts[0][:len(texts[0]) - len(texts[0].lstrip())]
+        off = " ".join(f"/* verilator lint_off {warning} */" for warning in warnings.split())
+        found += [f"{indent}{off} // {reason}", *texts, indent + off.replace("lint_off", "lint_on")]
+    return found

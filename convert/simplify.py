@@ -89,16 +89,26 @@ def _idiom(node: tree.Expression) -> tree.Expression:
         return _part(node.word, node.low, node.width)
     if isinstance(node, tree.Binary) and node.operator == ">>" and isinstance(node.left, tree.Part) and isinstance(
             node.right, tree.Number) and isinstance(node.left.low, tree.Number) and node.right.value < node.left.width:
-        part = node.left
-        return tree.Part(part.word, tree.Number(node.left.low.value + node.right.value), part.width - node.right.value)
+        by = node.right.value
+        return tree.Part(node.left.word, tree.Number(node.left.low.value + by), node.left.width - by)
+    if isinstance(node, tree.Binary) and node.operator == ">>" and isinstance(node.right, tree.Number) and (
+            isinstance(node.left, tree.Binary) and node.left.operator in ("&", "|", "^")):
+        left, right = (_idiom(_shifted(part, node.right)) for part in (node.left.left, node.left.right))
+        return tree.Binary(node.left.operator, left, right)
     if isinstance(node, tree.Compare) and node.operator in ("==", "!=") and isinstance(node.right, tree.Number):
         word = node.left
         if isinstance(word, tree.Part) and word.width == 1 and node.right.value in (0, 1):
             return word if (node.operator == "==") == bool(node.right.value) else tree.Not(word)
-    if isinstance(node, tree.Binary) and node.operator in ("|", "+", "^") and isinstance(node.right, tree.Number) and (
-            node.right.value == 0):
+    if isinstance(node, tree.Binary) and node.operator in ("|", "+", "^", "<<", ">>") and (
+            isinstance(node.right, tree.Number) and node.right.value == 0):
         return node.left
     return node
+
+
+def _shifted(node: tree.Expression, amount: tree.Number) -> tree.Expression:
+    if isinstance(node, tree.Number):
+        return tree.Number(node.value >> amount.value)
+    return tree.Binary(">>", node, amount)
 
 
 def _part(word: tree.Expression, low: tree.Expression, width: int) -> tree.Expression:

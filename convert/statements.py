@@ -65,25 +65,21 @@ class Writer:
         held = self._scope.locals[name]
         return Reference(self._names[name], held.width, held.signed, scope=self.name)
 
-    def declarations(self) -> list[str]:
-        """The locals that the text names."""
-        lines = [f"integer {name};" for name in sorted(self._scope.loops) if name in self.written]
-        for name in self._scope.locals:
-            if name in self._scope.loops or self._names[name] not in self.written:
-                continue
-            lines += self._declared(self.local(name))
-        for reference in self.expressions.temporaries.values():
-            lines += self._declared(reference)
-        return lines
+    def declarations(self) -> list[tuple[str, tuple[str, str] | None]]:
+        """The locals that the text names, each with a warning to be waived and why."""
+        lines: list[tuple[str, tuple[str, str] | None]] = [
+            (f"integer {name};", None) for name in sorted(self._scope.loops) if name in self.written]
+        names = [self.local(name) for name in self._scope.locals
+                 if name not in self._scope.loops and self._names[name] in self.written]
+        return lines + [self._declared(reference) for reference in (*names, *self.expressions.temporaries.values())]
 
-    def _declared(self, reference: Reference) -> list[str]:
+    def _declared(self, reference: Reference) -> tuple[str, tuple[str, str] | None]:
         line = f"reg {vector(reference.width, reference.signed)}{reference.name};"
         known = self._module.known
         full = (1 << reference.width) - 1
         if known is None or known.bits.get((reference.scope, reference.name), 0) & full == full:
-            return [line]
-        return ["/* verilator lint_off UNUSEDSIGNAL */ // the rest of it tells nothing", line,
-                "/* verilator lint_on UNUSEDSIGNAL */"]
+            return line, None
+        return line, ("UNUSEDSIGNAL", "the other bits of it tell nothing")
 
     def defaults(self, *, all_of_them: bool) -> list[str]:
         """Values for the locals that some path leaves alone, or for all: nobody reads them, but a latch keeps them."""
@@ -182,7 +178,9 @@ class Writer:
         """The else, which goes on the line of a single if where nothing has to stand before that."""
         if not statement.other:
             return []
-        if statement.is_elif and len(statement.other) == 1 and not statement.other[0].comments:
+        if (statement.is_elif and len(statement.other) == 1 and not statement.other[0].comments
+                # decided, it is not one statement but those inside
+                and self._module.ranges.reached(statement.other[0]) == {True, False}):  # type: ignore[arg-type]
             inner = self.statement(statement.other[0], indent)
             if inner and inner[0].startswith(f"{indent}if (") and inner[-1] == f"{indent}end":
                 return [f"{indent}end else {inner[0].strip()}", *inner[1:-1]]
@@ -225,8 +223,11 @@ def labels_text(
 ) -> list[str]:
     """A case statement."""
     expressions = writer.expressions
-    width = max(writer._module.ranges.of(subject).width,
-                *(Interval(number.value, number.value).width for numbers, _, _ in labels for number in numbers))
+    compared = writer._module.ranges.of(subject)
+    for number in (number for numbers, _, _ in labels for number in numbers):
+        # a sign bit for the labels too: 4'd15 is what -1 is in four bits
+        compared = compared.join(Interval(number.value, number.value))
+    width = compared.width
     lines = writer._flushed(indent, f"case ({expressions.at(subject, width)})")
     inner = indent + INDENT
     for numbers, body, comments in labels:

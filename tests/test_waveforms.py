@@ -128,6 +128,16 @@ def test_the_device_looks_the_same_in_every_engine(write, device_wave, tmp_path,
     assert_equal(ours, Shown(tmp_path / "w.vcd"), range(cycles))
 
 
+def test_the_stream_dataflow_looks_the_same_in_verilog(write, tmp_path):
+    # its comparators and PEs name registers of a pipeline that this machine lacks
+    config = FOUR.replace(dataflow="stream")
+    result = write("myhdl", tmp_path / "ours.vcd", config)
+    write("icarus", tmp_path / "theirs.vcd", config)
+    ours, theirs = (Shown(tmp_path / f"{name}.vcd") for name in ("ours", "theirs"))
+    assert "core.systolic.pe_row_3.held" in ours.widths
+    assert_equal(ours, theirs, range(result.cycles + 2))
+
+
 @pytest.mark.slow
 def test_every_pe_of_a_large_machine(write, tmp_path):
     write("myhdl", tmp_path / "ours.vcd", SIXTEEN)
