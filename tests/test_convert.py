@@ -165,7 +165,9 @@ def test_a_prefix_that_no_name_can_begin_with(tmp_path, prefix):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize(("top", "dataflow", "other"), [("sequencer", "stream", "fsa"), ("column_top", "fsa", "stream")])
+@pytest.mark.parametrize(("top", "dataflow", "other"), [
+    ("sequencer", "stream", "fsa"), ("column_top", "fsa", "stream"),
+])
 def test_a_block_of_the_other_dataflow(tmp_path, top, dataflow, other):
     line = refused("--top", top, "--dataflow", dataflow, "--reciprocal", "division", "--out", tmp_path, status=2)
     assert line.endswith(f"--top {top}: only the dataflow {other} has it: this is {dataflow}")
