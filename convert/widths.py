@@ -27,7 +27,9 @@ __all__ = ["Local", "Scope", "WidthError", "Widths", "watch"]
 
 
 class WidthError(HierarchyError):
-    """A local held a value that its module does not expect; the message is one line naming module, process, local and value."""
+    """A local held a value that its module does not expect; the message is one line naming
+    module, process, local and value.
+    """
 
 
 @dataclass

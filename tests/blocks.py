@@ -77,7 +77,8 @@ def tag(config: Config) -> str:
 
 def fma(mul: FloatFormat, add: FloatFormat, out: FloatFormat, mode: RoundingMode = RoundingMode.RNE) -> Dut:
     return dut(f"fma_{mul}_{add}_{out}_{mode.name.lower()}", units.fma,
-               {"a": mul.width, "b": mul.width, "c": add.width}, {"result": out.width}, clocked=False, mul=mul, add=add, out=out, mode=mode)
+               {"a": mul.width, "b": mul.width, "c": add.width}, {"result": out.width},
+               clocked=False, mul=mul, add=add, out=out, mode=mode)
 
 
 def exp2(unit: Exp2, out: FloatFormat) -> Dut:
@@ -86,7 +87,8 @@ def exp2(unit: Exp2, out: FloatFormat) -> Dut:
 
 
 def convert(src: FloatFormat, dst: FloatFormat) -> Dut:
-    return dut(f"convert_{src}_{dst}", units.convert, {"x": src.width}, {"result": dst.width}, clocked=False, src=src, dst=dst)
+    return dut(f"convert_{src}_{dst}", units.convert, {"x": src.width}, {"result": dst.width},
+    clocked=False, src=src, dst=dst)
 
 
 def divider(fmt: FloatFormat) -> Dut:
@@ -167,11 +169,13 @@ def accumulator(config: Config) -> Dut:
 def input_skew(count: int, width: int) -> Dut:
     flags = ("use_constant", "reverse_in", "delay", "reverse_out")
     return dut(f"input_skew_{count}_{width}", skews.input_skew,
-               {"row": count * width, "constant": width, **dict.fromkeys(flags, 1)}, {"out": count * width}, count=count, width=width)
+               {"row": count * width, "constant": width, **dict.fromkeys(flags, 1)}, {"out": count * width},
+               count=count, width=width)
 
 
 def output_skew(count: int, width: int) -> Dut:
-    return dut(f"output_skew_{count}_{width}", skews.output_skew, {"row": count * width}, {"out": count * width}, count=count, width=width)
+    return dut(f"output_skew_{count}_{width}", skews.output_skew, {"row": count * width}, {"out": count * width},
+    count=count, width=width)
 
 
 def ram(rows: int, width: int) -> Dut:

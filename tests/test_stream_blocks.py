@@ -119,7 +119,8 @@ def edge_dut(config: Config, slots: int) -> Any:
     acc, elem, hidden, lane = config.acc.width, config.elem.width, hidden_width(config), lane_width(config, slots)
     return dut(f"stream_comparator_{config.elem}_{slots}_{config.adder_stages}", edge.comparator,
                {"reset": 1, "command": Compare.WIDTH, "hidden": hidden, "lane": lane, "score": acc, "query": elem},
-               {"command_out": Compare.WIDTH, "hidden_out": hidden, "lane_out": lane, "lift": elem, "bottom": acc}, config=config, slots=slots)
+               {"command_out": Compare.WIDTH, "hidden_out": hidden, "lane_out": lane, "lift": elem, "bottom": acc},
+               config=config, slots=slots)
 
 
 @pytest.mark.parametrize(("slots", "adder_stages"), [(1, 1), (2, 1), (2, 2)])
