@@ -104,6 +104,8 @@ class Expressions:
         self._scope = scope
         self.pending: list[str] = []
         self.temporaries: dict[str, Reference] = {}
+        self.taken: frozenset[str] | set[str] = frozenset()
+        """names that are something else"""
 
     # -- words ---------------------------------------------------------------------------------------------------------
     def at(self, node: tree.Expression, width: int) -> str:
@@ -160,7 +162,7 @@ class Expressions:
     def _name(self, text: str, width: int, signed: bool, hint: str) -> Reference:
         """A local for a part of an expression."""
         number = 1
-        while f"{hint}_{number}" in self.temporaries:
+        while f"{hint}_{number}" in self.temporaries or f"{hint}_{number}" in self.taken:
             number += 1
         reference = Reference(f"{hint}_{number}", width, signed, scope=self._scope)
         self.temporaries[reference.name] = reference
@@ -372,7 +374,7 @@ class Expressions:
         if isinstance(node, tree.Number):
             return str(node.value)
         if isinstance(node, tree.Variable):
-            return node.name
+            return self.reference(node).name
         assert isinstance(node, tree.Binary)
         left, right = self._count(node.left), self._count(node.right)
         if node.operator == "*":
@@ -385,7 +387,7 @@ class Expressions:
     def _lookup(self, node: tree.Lookup, width: int) -> str:
         bits, held = table_widths(node.table)
         number = 1
-        while f"{node.table.name}_{number}" in self.temporaries:
+        while f"{node.table.name}_{number}" in self.temporaries or f"{node.table.name}_{number}" in self.taken:
             number += 1
         signed = min(node.table.values) < 0
         reference = Reference(f"{node.table.name}_{number}", held, signed, scope=self._scope)

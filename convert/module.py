@@ -374,16 +374,34 @@ class _Converter:
 
     # -- text ----------------------------------------------------------------------------------------------------------
     def _text(self) -> str:
-        shared = Shared(self.ranges, Constants(), Usage(), frozenset(
-            net.name for net in self.nets.check()))
+        self._check_names()
+        nets = frozenset([net.name for net in self.nets.check()] + ["lane"] * self.lanes)
+        # no constant is called as a parameter, a count of instances, or a local, which would hide it
+        others = frozenset(name for net in self.nets.check() for name in self.nets.values(net)) | {"LANES"} | {
+            f"{group.name.upper()}{end}" for group in self.groups if group.loops for end in ("", "_LANES")} | {
+            local for scope in self.ranges.scopes.values() for local in scope.locals}
+        shared = Shared(self.ranges, Constants(taken=nets | others), Usage(), nets)
         previous: list[str] = []
         while True:
             lines = self._lines(shared)
             if lines == previous:
                 return "\n".join(lines) + "\n"
             previous = lines
-            shared = Shared(self.ranges, Constants(taken=shared.taken, wider=shared.constants.widths), Usage(),
+            shared = Shared(self.ranges, Constants(taken=nets | others, wider=shared.constants.widths), Usage(),
                             shared.taken, shared.usage)
+
+    def _check_names(self) -> None:
+        """Raises HierarchyError for a name that Verilog reserves, and for two things of one name."""
+        names = [*(("net", net.name) for net in self.nets.check()),
+                 *(("process", process.name) for process in self.processes),
+                 *(("instances", group.name) for group in self.groups if group.loops)]
+        seen = {"lane"} if self.lanes else {"word"} if any(net.memory for net in self.nets.check()) else set()
+        for kind, name in names:
+            if name in VERILOG_KEYWORDS:
+                raise HierarchyError(f"{self.name}: {kind} {name} is called as a word that Verilog reserves")
+            if name in seen:
+                raise HierarchyError(f"{self.name}: two of its nets, processes and instances are called {name}")
+            seen.add(name)
 
     def _lines(self, shared: Shared) -> list[str]:
         self.assigned = set()

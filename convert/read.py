@@ -387,7 +387,7 @@ class _Reader:
         if isinstance(operand, tree.Number):
             return tree.Number(-operand.value if operator == "-" else ~operand.value)
         if operator == "~":
-            if isinstance(operand, tree.Variable) and operand.name in self.words:
+            if isinstance(node.operand, ast.Name) and isinstance(operand, tree.Variable) and operand.name in self.words:
                 raise self.error(node, f"~ of {operand.name}, which holds a word: int() makes it an integer")
             if _is_word(operand, node.operand):
                 return self.complement(operand)

@@ -9,6 +9,7 @@ from myhdl_fsa.convert import tree
 from myhdl_fsa.convert.expressions import Constants, Expressions, Usage, literal, table_widths
 from myhdl_fsa.convert.infer import Ranges, Scope
 from myhdl_fsa.convert.interval import Interval
+from myhdl_fsa.convert.keywords import VERILOG_KEYWORDS
 from myhdl_fsa.convert.reference import Reference
 
 __all__ = ["Module", "Writer", "vector"]
@@ -49,7 +50,14 @@ class Writer:
         self._elements = elements
         self.expressions = Expressions(
             module.ranges, self._resolve, module.constants, module.usage, name)
-        self._names = {name: name if name not in module.taken else f"{name}_now" for name in scope.locals}
+        self._names: dict[str, str] = {}
+        taken = module.taken | VERILOG_KEYWORDS
+        for local in scope.locals:
+            found = local
+            while found in taken or (found != local and found in scope.locals):
+                found = f"{found}_now"
+            self._names[local] = found
+        self.expressions.taken = taken | set(self._names.values())
         self.written: set[str] = set()
 
     def _resolve(self, node: tree.Expression, writer: Expressions) -> Reference:
@@ -60,13 +68,14 @@ class Writer:
     def local(self, name: str) -> Reference:
         """Where a local stands."""
         if name in self._scope.loops:
-            return Reference(name, 32, True, size="integer", scope=self.name)
+            return Reference(self._names[name], 32, True, size="integer", scope=self.name)
         held = self._scope.locals[name]
         return Reference(self._names[name], held.width, held.signed, scope=self.name)
 
     def declarations(self) -> list[str]:
         """The locals that the text names."""
-        lines = [f"integer {name};" for name in sorted(self._scope.loops) if name in self.written]
+        lines = [f"integer {name};" for name in sorted(self._names[name] for name in self._scope.loops)
+                 if name in self.written]
         for name in self._scope.locals:
             if name in self._scope.loops or self._names[name] not in self.written:
                 continue
@@ -103,7 +112,7 @@ class Writer:
         if isinstance(statement, tree.If):
             return self._if(statement, indent)
         if isinstance(statement, tree.For):
-            name = statement.name
+            name = self._names[statement.name]
             self.written.add(name)
             step = f"{name} + {statement.step}" if statement.step > 0 else f"{name} - {-statement.step}"
             compare = "<" if statement.step > 0 else ">"
