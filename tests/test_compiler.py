@@ -48,7 +48,8 @@ def differences(programs: list[Program], vectors: list[int], expected: list[list
 
 def test_programs_are_the_same_in_python_and_icarus(folder) -> None:
     programs, vectors, expected = compiled(folder, 1, COUNT)
-    assert list(differences(programs, vectors, expected, simulate(programs, vectors, folder / "icarus", "icarus"))) == []
+    found = simulate(programs, vectors, folder / "icarus", "icarus")
+    assert list(differences(programs, vectors, expected, found)) == []
 
 
 def test_programs_are_the_same_in_python_and_verilator(folder) -> None:
