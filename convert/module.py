@@ -392,16 +392,17 @@ class _Converter:
 
     def _check_names(self) -> None:
         """Raises HierarchyError for a name that Verilog reserves, and for two things of one name."""
-        names = [*(("net", net.name) for net in self.nets.check()),
+        names = [("module", self.name), *(("net", net.name) for net in self.nets.check()),
                  *(("process", process.name) for process in self.processes),
                  *(("instances", group.name) for group in self.groups if group.loops)]
         seen = {"lane"} if self.lanes else {"word"} if any(net.memory for net in self.nets.check()) else set()
         for kind, name in names:
             if name in VERILOG_KEYWORDS:
                 raise HierarchyError(f"{self.name}: {kind} {name} is called as a word that Verilog reserves")
-            if name in seen:
+            if kind != "module" and name in seen:
                 raise HierarchyError(f"{self.name}: two of its nets, processes and instances are called {name}")
-            seen.add(name)
+            if kind != "module":
+                seen.add(name)
 
     def _lines(self, shared: Shared) -> list[str]:
         self.assigned = set()
