@@ -62,7 +62,7 @@ def test_verilator_has_nothing_to_say_of_them(folder) -> None:
     assert lint(compiled(folder, 1, COUNT)[0], folder) == ""
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(chance=st.randoms(use_true_random=False), seed=st.integers(0, 1000))
 def test_every_local_stays_in_its_interval(folder, chance, seed) -> None:
     path = folder / f"one_{next(NUMBERS)}.py"
