@@ -36,6 +36,8 @@ class Expressions:
         self.conditions = Conditions(self)
         self.pending: list[str] = []
         self.temporaries: dict[str, Reference] = {}
+        self.taken: frozenset[str] | set[str] = frozenset()
+        """names that are something else"""
 
     # -- words ---------------------------------------------------------------------------------------------------------
     def at(self, node: tree.Expression, width: int) -> str:
@@ -94,7 +96,7 @@ class Expressions:
     def _name(self, text: str, width: int, signed: bool, hint: str) -> Reference:
         """A local for a part of an expression."""
         number = 1
-        while f"{hint}_{number}" in self.temporaries:
+        while f"{hint}_{number}" in self.temporaries or f"{hint}_{number}" in self.taken:
             number += 1
         reference = Reference(f"{hint}_{number}", width, signed, scope=self._scope)
         self.temporaries[reference.name] = reference
@@ -288,7 +290,13 @@ class Expressions:
 
     def unsigned(self, node: tree.Expression, text: str) -> str:
         """The text of what is not negative, for where a sign would count: all of a signed name is signed to Verilog."""
+<<<<<<< HEAD
         if text[0] in "{!" or (text.endswith("]") and is_atom(text)) or not any(
+=======
+        if isinstance(node, tree.Part) and not _is_atom(text):
+            return f"{{{text}}}"  # Icarus keeps the carry of a memory's address, which the part leaves out
+        if text[0] in "{!" or not any(
+>>>>>>> checks
                 self.ranges.of(part).signed or (isinstance(part, tree.Variable | tree.Read) and not self._is_loop(part)
                                                 and self.reference(part).signed) for part in tree.walk(node)):
             return text
@@ -308,7 +316,7 @@ class Expressions:
         if isinstance(node, tree.Number):
             return str(node.value)
         if isinstance(node, tree.Variable):
-            return node.name
+            return self.reference(node).name
         assert isinstance(node, tree.Binary)
         left, right = self._count(node.left), self._count(node.right)
         if node.operator == "*":
@@ -321,7 +329,7 @@ class Expressions:
     def _lookup(self, node: tree.Lookup, width: int) -> str:
         bits, held = table_widths(node.table)
         number = 1
-        while f"{node.table.name}_{number}" in self.temporaries:
+        while f"{node.table.name}_{number}" in self.temporaries or f"{node.table.name}_{number}" in self.taken:
             number += 1
         signed = min(node.table.values) < 0
         reference = Reference(f"{node.table.name}_{number}", held, signed, scope=self._scope)

@@ -63,6 +63,7 @@ class Design:
     _names: dict[tuple[Any, ...], str] = field(default_factory=dict)
     _grouped: dict[int, list[Group]] = field(default_factory=dict)
     _lanes: dict[str, set[str]] = field(default_factory=dict)
+    _converted: dict[str, Any] = field(default_factory=dict)
 
     def convert(self) -> dict[str, Module]:
         """Converts every distinct block once. Raises HierarchyError, ReadError and InferenceError."""
@@ -149,20 +150,19 @@ class Design:
             return self.modules[name]
         block = twin_of(block)
         parts = {id(child): self._convert(child) for child in children(block)}
-        self._check_starts(block, parts)
+        self._check_starts(block)
         self.modules[name] = module = convert_block(block, self.prefix + name, parts, self._lanes.get(name))
+        self._converted[name] = block
         return module
 
-    def _check_starts(self, block: Any, parts: dict[int, Module]) -> None:
+    def _check_starts(self, block: Any) -> None:
         """Blocks of one module have to start alike: the start values of registers are in its text."""
         for child in children(block):
-            twin = twin_of(child)
-            if twin is child:
-                continue
-            given, mirrored = ports(child), ports(twin)
-            for name in mirrored:
-                direction = parts[id(child)].ports.get(name)
-                here, there = given[name]._init, mirrored[name]._init
-                if direction is not None and direction.direction == "output" and here != there:
-                    raise HierarchyError(f"{child.func.__name__}: port {name} starts at {there} in one instance and at "
+            name = self.name_of(child)
+            given, mirrored = ports(child), ports(self._converted[name])
+            directions = self.modules[name].directions
+            for port in mirrored:
+                here, there = given[port]._init, mirrored[port]._init
+                if directions.get(port) == "output" and here != there:
+                    raise HierarchyError(f"{child.func.__name__}: port {port} starts at {there} in one instance and at "
                                          f"{here} in another, which one module cannot hold")

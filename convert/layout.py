@@ -167,13 +167,14 @@ class _Layout(Wiring):
             lines.append(f"assign {target} = {value};")
         return lines
 
-    def _select(self, net: Net, index: int) -> Reference:
-        if not net.row:
-            return self.nets.reference(net)
-        count = len(net.signals) // net.row
+    def _single(self, net: Net, index: int) -> str:
+        """One signal of a net."""
+        if net.array:
+            return self.nets.slice(net, index, 0, 1, "")
+        count = len(net.signals) // net.row if net.row else 0
         if net.row == 1 and self.nets.symbolic and index == count - 1 > 1:
-            return self.nets.reference(net, f"({self.nets.count(net)} - 1)")
-        return self.nets.reference(net, index)
+            return self.nets.reference(net, f"({self.nets.count(net)} - 1)").whole()
+        return self.nets.reference(net, index).whole()
 
     def _start(self) -> list[str]:
         """What registers and memories begin with in a simulation, as in MyHDL."""
@@ -284,7 +285,7 @@ class _Layout(Wiring):
         """A connection that is the same for every instance."""
         if connection.size > 1:
             return self.nets.slice(connection.net, connection.first, 0, connection.size, "")
-        return self._select(connection.net, connection.first).whole()
+        return self._single(connection.net, connection.first)
 
     def _plain(self, block: Any) -> dict[str, str]:
         texts = {}
@@ -294,7 +295,7 @@ class _Layout(Wiring):
                 net, first = self.nets.run(signals)[0]
                 texts[port] = self.nets.slice(net, first, 0, len(signals), "")
             else:
-                texts[port] = self._select(*self.nets.home(signals[0])).whole()
+                texts[port] = self._single(*self.nets.home(signals[0]))
         return texts
 
     def _one(

@@ -388,7 +388,8 @@ class _Reader:
         if isinstance(operand, tree.Number):
             return tree.Number(-operand.value if operator == "-" else ~operand.value)
         if operator == "~":
-            if isinstance(operand, tree.Variable) and operand.name in self.words:
+            if isinstance(operand, tree.Variable) and isinstance(node.operand, ast.Name) and (
+                    operand.name in self.words):
                 raise self.error(node, f"~ of {operand.name}, which holds a word: int() makes it an integer")
             if _is_word(operand, node.operand):
                 return self.complement(operand)
@@ -400,10 +401,10 @@ class _Reader:
             return tree.Part(tree.Unary("~", word), tree.Number(0), word.width)
         assert isinstance(word, tree.Read | tree.Element)
         held = word.signal if isinstance(word, tree.Read) else word.vector[0]
-        if not isinstance(held._val, intbv):
-            return tree.Not(word)
         found = tree.Unary("~", word)
-        return found if interval_of(held).signed else tree.Part(found, tree.Number(0), len(held))
+        if not isinstance(held._val, intbv) or interval_of(held).signed:  # ~ of a bool is that of an int
+            return found
+        return tree.Part(found, tree.Number(0), len(held))
 
     def logic(self, node: ast.BoolOp) -> tree.Expression:
         decides = int(isinstance(node.op, ast.Or))

@@ -10,6 +10,7 @@ from myhdl_fsa.convert.constants import Constants, Usage, literal
 from myhdl_fsa.convert.expressions import Expressions, table_widths
 from myhdl_fsa.convert.infer import Ranges, Scope
 from myhdl_fsa.convert.interval import Interval
+from myhdl_fsa.convert.keywords import VERILOG_KEYWORDS
 from myhdl_fsa.convert.reference import Reference
 
 __all__ = ["Module", "Writer", "vector"]
@@ -50,7 +51,14 @@ class Writer:
         self._elements = elements
         self.expressions = Expressions(
             module.ranges, self._resolve, module.constants, module.usage, name)
-        self._names = {name: name if name not in module.taken else f"{name}_now" for name in scope.locals}
+        self._names: dict[str, str] = {}
+        taken = module.taken | VERILOG_KEYWORDS
+        for local in scope.locals:
+            found = local
+            while found in taken or (found != local and found in scope.locals):
+                found = f"{found}_now"
+            self._names[local] = found
+        self.expressions.taken = taken | set(self._names.values())
         self.written: set[str] = set()
 
     def _resolve(self, node: tree.Expression, writer: Expressions) -> Reference:
@@ -61,10 +69,11 @@ class Writer:
     def local(self, name: str) -> Reference:
         """Where a local stands."""
         if name in self._scope.loops:
-            return Reference(name, 32, True, size="integer", scope=self.name)
+            return Reference(self._names[name], 32, True, size="integer", scope=self.name)
         held = self._scope.locals[name]
         return Reference(self._names[name], held.width, held.signed, scope=self.name)
 
+<<<<<<< HEAD
     def declarations(self) -> list[tuple[str, tuple[str, str] | None]]:
         """The locals that the text names, each with a warning to be waived and why."""
         lines: list[tuple[str, tuple[str, str] | None]] = [
@@ -72,6 +81,19 @@ class Writer:
         names = [self.local(name) for name in self._scope.locals
                  if name not in self._scope.loops and self._names[name] in self.written]
         return lines + [self._declared(reference) for reference in (*names, *self.expressions.temporaries.values())]
+=======
+    def declarations(self) -> list[str]:
+        """The locals that the text names."""
+        lines = [f"integer {name};" for name in sorted(self._names[name] for name in self._scope.loops)
+                 if name in self.written]
+        for name in self._scope.locals:
+            if name in self._scope.loops or self._names[name] not in self.written:
+                continue
+            lines += self._declared(self.local(name))
+        for reference in self.expressions.temporaries.values():
+            lines += self._declared(reference)
+        return lines
+>>>>>>> checks
 
     def _declared(self, reference: Reference) -> tuple[str, tuple[str, str] | None]:
         line = f"reg {vector(reference.width, reference.signed)}{reference.name};"
@@ -102,7 +124,7 @@ class Writer:
         if isinstance(statement, tree.If):
             return self._if(statement, indent)
         if isinstance(statement, tree.For):
-            name = statement.name
+            name = self._names[statement.name]
             self.written.add(name)
             step = f"{name} + {statement.step}" if statement.step > 0 else f"{name} - {-statement.step}"
             compare = "<" if statement.step > 0 else ">"

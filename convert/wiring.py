@@ -319,10 +319,18 @@ class Wiring:
             if process.edge is not None:
                 net, at = self.nets.home(process.edge[1])
                 self.whole.add((id(net), at))
+            moves = {id(move.source): move.count for move in _moves(process.body)}
+            # of what is only taken apart some bits may have no reader
+            parts = {id(part.word) for root in _roots(process.body) for part in tree.walk(root)
+                     if isinstance(part, tree.Part)}
             for node, drives in accesses(process.body):
                 if isinstance(node, tree.Element):
                     net = self.nets.vector(node.vector, node.name)
-                    if not drives:
+                    if id(node) in moves:
+                        assert isinstance(node.index, tree.Number)
+                        first = node.index.value
+                        self.whole |= {(id(net), at) for at in range(first, first + moves[id(node)])}
+                    elif not drives and id(node) not in parts:
                         self.whole |= {(id(net), at) for at in range(len(net.signals))}
                 elif not drives:
                     net, at = self.nets.home(node.signal)
@@ -340,30 +348,38 @@ def _moves(body: Sequence[tree.Statement]) -> Iterator[tree.Move]:
             yield from _moves(statement.body)
 
 
-def accesses(
-    body: Sequence[tree.Statement], ranges: Ranges | None = None
-) -> Iterator[tuple[tree.Read | tree.Element, bool]]:
-    """The signals that statements name, and whether they drive them; with ``ranges`` only what can be reached."""
+def _roots(body: Sequence[tree.Statement]) -> Iterator[tree.Expression]:
+    """The expressions that statements read, from the outside."""
     for statement in body:
-        roots: list[tree.Expression] = []
         if isinstance(statement, tree.Assign | tree.Return):
-            roots = [statement.value]
+            yield statement.value
         elif isinstance(statement, tree.Put):
-            roots = [statement.value, statement.low]
+            yield from (statement.value, statement.low)
         elif isinstance(statement, tree.Drive):
-            yield statement.target, True
-            roots = [statement.value, *statement.target.parts(), *([statement.low] if statement.low else [])]
-        elif isinstance(statement, tree.Move):
-            yield statement.target, True
-            yield statement.source, False
+            yield from (statement.value, *statement.target.parts())
+            if statement.low is not None:
+                yield statement.low
         elif isinstance(statement, tree.If):
-            roots = [statement.test]
-            taken = {True, False} if ranges is None else ranges.reached(statement)
-            yield from accesses(statement.then if True in taken else (), ranges)
-            yield from accesses(statement.other if False in taken else (), ranges)
+            yield statement.test
+            yield from _roots((*statement.then, *statement.other))
         elif isinstance(statement, tree.For):
-            yield from accesses(statement.body, ranges)
-        for root in roots:
-            for node in tree.walk(root):
-                if isinstance(node, tree.Read | tree.Element):
-                    yield node, False
+            yield from _roots(statement.body)
+
+
+def _driven(body: Sequence[tree.Statement]) -> Iterator[tree.Read | tree.Element]:
+    """The signals that statements drive."""
+    for statement in body:
+        if isinstance(statement, tree.Drive | tree.Move):
+            yield statement.target
+        elif isinstance(statement, tree.If):
+            yield from _driven((*statement.then, *statement.other))
+        elif isinstance(statement, tree.For):
+            yield from _driven(statement.body)
+
+
+def accesses(body: Sequence[tree.Statement]) -> Iterator[tuple[tree.Read | tree.Element, bool]]:
+    """The signals that statements name, and whether they drive them."""
+    yield from ((node, True) for node in _driven(body))
+    yield from ((move.source, False) for move in _moves(body))
+    for root in _roots(body):
+        yield from ((node, False) for node in tree.walk(root) if isinstance(node, tree.Read | tree.Element))

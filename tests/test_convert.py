@@ -391,7 +391,7 @@ def test_check_of_a_large_array_is_quick(tmp_path):
 @pytest.mark.parametrize(("name", "wrong", "complaint"), [
     ("fifo_word_queue", ("first <= ", "nothing <= "), "nothing"),
     ("decoder", (".bits(", ".bites("), "bits"),
-    ("loads", ("input  wire reset,", "input  wire [1:0] reset,"), "WIDTH"),
+    ("loads", (" reset,", " [1:0] reset,"), "WIDTH"),
     ("pe", ("[15:0]", "[14:0]"), "WIDTH"),
 ])
 def test_check_looks_at_every_module(converted, tmp_path, name, wrong, complaint):
