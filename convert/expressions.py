@@ -290,13 +290,9 @@ class Expressions:
 
     def unsigned(self, node: tree.Expression, text: str) -> str:
         """The text of what is not negative, for where a sign would count: all of a signed name is signed to Verilog."""
-<<<<<<< HEAD
-        if text[0] in "{!" or (text.endswith("]") and is_atom(text)) or not any(
-=======
-        if isinstance(node, tree.Part) and not _is_atom(text):
+        if isinstance(node, tree.Part) and not is_atom(text):
             return f"{{{text}}}"  # Icarus keeps the carry of a memory's address, which the part leaves out
-        if text[0] in "{!" or not any(
->>>>>>> checks
+        if text[0] in "{!" or (text.endswith("]") and is_atom(text)) or not any(
                 self.ranges.of(part).signed or (isinstance(part, tree.Variable | tree.Read) and not self._is_loop(part)
                                                 and self.reference(part).signed) for part in tree.walk(node)):
             return text

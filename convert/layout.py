@@ -63,15 +63,19 @@ class _Layout(Wiring):
 
     # -- text ----------------------------------------------------------------------------------------------------------
     def _text(self) -> str:
-        shared = Shared(self.ranges, Constants(), Usage(), frozenset(
-            net.name for net in self.nets.check()))
+        nets = frozenset([net.name for net in self.nets.check()] + ["lane"] * self.lanes)
+        # no constant is called as a parameter, a count of instances, or a local, which would hide it
+        others = frozenset(name for net in self.nets.check() for name in self.nets.values(net)) | {"LANES"} | {
+            f"{group.name.upper()}{end}" for group in self.groups if group.loops for end in ("", "_LANES")} | {
+            local for scope in self.ranges.scopes.values() for local in scope.locals}
+        shared = Shared(self.ranges, Constants(taken=nets | others), Usage(), nets)
         previous: list[str] = []
         while True:
             lines = self._lines(shared)
             if lines == previous:
                 return "\n".join(lines) + "\n"
             previous = lines
-            shared = Shared(self.ranges, Constants(taken=shared.taken, wider=shared.constants.widths), Usage(),
+            shared = Shared(self.ranges, Constants(taken=nets | others, wider=shared.constants.widths), Usage(),
                             shared.taken, shared.usage)
 
     def _lines(self, shared: Shared) -> list[str]:

@@ -73,27 +73,14 @@ class Writer:
         held = self._scope.locals[name]
         return Reference(self._names[name], held.width, held.signed, scope=self.name)
 
-<<<<<<< HEAD
     def declarations(self) -> list[tuple[str, tuple[str, str] | None]]:
         """The locals that the text names, each with a warning to be waived and why."""
         lines: list[tuple[str, tuple[str, str] | None]] = [
-            (f"integer {name};", None) for name in sorted(self._scope.loops) if name in self.written]
+            (f"integer {name};", None) for name in sorted(self._names[name] for name in self._scope.loops)
+            if name in self.written]
         names = [self.local(name) for name in self._scope.locals
                  if name not in self._scope.loops and self._names[name] in self.written]
         return lines + [self._declared(reference) for reference in (*names, *self.expressions.temporaries.values())]
-=======
-    def declarations(self) -> list[str]:
-        """The locals that the text names."""
-        lines = [f"integer {name};" for name in sorted(self._names[name] for name in self._scope.loops)
-                 if name in self.written]
-        for name in self._scope.locals:
-            if name in self._scope.loops or self._names[name] not in self.written:
-                continue
-            lines += self._declared(self.local(name))
-        for reference in self.expressions.temporaries.values():
-            lines += self._declared(reference)
-        return lines
->>>>>>> checks
 
     def _declared(self, reference: Reference) -> tuple[str, tuple[str, str] | None]:
         line = f"reg {vector(reference.width, reference.signed)}{reference.name};"

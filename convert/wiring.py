@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -249,7 +249,9 @@ class Wiring:
         """Refuses keywords, and two things of one name. Instances are called otherwise where a net has their name."""
         things = [*(net.name for net in self.nets.check()), *(process.name for process in self.processes),
                   *(group.name for group in self.groups if group.loops)]
-        for name, count in Counter(things).items():
+        # what the text needs for itself
+        own = ["lane"] * self.lanes + ["word"] * any(net.memory for net in self.nets.check())
+        for name, count in Counter([*things, *own]).items():
             if count > 1:
                 raise HierarchyError(f"{self.name}: two of its nets, processes and instances are called {name}")
         for name in (self.name, *things, *(local for scope in self.ranges.scopes.values() for local in scope.locals)):
@@ -321,7 +323,7 @@ class Wiring:
                 self.whole.add((id(net), at))
             moves = {id(move.source): move.count for move in _moves(process.body)}
             # of what is only taken apart some bits may have no reader
-            parts = {id(part.word) for root in _roots(process.body) for part in tree.walk(root)
+            parts = {id(part.word) for root in _roots(_reached(process.body, None)) for part in tree.walk(root)
                      if isinstance(part, tree.Part)}
             for node, drives in accesses(process.body):
                 if isinstance(node, tree.Element):
@@ -339,18 +341,12 @@ class Wiring:
 
 
 def _moves(body: Sequence[tree.Statement]) -> Iterator[tree.Move]:
-    for statement in body:
-        if isinstance(statement, tree.Move):
-            yield statement
-        elif isinstance(statement, tree.If):
-            yield from _moves((*statement.then, *statement.other))
-        elif isinstance(statement, tree.For):
-            yield from _moves(statement.body)
+    yield from (statement for statement in _reached(body, None) if isinstance(statement, tree.Move))
 
 
-def _roots(body: Sequence[tree.Statement]) -> Iterator[tree.Expression]:
-    """The expressions that statements read, from the outside."""
-    for statement in body:
+def _roots(statements: Iterable[tree.Statement]) -> Iterator[tree.Expression]:
+    """The expressions that statements themselves read, from the outside."""
+    for statement in statements:
         if isinstance(statement, tree.Assign | tree.Return):
             yield statement.value
         elif isinstance(statement, tree.Put):
@@ -361,25 +357,26 @@ def _roots(body: Sequence[tree.Statement]) -> Iterator[tree.Expression]:
                 yield statement.low
         elif isinstance(statement, tree.If):
             yield statement.test
-            yield from _roots((*statement.then, *statement.other))
-        elif isinstance(statement, tree.For):
-            yield from _roots(statement.body)
 
 
-def _driven(body: Sequence[tree.Statement]) -> Iterator[tree.Read | tree.Element]:
-    """The signals that statements drive."""
+def _reached(body: Sequence[tree.Statement], ranges: Ranges | None) -> Iterator[tree.Statement]:
+    """All statements, those inside others too; with ``ranges`` only those that can be reached."""
     for statement in body:
-        if isinstance(statement, tree.Drive | tree.Move):
-            yield statement.target
-        elif isinstance(statement, tree.If):
-            yield from _driven((*statement.then, *statement.other))
+        yield statement
+        if isinstance(statement, tree.If):
+            taken = {True, False} if ranges is None else ranges.reached(statement)
+            yield from _reached(statement.then if True in taken else (), ranges)
+            yield from _reached(statement.other if False in taken else (), ranges)
         elif isinstance(statement, tree.For):
-            yield from _driven(statement.body)
+            yield from _reached(statement.body, ranges)
 
 
-def accesses(body: Sequence[tree.Statement]) -> Iterator[tuple[tree.Read | tree.Element, bool]]:
-    """The signals that statements name, and whether they drive them."""
-    yield from ((node, True) for node in _driven(body))
-    yield from ((move.source, False) for move in _moves(body))
-    for root in _roots(body):
+def accesses(
+    body: Sequence[tree.Statement], ranges: Ranges | None = None
+) -> Iterator[tuple[tree.Read | tree.Element, bool]]:
+    """The signals that statements name, and whether they drive them; with ``ranges`` only what can be reached."""
+    statements = list(_reached(body, ranges))
+    yield from ((statement.target, True) for statement in statements if isinstance(statement, tree.Drive | tree.Move))
+    yield from ((statement.source, False) for statement in statements if isinstance(statement, tree.Move))
+    for root in _roots(statements):
         yield from ((node, False) for node in tree.walk(root) if isinstance(node, tree.Read | tree.Element))
