@@ -27,6 +27,7 @@ __all__ = [
     "find",
     "flatten",
     "identity",
+    "is_bundle",
     "local_names",
     "parameters",
     "ports",

@@ -16,7 +16,7 @@ from myhdl_fsa.convert.read import interval_of
 
 __all__ = ["InferenceError", "Ranges", "Scope"]
 
-Key = Any
+_Key = Any
 _NEGATED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 _MIRRORED = {"==": "==", "!=": "!=", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
@@ -29,8 +29,8 @@ class InferenceError(ValueError):
 class _State:
     """What is known at a place: the intervals of locals and of signals that were compared, and x >= y (+ 1)."""
 
-    values: dict[Key, Interval] = field(default_factory=dict)
-    order: frozenset[tuple[Key, Key, int]] = frozenset()
+    values: dict[_Key, Interval] = field(default_factory=dict)
+    order: frozenset[tuple[_Key, _Key, int]] = frozenset()
 
     def copy(self) -> _State:
         return _State(dict(self.values), self.order)
@@ -281,7 +281,7 @@ class Ranges:
             return state.values[key]
         return self._found[id(node)] if id(node) in self._found else interval_of(node.signal)  # type: ignore[attr-defined]
 
-    def _bound(self, key: Key, operator: str, value: Interval, other: Interval, state: _State) -> _State | None:
+    def _bound(self, key: _Key, operator: str, value: Interval, other: Interval, state: _State) -> _State | None:
         found: Interval | None = value
         if operator == "==":
             found = value.meet(other.low, other.high)
@@ -304,7 +304,7 @@ class Ranges:
         return state
 
 
-def _key(node: tree.Expression) -> Key:
+def _key(node: tree.Expression) -> _Key:
     """What an expression is known by from one place to the next: a local's name, a signal's identity, or nothing."""
     if isinstance(node, tree.Variable):
         return node.name
