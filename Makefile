@@ -49,11 +49,11 @@ CONVERTED := build/convert-check
 convert-check: $(TESTING) hdl-tools ## the 4x4 machine as Verilog: lint, and its testbench in Icarus and Verilator
 	@rm -rf $(CONVERTED)
 	$(BIN)/fsa-convert --config FSA4X4Fp16Config --testbench --check --out $(CONVERTED)
-	cd $(CONVERTED) && $(CURDIR)/$(BIN)/python -m myhdl_fsa.convert.lint $$(cat accelerator.f)
-	cd $(CONVERTED) && iverilog -g2005 -o tb.vvp -s tb_accelerator -f accelerator.f tb_accelerator.v && vvp -N tb.vvp
-	cd $(CONVERTED) && verilator --binary --timing -Wno-WIDTH -j 0 --top-module tb_accelerator -f accelerator.f \
-	  tb_accelerator.v >build.log || { cat build.log; exit 1; }
-	cd $(CONVERTED) && obj_dir/Vtb_accelerator
+	cd $(CONVERTED) && $(CURDIR)/$(BIN)/python -m myhdl_fsa.convert.lint $$(cat fsa_accelerator.f)
+	cd $(CONVERTED) && iverilog -g2005 -o tb.vvp -s tb_fsa_accelerator -f fsa_accelerator.f tb_fsa_accelerator.v && vvp -N tb.vvp
+	cd $(CONVERTED) && verilator --binary --timing -j 0 --top-module tb_fsa_accelerator -f fsa_accelerator.f \
+	  tb_fsa_accelerator.v >build.log || { cat build.log; exit 1; }
+	cd $(CONVERTED) && obj_dir/Vtb_fsa_accelerator
 
 lint: $(TESTING) ## ruff and mypy
 	$(BIN)/ruff check $(SOURCES)

@@ -13,7 +13,7 @@ from myhdl_fsa.convert.blocks import arguments, children, elements, identity, is
 from myhdl_fsa.convert.nets import Net, Nets
 from myhdl_fsa.convert.read import is_vector
 
-__all__ = ["Connection", "Group", "groups", "loop_connections", "port_values"]
+__all__ = ["Connection", "Group", "SMALLEST", "groups", "loop_connections", "port_values"]
 
 SMALLEST = 3
 """instances from which on a list is a loop"""

@@ -9,7 +9,7 @@ from typing import Any
 from myhdl_fsa.convert import tree
 from myhdl_fsa.convert.simplify import assigned_names, rewritten
 
-__all__ = ["take_lanes"]
+__all__ = ["Block", "take_lanes"]
 
 Block = Sequence[tree.Statement]
 

@@ -20,7 +20,7 @@ from myhdl_fsa.workbench.temporary import temporary_folder
 
 __all__ = ["LINTERS", "icarus_lint", "lint", "main", "slang_lint", "verilator_lint", "yosys_check"]
 
-VERILOG = "1364-2005"
+_VERILOG = "1364-2005"
 """the standard, as slang calls it"""
 _TEST_EXTRA = f"{sys.executable} -m pip install -c constraints.txt -e '.[test]'"
 
@@ -67,7 +67,7 @@ def yosys_check(files: Sequence[Path]) -> list[str]:
 def slang_lint(files: Sequence[Path], warnings: Sequence[str] = ("-Wextra",)) -> list[str]:
     """What slang says of files as Verilog-2005, with the warnings asked for on top of its own; each line names its."""
     _require_module("pyslang")
-    options = ["--std", VERILOG, "--error-limit", "0", *warnings]
+    options = ["--std", _VERILOG, "--error-limit", "0", *warnings]
     return _complaints([sys.executable, "-c", _SLANG, *options, *_names(files)], files,
                        lambda line: bool(_SLANG_SAYS.search(line)))
 

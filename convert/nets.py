@@ -16,7 +16,7 @@ from myhdl_fsa.convert.blocks import HierarchyError, arguments, elements, is_bun
 from myhdl_fsa.convert.read import is_vector
 from myhdl_fsa.convert.reference import Reference, sum_of, times
 
-__all__ = ["Net", "Nets"]
+__all__ = ["Net", "Nets", "minus_one"]
 
 
 @dataclass(eq=False)

@@ -21,7 +21,7 @@ from myhdl_fsa.convert import tree
 from myhdl_fsa.convert.interval import Interval
 from myhdl_fsa.convert.source import comments_above, definition, docstring
 
-__all__ = ["ReadError", "is_vector", "read_function", "read_process"]
+__all__ = ["ReadError", "interval_of", "is_vector", "read_function", "read_process"]
 
 _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^",
            ast.LShift: "<<", ast.RShift: ">>"}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from myhdl_fsa.convert import tree
 from myhdl_fsa.convert.read import interval_of
 
-__all__ = ["assigned_names", "rebuilt", "rewritten", "simplify"]
+__all__ = ["Rule", "assigned_names", "rebuilt", "rewritten", "simplify"]
 
 Rule = Callable[[tree.Expression], tree.Expression]
 

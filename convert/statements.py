@@ -13,7 +13,7 @@ from myhdl_fsa.convert.interval import Interval
 from myhdl_fsa.convert.keywords import VERILOG_KEYWORDS
 from myhdl_fsa.convert.reference import Reference
 
-__all__ = ["Module", "Writer", "vector"]
+__all__ = ["INDENT", "Module", "Writer", "vector"]
 
 INDENT = "    "
 
@@ -94,8 +94,10 @@ class Writer:
         """Values for the locals that some path leaves alone, or for all: nobody reads them, but a latch keeps them."""
         names = [self.local(name) for name in self._scope.locals if name not in self._scope.loops
                  and (all_of_them or name in self._scope.partial) and self._names[name] in self.written]
-        return [f"{reference.name} = {literal(0, reference.width)};"
-                for reference in (*names, *self.expressions.temporaries.values()) if self._read(reference)]
+        loops = sorted(self._names[name] for name in self._scope.loops & self._scope.partial)
+        return [*(f"{name} = 0;" for name in loops if name in self.written),
+                *(f"{reference.name} = {literal(0, reference.width)};"
+                  for reference in (*names, *self.expressions.temporaries.values()) if self._read(reference))]
 
     # -- statements ----------------------------------------------------------------------------------------------------
     def block(self, statements: Sequence[tree.Statement], indent: str) -> list[str]:
@@ -175,7 +177,7 @@ class Writer:
             return self.block(statement.other, indent)
         labels = self._case(statement)
         if labels is not None:
-            return labels_text(self, *labels, indent)
+            return _labels_text(self, *labels, indent)
         lines = self._flushed(indent, f"if ({self.expressions.conditions.truth(statement.test)}) begin")
         then = self.block(statement.then, indent + INDENT)
         other = self._other(statement, indent)
@@ -227,7 +229,7 @@ class Writer:
 _Label = tuple[tuple[tree.Number, ...], tuple[tree.Statement, ...], tuple[str, ...]]
 
 
-def labels_text(
+def _labels_text(
     writer: Writer, subject: tree.Expression, labels: list[_Label], other: tuple[tree.Statement, ...], indent: str
 ) -> list[str]:
     """A case statement."""
