@@ -10,8 +10,8 @@ import pytest
 from generated import HEADER, load, tool
 
 from myhdl_fsa.convert.hierarchy import Design
-from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.signals import unsigned
+from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 
 SOURCE = """
 @block
