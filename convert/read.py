@@ -172,7 +172,7 @@ class _Reader:
         return tree.Drive(signal, self.value(value), low, width, **place)
 
     def branch(self, node: ast.If, place: Any) -> list[tree.Statement]:
-        test = self.value(node.test)
+        test = self.test(node.test)
         if isinstance(test, tree.Number):
             return list(self.block(node.body if test.value else node.orelse))
         is_elif = len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If) and (
@@ -243,7 +243,7 @@ class _Reader:
         if isinstance(node, ast.BoolOp):
             return self.logic(node)
         if isinstance(node, ast.IfExp):
-            test = self.value(node.test)
+            test = self.test(node.test)
             if isinstance(test, tree.Number):
                 return self.value(node.body if test.value else node.orelse)
             return tree.Choice(test, self.value(node.body), self.value(node.orelse))
@@ -339,8 +339,7 @@ class _Reader:
         if node.keywords or not isinstance(called, _Known):
             raise self.error(node, "a call that cannot be converted")
         if called.value in (int, bool) and len(node.args) == 1:
-            value = self.value(node.args[0])
-            return value if called.value is int else _truth(value)
+            return self.value(node.args[0]) if called.value is int else _truth(self.test(node.args[0]))
         if called.value is len and len(node.args) == 1:
             counted = self.read(node.args[0])
             if isinstance(counted, tree.Read):
@@ -378,7 +377,7 @@ class _Reader:
         return found
 
     def unary(self, node: ast.UnaryOp) -> tree.Expression:
-        operand = self.value(node.operand)
+        operand = self.test(node.operand) if isinstance(node.op, ast.Not) else self.value(node.operand)
         if isinstance(node.op, ast.Not):
             return (tree.Number(int(not operand.value)) if isinstance(operand, tree.Number)
                     else tree.Not(_truth(operand)))
@@ -406,18 +405,23 @@ class _Reader:
             return found
         return tree.Part(found, tree.Number(0), len(held))
 
-    def logic(self, node: ast.BoolOp) -> tree.Expression:
+    def test(self, node: ast.expr) -> tree.Expression:
+        """A condition: what decides whether, and is no value of its own."""
+        return self.logic(node, decides_only=True) if isinstance(node, ast.BoolOp) else self.value(node)
+
+    def logic(self, node: ast.BoolOp, decides_only: bool = False) -> tree.Expression:
+        """``and`` or ``or``; as a value Python's is one of the operands, which inference then wants to be 0 or 1."""
         decides = int(isinstance(node.op, ast.Or))
         operands: list[tree.Expression] = []
         for part in node.values:
-            operand = self.value(part)
+            operand = self.test(part) if decides_only else self.value(part)
             if isinstance(operand, tree.Number):
                 if bool(operand.value) == bool(decides):
                     # nothing behind it counts
                     operands.append(tree.Number(decides))
                     break
             else:
-                operands.append(_truth(operand))
+                operands.append(_truth(operand) if decides_only else operand)
         if not operands:
             return tree.Number(1 - decides)
         if len(operands) == 1:

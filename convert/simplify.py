@@ -294,7 +294,8 @@ def _staged(body: Sequence[tree.Statement]) -> tuple[tree.Statement, ...]:
         put = loop.body[0]
         turns = range(loop.start.value, loop.stop.value, loop.step)
         uses = _reads(body)[zero.name]
-        if uses == 1 and len(turns) * put.width == len(drive.target.signal):
+        within = all(0 <= low <= len(drive.target.signal) - put.width for low in _turns(loop, put.low))
+        if uses == 1 and within and len(turns) * put.width == len(drive.target.signal):
             loop.body = (tree.Drive(drive.target, put.value, put.low, put.width, put.line, put.comments),)
             loop.comments = (*zero.comments, *loop.comments)
             return _staged([*found[:position], loop, *found[position + 3:]])

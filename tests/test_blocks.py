@@ -678,9 +678,7 @@ def test_left_edge(tmp_path) -> None:
         slopes = [slope for slope, _ in streamed(config)]
         flags, position = 0, 0
         for cycle, (reset, edges, skew, scale) in enumerate(zip(*stimuli.values(), strict=True)):
-            if reset:
-                flags = 0
-            elif edges & (read | fixed):
+            if edges & (read | fixed):
                 flags = skew
             if reset:
                 position = 0
@@ -690,7 +688,7 @@ def test_left_edge(tmp_path) -> None:
                 position = (position + (which == Constant.SLOPES)) % len(slopes)
                 assert seen["constant"][cycle + 1] == constant, cycle
             if cycle + 1 < count:
-                assert seen["use_constant"][cycle + 1] == int(bool(edges & fixed) and not reset)
+                assert seen["use_constant"][cycle + 1] == int(bool(edges & fixed))
                 names = ("reverse_in", "delay", "reverse_out")
                 assert sum(seen[name][cycle + 1] << bit for bit, name in enumerate(names)) == flags, cycle
 

@@ -87,6 +87,7 @@ def test_what_is_outside_the_subset_is_named_with_its_line(tmp_path, body, said)
     ("y.next = v[b - 1]", "v at what may be negative, down to -1"),
     ("if a > 200:\n    pass\ny.next = x & 255\nx = a + 1", "x is read before it is assigned"),
     ("x = 1 << (a << 9)\ny.next = x & 255", "a shift to the left by up to 130560"),
+    ("x = a or b\ny.next = x", "or as a value, of what is not 0 or 1 but 0 to 255"),
 ])
 def test_what_cannot_be_bounded_is_named_with_its_line(tmp_path, body, said) -> None:
     text = BLOCK.format(body="\n".join(f"        {line}" for line in body.split("\n")))
