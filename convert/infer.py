@@ -225,7 +225,8 @@ class Ranges:
                 break
             found = self._value(operand, entered)
             if found.low < 0 or found.high > 1:
-                raise UnboundedError(f"{node.operator} as a value, of what is not 0 or 1 but {found.low} to {found.high}")
+                between = f"{found.low} to {found.high}"
+                raise UnboundedError(f"{node.operator} as a value, of what is not 0 or 1 but {between}")
             if goes_on:
                 low, high = min(low, found.low), min(high, found.high)
             else:
