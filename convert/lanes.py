@@ -9,9 +9,24 @@ from typing import Any
 from myhdl_fsa.convert import tree
 from myhdl_fsa.convert.simplify import assigned_names, rewritten
 
-__all__ = ["Block", "take_lanes"]
+__all__ = ["all_lanes", "Block", "take_lanes"]
 
 Block = Sequence[tree.Statement]
+
+
+def all_lanes(body: Block, in_lanes: Callable[[Any], bool]) -> list[tree.Drive]:
+    """The statements at the beginning of a process that pass a signal on in every lane: whole vectors can do that."""
+    found: list[tree.Drive] = []
+    driven: set[int] = set()
+    for statement in body:
+        if not (isinstance(statement, tree.Drive) and isinstance(statement.target, tree.Read)) or statement.low:
+            break
+        value = statement.value
+        if (isinstance(value, tree.Read) and in_lanes(value.signal) and in_lanes(statement.target.signal)
+                and len(value.signal) == len(statement.target.signal) and id(statement.target.signal) not in driven):
+            found.append(statement)
+        driven.add(id(statement.target.signal))
+    return found
 
 
 def take_lanes(body: Block, in_lanes: Callable[[Any], bool]) -> tuple[tree.Statement, ...]:

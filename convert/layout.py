@@ -219,7 +219,7 @@ class _Layout(Wiring):
             if assigns is not None:
                 return assigns
         indent = INDENT * 2 if self.lanes else INDENT
-        body = writer.block(process.body, indent)
+        body = writer.block(process.body[process.whole:], indent)
         lines = [f"// {line}".rstrip() for line in process.docstring.split("\n")] if process.docstring else []
         when = "*" if process.edge is None else f"({process.edge[0]} {self._clock(process.edge[1])})"
         lines.append(f"always @{when} begin : {process.name}")
@@ -227,9 +227,21 @@ class _Layout(Wiring):
         # before the loop: a simulator then keeps them nowhere
         defaults = [INDENT + line for line in _filled(writer.defaults(all_of_them=self.lanes))]
         if self.lanes:
-            body = [f"{INDENT}for (lane = 0; lane < LANES; lane = lane + 1) begin", *body, f"{INDENT}end"]
+            body = [*self._all_lanes(process, writer), f"{INDENT}for (lane = 0; lane < LANES; lane = lane + 1) begin",
+                    *body, f"{INDENT}end"]
             return [*lines, f"{INDENT}integer lane;", *declared, *defaults, *body, "end"]
         return [*lines, *declared, *defaults, *body, "end"]
+
+    def _all_lanes(self, process: Process, writer: Writer) -> list[str]:
+        """What every lane passes on, as whole vectors."""
+        lines: list[str] = []
+        for statement in process.body[:process.whole]:
+            assert isinstance(statement, tree.Drive) and isinstance(statement.value, tree.Read)
+            target, value = (self.nets.home(read.signal)[0].name  # type: ignore[union-attr]
+                             for read in (statement.target, statement.value))
+            lines += [f"{INDENT}// {comment}" for comment in statement.comments]
+            lines.append(f"{INDENT}{target} {'<=' if process.edge is not None else '='} {value};")
+        return lines
 
     def _clock(self, signal: Any) -> str:
         return self.nets.reference(*self.nets.home(signal)).whole()

@@ -13,7 +13,7 @@ from myhdl_fsa.convert.infer import Ranges
 from myhdl_fsa.convert.inline import inline
 from myhdl_fsa.convert.instances import Connection, Group, groups, loop_connections, port_values
 from myhdl_fsa.convert.keywords import VERILOG_KEYWORDS
-from myhdl_fsa.convert.lanes import take_lanes
+from myhdl_fsa.convert.lanes import all_lanes, take_lanes
 from myhdl_fsa.convert.module import Location, Module
 from myhdl_fsa.convert.nets import Net, Nets
 from myhdl_fsa.convert.read import read_process
@@ -31,6 +31,8 @@ class Process:
     body: tuple[tree.Statement, ...]
     edge: tuple[str, Any] | None
     docstring: str
+    whole: int = 0
+    """so many statements at the beginning are for all lanes at once"""
 
 
 class Wiring:
@@ -64,9 +66,15 @@ class Wiring:
     def _read(self, process: Any) -> None:
         function = process.func
         body = simplify(inline(read_process(function, self.functions)))
+        whole: list[tree.Drive] = []
         if self.lanes:
-            body = take_lanes(body, lambda signal: id(signal) not in self.nets.shared)
-        self.processes.append(Process(function.__name__, body, edge_of(process), docstring(function.__code__)))
+            def in_lanes(signal: Any) -> bool:
+                return id(signal) not in self.nets.shared
+
+            whole = all_lanes(body, in_lanes)
+            body = (*whole, *take_lanes([statement for statement in body if statement not in whole], in_lanes))
+        self.processes.append(Process(function.__name__, body, edge_of(process), docstring(function.__code__),
+                                      len(whole)))
         self.ranges.process(function.__name__, body, function.__code__.co_filename.rpartition("/")[2])
 
     def _find_memories(self) -> None:
