@@ -193,5 +193,5 @@ def test_an_estimate_is_what_was_measured_and_grows_with_the_array():
         assert min(seconds) >= 1
         for rows, exact in measured.items():
             assert abs(estimate(simulator, top, rows) - exact) <= max(0.5, 2.5 * (exact >= 9.5))
-    assert announcement("verilator", "accelerator", 64) == "building the simulator once, about 30 s"
+    assert announcement("verilator", "accelerator", 64) == "building the simulator once, about 15 s"
     assert announcement("verilator", "pe", 64) == "building the simulator once"
