@@ -30,6 +30,7 @@ __all__ = [
     "is_bundle",
     "local_names",
     "parameters",
+    "port_values",
     "ports",
     "processes",
     "twin_of",
@@ -157,3 +158,15 @@ def is_bundle(value: Any) -> bool:
     return (hasattr(value, "__dict__") and not isinstance(value, type | _Signal | _Block) and not callable(value)
             and not is_vector(value)
             and any(isinstance(inner, _Signal) or is_vector(inner) for inner in vars(value).values()))
+
+
+def port_values(block: Any) -> dict[str, Any]:
+    """What a block's ports are connected to: a signal or a vector, by the port's name in Verilog."""
+    found: dict[str, Any] = {}
+    for name, value in arguments(block).items():
+        if isinstance(value, _Signal) or is_vector(value):
+            found[name] = value
+        elif is_bundle(value):
+            found.update((f"{name}_{attribute}", inner) for attribute, inner in vars(value).items()
+                         if isinstance(inner, _Signal) or is_vector(inner))
+    return found

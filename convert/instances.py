@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from myhdl._block import _Block
-from myhdl._Signal import _Signal
 
-from myhdl_fsa.convert.blocks import arguments, children, elements, identity, is_bundle, local_names
+from myhdl_fsa.convert.blocks import children, elements, identity, local_names, port_values
 from myhdl_fsa.convert.nets import Net, Nets
-from myhdl_fsa.convert.read import is_vector
 
-__all__ = ["Connection", "Group", "SMALLEST", "groups", "loop_connections", "port_values"]
+__all__ = ["Connection", "Group", "SMALLEST", "groups", "loop_connections"]
 
 SMALLEST = 3
 """instances from which on a list is a loop"""
@@ -36,18 +34,6 @@ class Connection:
     first: int
     stride: int
     size: int
-
-
-def port_values(block: Any) -> dict[str, Any]:
-    """What a block's ports are connected to: a signal or a vector, by the port's name in Verilog."""
-    found: dict[str, Any] = {}
-    for name, value in arguments(block).items():
-        if isinstance(value, _Signal) or is_vector(value):
-            found[name] = value
-        elif is_bundle(value):
-            found.update((f"{name}_{attribute}", inner) for attribute, inner in vars(value).items()
-                         if isinstance(inner, _Signal) or is_vector(inner))
-    return found
 
 
 def groups(block: Any) -> list[Group]:

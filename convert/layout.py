@@ -7,10 +7,10 @@ from itertools import groupby
 from typing import Any
 
 from myhdl_fsa.convert import tree
-from myhdl_fsa.convert.blocks import elements, processes
+from myhdl_fsa.convert.blocks import elements, port_values, processes
 from myhdl_fsa.convert.constants import Constants, Usage, literal
 from myhdl_fsa.convert.expressions import Expressions
-from myhdl_fsa.convert.instances import Connection, Group, port_values
+from myhdl_fsa.convert.instances import Connection, Group
 from myhdl_fsa.convert.keywords import CPP_WORDS
 from myhdl_fsa.convert.module import Module, Port
 from myhdl_fsa.convert.nets import Net, minus_one
@@ -81,8 +81,8 @@ class _Layout(Wiring):
     def _lines(self, shared: Shared) -> list[str]:
         self.assigned = set()
         bodies = [line for process in self.processes for line in ["", *self._process(process, shared)]]
-        instances = [line for group in self.groups for line in ["", *self._instances(group, shared)]]
-        links = self._links(shared)
+        instances = [line for group in self.groups for line in ["", *self._instances(group)]]
+        links = self._links()
         nets = self._declarations(shared)
         parameters, constants = self._parameters(shared)
         lines = [f"// {line}".rstrip() for line in (docstring(self.block.func.__code__) or self.name).split("\n")]
@@ -95,7 +95,7 @@ class _Layout(Wiring):
     def _header(self, parameters: list[str], shared: Shared) -> list[str]:
         lines = []
         if parameters:
-            lines += [f"module {self.name} #(", *_listed(parameters, ","), ") ("]
+            lines += [f"module {self.name} #(", *_listed(parameters), ") ("]
         else:
             lines.append(f"module {self.name} (")
         columns = []
@@ -158,7 +158,7 @@ class _Layout(Wiring):
             lines.append((f"{kind} {signed}{self.nets.range(net)}{net.name}{extent};", self._waiver(net, shared)))
         return _waived(lines)
 
-    def _links(self, shared: Shared) -> list[str]:
+    def _links(self) -> list[str]:
         lines = []
         for net, index, driver, at, size in self._runs():
             target = self.nets.slice(net, index, 0, size, "") if net.row else self.nets.reference(net).whole()
@@ -227,12 +227,12 @@ class _Layout(Wiring):
         # before the loop: a simulator then keeps them nowhere
         defaults = [INDENT + line for line in _filled(writer.defaults(all_of_them=self.lanes))]
         if self.lanes:
-            body = [*self._all_lanes(process, writer), f"{INDENT}for (lane = 0; lane < LANES; lane = lane + 1) begin",
+            body = [*self._all_lanes(process), f"{INDENT}for (lane = 0; lane < LANES; lane = lane + 1) begin",
                     *body, f"{INDENT}end"]
             return [*lines, f"{INDENT}integer lane;", *declared, *defaults, *body, "end"]
         return [*lines, *declared, *defaults, *body, "end"]
 
-    def _all_lanes(self, process: Process, writer: Writer) -> list[str]:
+    def _all_lanes(self, process: Process) -> list[str]:
         """What every lane passes on, as whole vectors."""
         lines: list[str] = []
         for statement in process.body[:process.whole]:
@@ -276,7 +276,7 @@ class _Layout(Wiring):
         assert isinstance(node.index, tree.Number)
         return self.nets.slice(self.nets.vector(node.vector, node.name), node.index.value, 0, count, "")
 
-    def _instances(self, group: Group, shared: Shared) -> list[str]:
+    def _instances(self, group: Group) -> list[str]:
         module = self.parts[id(group.blocks[0])]
         if not group.loops:
             return self._one(module, self._instance(group.name), self._plain(group.blocks[0]), "")
@@ -322,8 +322,8 @@ class _Layout(Wiring):
                 f"{indent});"]
 
 
-def _listed(items: Sequence[str], separator: str) -> list[str]:
-    return [f"{INDENT}{item}{separator}" for item in items[:-1]] + [f"{INDENT}{item}" for item in items[-1:]]
+def _listed(items: Sequence[str]) -> list[str]:
+    return [f"{INDENT}{item}," for item in items[:-1]] + [f"{INDENT}{item}" for item in items[-1:]]
 
 
 def _filled(statements: Sequence[str], width: int = 110) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from myhdl._Signal import _Signal
 
-from myhdl_fsa.convert.blocks import HierarchyError, arguments, elements, is_bundle, local_names, width_of
+from myhdl_fsa.convert.blocks import HierarchyError, arguments, elements, is_bundle, local_names, port_values, width_of
 from myhdl_fsa.convert.read import is_vector
 from myhdl_fsa.convert.reference import Reference, sum_of, times
 
@@ -72,15 +72,8 @@ class Nets:
 
     def __post_init__(self) -> None:
         self.ports: dict[str, Net] = {}
-        for name, value in arguments(self.block).items():
-            if isinstance(value, _Signal):
-                self._port(name, value)
-            elif is_vector(value):
-                self._port(name, value)
-            elif is_bundle(value):
-                for attribute, inner in vars(value).items():
-                    if isinstance(inner, _Signal) or is_vector(inner):
-                        self._port(f"{name}_{attribute}", inner)
+        for name, value in port_values(self.block).items():
+            self._port(name, value)
         found = {name: value for name, value in local_names(self.block).items()
                  if name not in arguments(self.block)}
         for name, value in found.items():
@@ -129,8 +122,6 @@ class Nets:
                         together = [getattr(bundle, attribute) for bundle in value]
                         if is_vector(together):
                             self._vector(Net(f"{name}_{attribute}", together, 1), together)
-        elif isinstance(value, dict):
-            return
 
     def _alike(self, value: Any) -> list[Net]:
         """Vectors that hold the very same signals."""

@@ -12,7 +12,7 @@ from types import FunctionType
 from typing import Any
 
 from myhdl_fsa.convert import tree
-from myhdl_fsa.convert.source import comments_above, docstring
+from myhdl_fsa.convert.source import comments_above
 from myhdl_fsa.convert.values import NeedsUnrolling, ReadError, Values, interval_of, is_vector, is_word
 
 __all__ = ["ReadError", "interval_of", "is_vector", "read_function", "read_process"]
@@ -31,7 +31,7 @@ def read_function(function: FunctionType, functions: dict[Any, tree.Function]) -
     if known is None:
         reader = _Reader(function, functions)
         known = tree.Function(function.__name__, reader.parameters, where=reader.where(reader.node),
-                              function=function, docstring=docstring(function.__code__))
+                              function=function)
         functions[id(function)] = known
         known.body = reader.body()
         if not known.body or not isinstance(known.body[-1], tree.Return):

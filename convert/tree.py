@@ -186,7 +186,6 @@ class Function:
     body: tuple[Statement, ...] = ()
     where: str = ""
     function: Callable[..., Any] | None = None
-    docstring: str = ""
 
 
 @dataclass(eq=False, slots=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from myhdl_fsa.convert import tree
-from myhdl_fsa.convert.blocks import HierarchyError, edge_of, elements, ports, processes
+from myhdl_fsa.convert.blocks import HierarchyError, edge_of, elements, port_values, ports, processes
 from myhdl_fsa.convert.infer import Ranges
 from myhdl_fsa.convert.inline import inline
-from myhdl_fsa.convert.instances import Connection, Group, groups, loop_connections, port_values
+from myhdl_fsa.convert.instances import Connection, Group, groups, loop_connections
 from myhdl_fsa.convert.keywords import VERILOG_KEYWORDS
 from myhdl_fsa.convert.lanes import all_lanes, take_lanes
 from myhdl_fsa.convert.module import Location, Module

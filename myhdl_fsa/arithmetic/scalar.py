@@ -24,13 +24,11 @@ from myhdl_fsa.arithmetic.formats import FloatFormat, RoundingMode
 __all__ = [
     "FINITE",
     "INFINITE",
-    "LOCAL_WIDTH",
     "NAN",
     "ZERO",
     "RawFormat",
     "adder",
     "fraction_bits",
-    "local_width",
     "multiply_adder",
     "narrower",
     "piece_finder",
@@ -42,8 +40,6 @@ __all__ = [
     "sum_rounder",
 ]
 
-LOCAL_WIDTH = "local_width"
-"""the attribute of a function that tells the converter how many bits its int locals need, sign included"""
 
 FINITE, INFINITE, NAN, ZERO = range(4)
 """kinds of result: a finite one is not zero"""
@@ -112,12 +108,6 @@ def raw_of_sum(fmt: FloatFormat) -> RawFormat:
 def shift_limit(width: int) -> int:
     """The greatest amount of a shifter that empties a word of so many bits: all ones."""
     return (1 << width.bit_length()) - 1
-
-
-def local_width(mul: FloatFormat, add: FloatFormat) -> int:
-    """Bits that hold every int local of a process that calls these functions, in Verilog, sign included."""
-    raw = raw_of_product(mul, add)
-    return max(raw.width, raw.magnitude_bits) + 1
 
 
 def piece_shifts(mul: FloatFormat, pieces: int) -> tuple[int, int]:
@@ -297,7 +287,6 @@ def multiply_adder(
                     raw = (((exponent << exponent_at) | fraction) << 4) | (sign << 1) | hit
         return raw
 
-    setattr(multiply_add, LOCAL_WIDTH, local_width(mul, add))
     operation = ("streamed_exp2_" if streamed else "exp2_") if pieces else ""
     multiply_add.__name__ = f"multiply_add_{operation}{mul}_{add}"  # its name in Verilog
     return multiply_add
@@ -375,7 +364,6 @@ def adder(fmt: FloatFormat) -> Callable[[int, int], int]:
                 raw = (((exponent << exponent_at) | (magnitude & raw_mask)) << 4) | (sign << 1)
         return raw
 
-    setattr(add, LOCAL_WIDTH, raw_format.width + 1)
     add.__name__ = f"add_{fmt}"  # its name in Verilog
     return add
 
@@ -389,7 +377,6 @@ def rounder(
     mode.
     """
     round_result = _rounder(raw_of_product(mul, add), add, out, mode)
-    setattr(round_result, LOCAL_WIDTH, local_width(mul, add))
     round_result.__name__ = f"round_{mul}_{add}_to_{out}"  # its name in Verilog
     return round_result
 
@@ -447,7 +434,6 @@ def _rounder(raw_format: RawFormat, add: FloatFormat, out: FloatFormat, mode: Ro
                 bits = nan
         return bits
 
-    setattr(round_result, LOCAL_WIDTH, raw_format.width + 1)
     return round_result
 
 
@@ -471,7 +457,6 @@ def piece_finder(mul: FloatFormat, pieces: int) -> Callable[[int], int]:
             piece = ((significand << lengthen) >> shift) >> -e
         return piece
 
-    setattr(find_piece, LOCAL_WIDTH, mul.width + max(lengthen, mul.exponent_bits) + 1)
     find_piece.__name__ = f"find_piece_{mul}"  # its name in Verilog
     return find_piece
 
@@ -508,6 +493,5 @@ def narrower(src: FloatFormat, dst: FloatFormat) -> Callable[[int], int]:
                 bits = bits | kept
         return bits
 
-    setattr(narrow, LOCAL_WIDTH, src.width + 1)
     narrow.__name__ = f"narrow_{src}_{dst}"  # its name in Verilog
     return narrow

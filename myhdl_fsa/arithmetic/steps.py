@@ -19,12 +19,10 @@ from myhdl_fsa.arithmetic.formats import FloatFormat
 from myhdl_fsa.arithmetic.scalar import (
     FINITE,
     INFINITE,
-    LOCAL_WIDTH,
     NAN,
     ZERO,
     RawFormat,
     fraction_bits,
-    local_width,
     raw_of_product,
     raw_of_sum,
     shift_limit,
@@ -41,7 +39,6 @@ __all__ = [
     "operand_adder",
     "operand_sum_width",
     "product_width",
-    "step_width",
     "sum_normaliser",
     "sum_width",
 ]
@@ -71,11 +68,6 @@ def operand_sum_width(fmt: FloatFormat) -> int:
 
 def _sum_width(raw_format: RawFormat) -> int:
     return _FLAGS + raw_format.magnitude_bits + raw_format.exponent_bits
-
-
-def step_width(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> int:
-    """Bits that hold every int local of a process that calls these functions, in Verilog, sign included."""
-    return max(local_width(mul, add), sum_width(mul, add) + 1, product_width(mul, pieces) + 1)
 
 
 def multiplier(mul: FloatFormat, pieces: int = 0) -> Callable[[int, int, int], int]:
@@ -133,7 +125,6 @@ def multiplier(mul: FloatFormat, pieces: int = 0) -> Callable[[int, int, int], i
             product = product | ((power + power_offset) << 3)
         return product
 
-    setattr(multiply, LOCAL_WIDTH, product_width(mul, pieces) + 1)
     multiply.__name__ = f"multiply{'_exp2' if pieces else ''}_{mul}"  # its name in Verilog
     return multiply
 
@@ -221,7 +212,6 @@ def adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Callable[[int,
             total = (exponent << sum_exponent_at) | (magnitude << 4) | (sign << 1) | (sp & sc)
         return total
 
-    setattr(add_product, LOCAL_WIDTH, step_width(mul, add, pieces))
     add_product.__name__ = f"add_product{'_exp2' if pieces else ''}_{mul}_{add}"  # its name in Verilog
     return add_product
 
@@ -276,7 +266,6 @@ def operand_adder(fmt: FloatFormat) -> Callable[[int, int], int]:
             total = ((exponent + sum_offset) << sum_exponent_at) | (magnitude << 4) | (sign << 1) | both
         return total
 
-    setattr(add_operands, LOCAL_WIDTH, operand_sum_width(fmt) + 1)
     add_operands.__name__ = f"add_operands_{fmt}"  # its name in Verilog
     return add_operands
 
@@ -342,5 +331,4 @@ def _normaliser(raw_format: RawFormat) -> Callable[[int], int]:
                 raw = (((exponent << exponent_at) | fraction) << 4) | raw
         return raw
 
-    setattr(normalise, LOCAL_WIDTH, max(raw_format.width, _sum_width(raw_format)) + 1)
     return normalise
