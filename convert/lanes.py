@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from myhdl_fsa.convert import tree
-from myhdl_fsa.convert.simplify import assigned_names, rewritten
+from myhdl_fsa.convert.simplify import assigned_names, reads, rewritten
 
 __all__ = ["all_lanes", "Block", "take_lanes"]
 
@@ -78,10 +78,10 @@ def _values(statement: tree.Statement, rule: Callable[[tree.Expression], tree.Ex
 
 def _insert(body: Block, name: str, statement: tree.Statement) -> tuple[tree.Statement, ...]:
     """The body with a statement before the first use of a local, in the innermost block that holds all of them."""
-    users = [position for position, other in enumerate(body) if _uses(other, name)]
+    users = [position for position, other in enumerate(body) if reads([other])[name]]
     only = body[users[0]]
-    if len(users) == 1 and isinstance(only, tree.If) and not _reads(only.test, name):
-        inside = [any(_uses(other, name) for other in branch) for branch in (only.then, only.other)]
+    if len(users) == 1 and isinstance(only, tree.If) and not reads([tree.Assign("", only.test)])[name]:
+        inside = [bool(reads(branch)[name]) for branch in (only.then, only.other)]
         if inside == [True, False]:
             only.then = _insert(only.then, name, statement)
             return tuple(body)
@@ -89,19 +89,3 @@ def _insert(body: Block, name: str, statement: tree.Statement) -> tuple[tree.Sta
             only.other = _insert(only.other, name, statement)
             return tuple(body)
     return (*body[:users[0]], statement, *body[users[0]:])
-
-
-def _uses(statement: tree.Statement, name: str) -> bool:
-    found = False
-
-    def look(node: tree.Expression) -> tree.Expression:
-        nonlocal found
-        found = found or (isinstance(node, tree.Variable) and node.name == name)
-        return node
-
-    rewritten(statement, look)
-    return found
-
-
-def _reads(node: tree.Expression, name: str) -> bool:
-    return any(isinstance(part, tree.Variable) and part.name == name for part in tree.walk(node))

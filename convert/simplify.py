@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from myhdl_fsa.convert import tree
 from myhdl_fsa.convert.read import interval_of
 
-__all__ = ["Rule", "assigned_names", "rebuilt", "rewritten", "simplify"]
+__all__ = ["Rule", "assigned_names", "reads", "rebuilt", "rewritten", "simplify"]
 
 Rule = Callable[[tree.Expression], tree.Expression]
 
@@ -238,7 +238,7 @@ def _lane(loop: tree.For, ones: dict[str, int]) -> tree.Put | None:
         if used & mask:
             return None
         used |= mask
-    if not places or only.name in _reads([tree.Assign("", given)]):
+    if not places or only.name in reads([tree.Assign("", given)]):
         return None
     return tree.Put(only.name, low, width, given, only.line, only.comments)
 
@@ -293,7 +293,7 @@ def _staged(body: Sequence[tree.Statement]) -> tuple[tree.Statement, ...]:
             continue
         put = loop.body[0]
         turns = range(loop.start.value, loop.stop.value, loop.step)
-        uses = _reads(body)[zero.name]
+        uses = reads(body)[zero.name]
         within = all(0 <= low <= len(drive.target.signal) - put.width for low in _turns(loop, put.low))
         if uses == 1 and within and len(turns) * put.width == len(drive.target.signal):
             loop.body = (tree.Drive(drive.target, put.value, put.low, put.width, put.line, put.comments),)
@@ -302,22 +302,10 @@ def _staged(body: Sequence[tree.Statement]) -> tuple[tree.Statement, ...]:
     return tuple(found)
 
 
-def _reads(body: Sequence[tree.Statement]) -> Counter[str]:
-    """How often each local is read, or assigned in another way than as a whole or by a put."""
-    found: Counter[str] = Counter()
-    for statement in body:
-        roots: list[tree.Expression] = []
-        if isinstance(statement, tree.Assign | tree.Return | tree.Put):
-            roots = [statement.value]
-        elif isinstance(statement, tree.Drive):
-            roots = [statement.value, *statement.target.parts()]
-        elif isinstance(statement, tree.If):
-            roots = [statement.test]
-            found += _reads(statement.then) + _reads(statement.other)
-        elif isinstance(statement, tree.For):
-            found += _reads(statement.body)
-        found.update(part.name for root in roots for part in tree.walk(root) if isinstance(part, tree.Variable))
-    return found
+def reads(body: Sequence[tree.Statement]) -> Counter[str]:
+    """How often each local is read."""
+    return Counter(part.name for statement in tree.statements(body) for root in tree.roots(statement)
+                   for part in tree.walk(root) if isinstance(part, tree.Variable))
 
 
 def _moved(body: Sequence[tree.Statement]) -> tuple[tree.Statement, ...]:

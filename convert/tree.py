@@ -6,14 +6,14 @@ the Verilog. Nodes are compared by identity, so that each can have an interval o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 __all__ = [
     "Assign", "Binary", "Call", "Choice", "Compare", "Drive", "Element", "Expression", "For", "Function", "If", "Logic",
     "Lookup", "Move", "Not", "Number", "Part", "Put", "Read", "Return", "Statement", "Table", "Unary", "Variable",
-    "walk",
+    "roots", "statements", "walk",
 ]
 
 
@@ -274,3 +274,27 @@ class Return(Statement):
     value: Expression
     line: int = 0
     comments: tuple[str, ...] = field(default=())
+
+
+def statements(body: Iterable[Statement]) -> Iterator[Statement]:
+    """All statements, those inside others too, the outer ones first."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, If):
+            yield from statements((*statement.then, *statement.other))
+        elif isinstance(statement, For):
+            yield from statements(statement.body)
+
+
+def roots(statement: Statement) -> Iterator[Expression]:
+    """The expressions that a statement itself reads, from the outside."""
+    if isinstance(statement, Assign | Return):
+        yield statement.value
+    elif isinstance(statement, Put):
+        yield from (statement.value, statement.low)
+    elif isinstance(statement, Drive):
+        yield from (statement.value, *statement.target.parts())
+        if statement.low is not None:
+            yield statement.low
+    elif isinstance(statement, If):
+        yield statement.test

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -331,7 +331,8 @@ class Wiring:
                 self.whole.add((id(net), at))
             moves = {id(move.source): move.count for move in _moves(process.body)}
             # of what is only taken apart some bits may have no reader
-            parts = {id(part.word) for root in _roots(_reached(process.body, None)) for part in tree.walk(root)
+            parts = {id(part.word) for statement in tree.statements(process.body) for root in tree.roots(statement)
+                     for part in tree.walk(root)
                      if isinstance(part, tree.Part)}
             for node, drives in accesses(process.body):
                 if isinstance(node, tree.Element):
@@ -349,30 +350,15 @@ class Wiring:
 
 
 def _moves(body: Sequence[tree.Statement]) -> Iterator[tree.Move]:
-    yield from (statement for statement in _reached(body, None) if isinstance(statement, tree.Move))
+    yield from (statement for statement in tree.statements(body) if isinstance(statement, tree.Move))
 
 
-def _roots(statements: Iterable[tree.Statement]) -> Iterator[tree.Expression]:
-    """The expressions that statements themselves read, from the outside."""
-    for statement in statements:
-        if isinstance(statement, tree.Assign | tree.Return):
-            yield statement.value
-        elif isinstance(statement, tree.Put):
-            yield from (statement.value, statement.low)
-        elif isinstance(statement, tree.Drive):
-            yield from (statement.value, *statement.target.parts())
-            if statement.low is not None:
-                yield statement.low
-        elif isinstance(statement, tree.If):
-            yield statement.test
-
-
-def _reached(body: Sequence[tree.Statement], ranges: Ranges | None) -> Iterator[tree.Statement]:
-    """All statements, those inside others too; with ``ranges`` only those that can be reached."""
+def _reached(body: Sequence[tree.Statement], ranges: Ranges) -> Iterator[tree.Statement]:
+    """All statements that can be reached."""
     for statement in body:
         yield statement
         if isinstance(statement, tree.If):
-            taken = {True, False} if ranges is None else ranges.reached(statement)
+            taken = ranges.reached(statement)
             yield from _reached(statement.then if True in taken else (), ranges)
             yield from _reached(statement.other if False in taken else (), ranges)
         elif isinstance(statement, tree.For):
@@ -383,8 +369,9 @@ def accesses(
     body: Sequence[tree.Statement], ranges: Ranges | None = None
 ) -> Iterator[tuple[tree.Read | tree.Element, bool]]:
     """The signals that statements name, and whether they drive them; with ``ranges`` only what can be reached."""
-    statements = list(_reached(body, ranges))
+    statements = list(tree.statements(body) if ranges is None else _reached(body, ranges))
     yield from ((statement.target, True) for statement in statements if isinstance(statement, tree.Drive | tree.Move))
     yield from ((statement.source, False) for statement in statements if isinstance(statement, tree.Move))
-    for root in _roots(statements):
-        yield from ((node, False) for node in tree.walk(root) if isinstance(node, tree.Read | tree.Element))
+    for statement in statements:
+        for root in tree.roots(statement):
+            yield from ((node, False) for node in tree.walk(root) if isinstance(node, tree.Read | tree.Element))
