@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from myhdl_fsa.convert.check import LINTS
 from myhdl_fsa.convert.regression import MissingTool, require
 from myhdl_fsa.workbench import tools
 from myhdl_fsa.workbench.temporary import temporary_folder
@@ -47,13 +48,13 @@ _SLANG_SAYS = re.compile(r":\d+:\d+: (?:warning|error|fatal error): |^(?:warning
 
 def verilator_lint(files: Sequence[Path]) -> list[str]:
     """Verilator's lint with all its warnings, by name; without those of style."""
-    return _complaints([require("verilator"), "--lint-only", "-Wall", *_names(files)], files,
+    return _complaints([require("verilator"), *LINTS["verilator"], *_names(files)], files,
                        lambda line: line.startswith("%") and not line.startswith("%Error: Exiting due to"))
 
 
 def icarus_lint(files: Sequence[Path]) -> list[str]:
     """What Icarus says of files as Verilog-2005."""
-    return _complaints([require("icarus"), "-g2005", "-Wall", "-o", os.devnull, *_names(files)], files, bool)
+    return _complaints([require("icarus"), *LINTS["icarus"], "-o", os.devnull, *_names(files)], files, bool)
 
 
 def yosys_check(files: Sequence[Path]) -> list[str]:
