@@ -15,7 +15,7 @@ from myhdl_fsa.dataflows.fsa.control import PE_SIGNALS, Accumulator, Comparator
 from myhdl_fsa.dataflows.fsa.sequencer import EDGE_FIELDS, ControlMemory
 from myhdl_fsa.dataflows.stream import control as stream
 
-__all__ = ["Bits", "Equals", "Field", "Within", "fields"]
+__all__ = ["Bits", "Equals", "Field", "Within", "fields", "is_streamed"]
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,13 @@ Field = Bits | Equals | Within
 
 def fields(block: Any) -> Iterator[Field]:
     """The named fields of a block."""
-    place = block.func.__module__
-    table = _STREAM if place.startswith("myhdl_fsa.dataflows.stream.") else _FIELDS
+    table = _STREAM if is_streamed(block) else _FIELDS
     return table.get(block.func.__name__, lambda _: iter(()))(block)
+
+
+def is_streamed(block: Any) -> bool:
+    """Whether a block is one of the stream dataflow's own."""
+    return block.func.__module__.startswith("myhdl_fsa.dataflows.stream.")
 
 
 def _pe(_: Any) -> Iterator[Field]:
