@@ -28,7 +28,7 @@ _ALL: Table = {
     },
     "accumulator": {"from_array": ACC, "ram_row": ACC, "scale": ACC, "result_row": ACC},
     "accumulator_unit": {"from_array": ACC, "ram_word": ACC, "scale": ACC, "result": ACC},
-    "newton": {name: ACC for name in ("x", "result", "a", "b", "c", "correction", "guess")},
+    "newton": dict.fromkeys(("x", "result", "a", "b", "c", "correction", "guess"), ACC),
     "output_skew": {"row": ACC, "out": ACC},
     "matrix_controller": {"instruction_function": "function"},
     "matrix_issue": {"instruction_function": "function"},
@@ -62,7 +62,7 @@ _FSA: Table = {
         "command": "fsa.comparator", "left": ELEM, "bottom": ACC, "down": "fsa.pe", "parallel": "fsa.pe",
         "up": "fsa.pe",
     },
-    "pe_row": {"left": ELEM, **{name: "fsa.pe" for name in ("parallel", "down_in", "up_in", "down_out", "up_out")}},
+    "pe_row": {"left": ELEM, **dict.fromkeys(("parallel", "down_in", "up_in", "down_out", "up_out"), "fsa.pe")},
     "pe": {
         "control": "fsa.pe", "control_out": "fsa.pe", "left": ELEM, "right": ELEM, "above": ACC, "below": ACC,
         "down": ACC, "up": ACC, "register": ELEM,

@@ -97,8 +97,8 @@ CORE: dict[str, tuple[Group, ...]] = {
         Group("comparators", ("systolic.comparator_0.command", "systolic.comparator_{column}.running")),
         _rows("query", "weight", control="operation"),
         Group("first_pe", (
-            *(_CORNER + name for name in ("operation", "latch_p", "latch_q", "query", "weight", "left", "above", "right",
-                                          "down", "below", "up")),
+            *(_CORNER + name for name in (
+                "operation", "latch_p", "latch_q", "query", "weight", "left", "above", "right", "down", "below", "up")),
         ), open=False),
         Group("accumulators", (
             "accumulator.command", "accumulator.divide",

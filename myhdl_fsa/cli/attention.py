@@ -189,7 +189,7 @@ def simulated(options: Options, config: Config, work: Workload) -> EngineResult:
 
     machine = engine(options.engine_used, options.build_dir)
     with ExitStack() as stack:
-        vcd = waveform(options, stack)
+        vcd = waveform(options, config, options.top, stack)
         progress = stack.enter_context(report.progress_bar(not options.quiet))
         request = AttentionRequest(work.q, work.k, work.v, config, options.causal, options.top, options.timing,
                                    options.scale)
