@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from vcd.gtkw import GTKWSave
 
+from myhdl_fsa.sims.wave_contents import DECIMAL, SIGNED
 from myhdl_fsa.sims.wave_scopes import PERIOD
 from myhdl_fsa.sims.wave_view import Section, Signal
 
@@ -23,6 +24,9 @@ MARK = "[*] Written by myhdl-fsa beside the waveform, and anew with each. Save y
 """the first line; a file that GTKWave saved begins with another"""
 _ZOOM = -4.5
 """200 pixels are 2**-_ZOOM nanoseconds: a cycle is 88 pixels, in which a number fits"""
+
+_NUMBERS = {DECIMAL: "dec", SIGNED: "signed"}
+"""kinds that GTKWave shows by itself"""
 
 
 def text(sections: Iterable[Section], dump: str, save: str, top: str, first_cycle: int = 0) -> str:
@@ -60,7 +64,7 @@ def _write(writer: GTKWSave, section: Section) -> None:
 
 def _trace(writer: GTKWSave, signal: Signal, shown: str) -> None:
     name = signal.path if signal.width == 1 else f"{signal.path}[{signal.width - 1}:0]"
-    if signal.kind is None:
-        writer.trace(name, shown, datafmt="bin" if signal.width == 1 else "hex")
+    if signal.kind is None or signal.kind in _NUMBERS:
+        writer.trace(name, shown, datafmt=_NUMBERS.get(signal.kind or "", "bin" if signal.width == 1 else "hex"))
     else:
         writer.trace(name, shown, translate_filter_proc=f"{FILTER} {signal.kind}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from myhdl_fsa.arithmetic.formats import BF16, E5M2, FP16, FP32
+from myhdl_fsa.sims.wave_contents import DECIMAL, SIGNED
 from myhdl_fsa.sims.wave_values import CODES, FLAGS
 from myhdl_fsa.sims.wave_view import Section, Signal
 
@@ -93,7 +94,9 @@ class _Writer:
 def _format(signal: Signal) -> str | None:
     if signal.kind in FLAGS:
         return "Binary"
-    if signal.kind in CODES:
+    if signal.kind in CODES or signal.kind == DECIMAL:
         return "Unsigned"
+    if signal.kind == SIGNED:
+        return "Signed"
     name, width = FORMATS.get(signal.kind or "", ("", 0))
     return name if width == signal.width else None

@@ -1,6 +1,6 @@
 """What the signals of a waveform hold, declared by block and signal: numbers of a format, codes, or control bits.
 
-What is not here is plain: an address, a count, a handshake, or a word whose meaning changes, such as the return lane's.
+What is not here is plain: an address in memory, a handshake, or a word whose meaning changes, like the return lane's.
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ from typing import Any
 from myhdl_fsa.config import Config
 from myhdl_fsa.sims.wave_fields import is_streamed
 
-__all__ = ["ACC", "ELEM", "contents", "kind"]
+__all__ = ["ACC", "DECIMAL", "ELEM", "SIGNED", "content", "contents", "kind"]
 
 ELEM = "elem"
 """a number of the input format, or a row of them"""
 ACC = "acc"
 """a number of the accumulator format, or a row of them"""
+DECIMAL = "decimal"
+"""a whole number of 0 or more"""
+SIGNED = "signed"
+"""a whole number"""
 
 Table = Mapping[str, Mapping[str, str]]
-"""by the block's function and the signal's name: ELEM, ACC or a kind of ``wave_values``"""
+"""by the block's function and the signal's name: one of the above, or a kind of ``wave_values``"""
 
 _ALL: Table = {
     "core": {
@@ -43,8 +47,6 @@ _ALL: Table = {
     },
     "loads": {"write_data": ELEM, "fault_code": "error"},
     "stores": {"read_data": ACC, "fault_code": "error"},
-    "load_port": {"data": ELEM},
-    "store_port": {"data": ACC, "row_data": ACC},
 }
 _FSA: Table = {
     "core": {"command": "fsa.comparator", "accumulate": "fsa.accumulator"},
@@ -95,6 +97,11 @@ _STREAM: Table = {
 }
 _RAMS = {"scratchpad": ELEM, "query_scratchpad": ELEM, "accumulator_ram": ACC}
 """what the rows of a RAM hold, by the name of its scope"""
+_ENDINGS = {
+    "stride": SIGNED,
+    **dict.fromkeys(("row", "count", "hidden", "semaphore", "value", "number", "queued", "len"), DECIMAL),
+}
+"""what signals whose names end so hold in every block, where the block's own table does not say"""
 
 
 def contents(block: Any, name: str) -> Mapping[str, str]:
@@ -107,6 +114,14 @@ def contents(block: Any, name: str) -> Mapping[str, str]:
     return {**_ALL.get(function, {}), **own.get(function, {})}
 
 
-def kind(content: str, config: Config) -> str:
+def content(block: Any, name: str, signal: str, width: int) -> str | None:
+    """What a signal of a block holds; None for plain bits."""
+    held = contents(block, name).get(signal)
+    if held is None and width > 1:
+        held = next((end for ending, end in _ENDINGS.items() if signal.endswith(ending)), None)
+    return held
+
+
+def kind(held: str, config: Config) -> str:
     """The kind, of ``wave_values``, of what is declared so: the name of a format, for a number."""
-    return {ELEM: config.elem.name, ACC: config.acc.name}.get(content, content)
+    return {ELEM: config.elem.name, ACC: config.acc.name}.get(held, held)

@@ -1,7 +1,8 @@
 """The signals that a waveform's save files show, declared in groups, for each dataflow and top.
 
-Paths are those below the core's scope, or the device's. ``{row}``, ``{column}`` and ``{port}`` stand for every row,
-column and memory port: a signal with one comes once for each; a group whose title has one does so itself.
+Paths are those below the core's scope, or the device's. ``{row}``, ``{column}``, ``{port}`` and ``{semaphore}`` stand
+for every row, column, memory port and semaphore: a signal with one comes once for each; a group whose title has one
+does so itself.
 """
 
 from __future__ import annotations
@@ -135,7 +136,8 @@ DEVICE: tuple[Group, ...] = (
     ), open=False),
     Group("semaphores", groups=tuple(
         Group(f"{kind}s_of_{user}", _handshake(kind, user), open=False)
-        for user in _USERS for kind in ("acquire", "release"))),
+        for user in _USERS for kind in ("acquire", "release")
+    ) + (Group("states", ("semaphores.states_{semaphore}",), open=False),), open=False),
     Group("dma_loads", (
         "dma_engine.loads.active", "dma_engine.loads.requests_valid", "dma_engine.loads.requests_ready",
         "dma_engine.loads.transfer.rows_valid", "dma_engine.loads.transfer.rows_ready",

@@ -8,7 +8,8 @@ from string import Formatter
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.design import design
-from myhdl_fsa.sims.wave_contents import contents, kind
+from myhdl_fsa.isa import SEMAPHORES
+from myhdl_fsa.sims.wave_contents import content, kind
 from myhdl_fsa.sims.wave_groups import CORE, DEVICE, FEW, FEW_LINES, FEW_ROWS, Group
 from myhdl_fsa.sims.wave_scopes import Scope, scope_of
 
@@ -22,7 +23,7 @@ class Signal:
     path: str
     width: int
     kind: str | None
-    """what it holds, a kind of ``wave_values``; None for plain bits"""
+    """what it holds: a kind of ``wave_values``, DECIMAL or SIGNED; None for plain bits"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class _Finder:
         config = self._config
         if name == "column" and "row" in numbers and max(config.rows, config.cols) > FEW:
             return 1
-        return {"row": config.rows, "column": config.cols, "port": config.memory_ports}[name]
+        return {"row": config.rows, "column": config.cols, "port": config.memory_ports,
+                "semaphore": SEMAPHORES}[name]
 
     def __call__(self, path: str) -> Signal:
         scope, inside = self._scope, f"{self._path}.{path}".split(".")
@@ -69,8 +71,8 @@ class _Finder:
             width = widths[inside[-1]]
         except KeyError as error:
             raise LookupError(f"no signal {'.'.join(inside)}: no {error.args[0]}") from None
-        content = contents(scope.block, inside[-2]).get(inside[-1])
-        return Signal(".".join(inside), width, None if content is None else kind(content, self._config))
+        held = content(scope.block, inside[-2], inside[-1], width)
+        return Signal(".".join(inside), width, None if held is None else kind(held, self._config))
 
 
 def _sections(groups: tuple[Group, ...], find: _Finder, **numbers: int) -> Iterator[Section]:
