@@ -395,8 +395,8 @@ def test_a_file_of_somebody_elses_stays(tmp_path, small):
     (tmp_path / "w.sucl").write_text(f"{surfer_commands.MARK}\nzoom_fit\n")
     # a run that fails says so too, and sooner: it compares nothing
     said_ = small("--max-cycles", 30, status=1).stderr.splitlines()
-    assert said_[:-1] == [f"fsa-sim: warning: --vcd {tmp_path}/w.vcd: {tmp_path}/w.gtkw is not of fsa-sim's writing and "
-                     "stays as it is: remove it to have a new one"]
+    assert said_[:-1] == [f"fsa-sim: warning: --vcd {tmp_path}/w.vcd: {tmp_path}/w.gtkw is not of fsa-sim's writing "
+                          "and stays as it is: remove it to have a new one"]
     assert (tmp_path / "w.gtkw").read_text().startswith("[*]\n")
     assert "zoom_fit" not in (tmp_path / "w.sucl").read_text()
     (tmp_path / "w.gtkw").unlink()
