@@ -22,10 +22,10 @@ DECIMAL = "decimal"
 SIGNED = "signed"
 """a whole number"""
 
-Table = Mapping[str, Mapping[str, str]]
+_Table = Mapping[str, Mapping[str, str]]
 """by the block's function and the signal's name: one of the above, or a kind of ``wave_values``"""
 
-_ALL: Table = {
+_ALL: _Table = {
     "core": {
         "instruction_function": "function", "scratchpad_write_data": ELEM, "accumulator_read_data": ACC,
         "scale_elem": ELEM, "scale_acc": ACC, "old_row": ACC,
@@ -48,7 +48,7 @@ _ALL: Table = {
     "loads": {"write_data": ELEM, "fault_code": "error"},
     "stores": {"read_data": ACC, "fault_code": "error"},
 }
-_FSA: Table = {
+_FSA: _Table = {
     "core": {"command": "fsa.comparator", "accumulate": "fsa.accumulator"},
     "matrix_controller": {
         "control_edges_constant": "fsa.constant", "control_edges_compare": "fsa.comparator",
@@ -76,7 +76,7 @@ _FSA: Table = {
     "accumulator": {"command": "fsa.accumulator"},
     "accumulator_unit": {"command": "fsa.accumulator", "a": ACC},
 }
-_STREAM: Table = {
+_STREAM: _Table = {
     "core": {"command": "stream.compare", "accumulate": "stream.accumulate", "entering": ELEM},
     "matrix_controller": {
         "control_left": "stream.left", "control_compare": "stream.compare", "control_accumulate": "stream.accumulate",

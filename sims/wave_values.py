@@ -15,7 +15,7 @@ from myhdl_fsa.dataflows.stream.control import Accumulate, Capture, Compare, Lef
 from myhdl_fsa.isa import Function
 from myhdl_fsa.program import ErrorCode, State
 
-__all__ = ["CODES", "FLAGS", "Reader", "float_text", "reader", "translate"]
+__all__ = ["CODES", "FLAGS", "MOST", "Reader", "float_text", "reader", "translate"]
 
 Reader = Callable[[int, int], str]
 """gives the text of a signal of so many bits, and its value"""
