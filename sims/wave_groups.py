@@ -99,7 +99,8 @@ CORE: dict[str, tuple[Group, ...]] = {
         _rows("query", "weight", control="operation"),
         Group("first_pe", (
             *(_CORNER + name for name in (
-                "operation", "latch_p", "latch_q", "query", "weight", "left", "above", "right", "down", "below", "up")),
+                "operation", *(f"operation_{name}" for name in ("qk", "pass", "sub", "scale", "exp", "pv")),
+                "latch_p", "latch_q", "query", "weight", "left", "above", "right", "down", "below", "up")),
         ), open=False),
         Group("accumulators", (
             "accumulator.command", "accumulator.divide",

@@ -108,7 +108,8 @@ GROUPS: Groups = {
                help="Write figures and errors as JSON, with all that repeats the run."),
         option("--dump-asm", type=OutputFile(), metavar="FILE", help="Write the program as text."),
         option("--vcd", type=OutputFile(), metavar="FILE",
-               help="Write the waveform of the simulation, to a file; Verilator's and Icarus's as FST to FILE.fst."),
+               help="Write the waveform of the simulation, to a file; Verilator's and Icarus's as FST to FILE.fst. "
+                    "Save files for GTKWave and Surfer are written beside it."),
         option("--wave-from", type=Integer(0), metavar="CYCLE", help="The first cycle in it.  [default: 0]"),
         option("--wave-to", type=Integer(0), metavar="CYCLE", help="The last cycle in it.  [default: the run's]"),
         option("--quiet", is_flag=True, help="Print nothing but errors."),
