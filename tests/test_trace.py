@@ -71,13 +71,12 @@ def expected(config, q, k, v, causal):
         return of
 
     assert group in (1, 2)
-    tiled = {"d": "delta", "e": "scaled_delta", "b": "rescale", "l": "row_sum", "L": "L"}
+    tiled = {"m": "running_max", "d": "delta", "e": "scaled_delta", "b": "rescale", "l": "row_sum", "L": "L"}
     return {
         "Q": operand(q), "K": operand(k), "V": operand(v), "1": lambda: elem.one, "0": lambda: 0,
         **{kind: score(name) for kind, name in (("S", "S"), ("s", "S_elem"), ("X", "X1"), ("z", "X2"), ("P", "P"))},
         **{kind: (lambda of: lambda row, tile: of(row, tile % tiles(seq_kv, n)))(query(name, 2))
            for kind, name in tiled.items()},
-        "m": lambda row, key: query("running_max", 2)(row, key % padded_kv // n) if key % n == n - 1 else None,
         **{kind: (lambda of: lambda row, d, tile: of(row, tile % tiles(seq_kv, n), d))(query(name, 3))
            for kind, name in (("o", "O_partial"), ("O", "O"))},
         "1/L": query("reciprocal", 1), "O/L": query(model.output, 2),
@@ -93,14 +92,20 @@ CASES = {
     "the device": ({}, 8, 8, {"top": "accelerator"}),
     "the device, slow memory": ({}, 4, 8, {"top": "accelerator", "timing": Timing(40, 30, stall_seed=3)}),
     "N = 6": ({"rows": 6, "exp2_pieces": 4}, 6, 12, {}),
+    "three tiles of 6": ({"rows": 6}, 6, 18, {}),
 }
+PIPELINED = [
+    {"dataflow": "stream", "reciprocal": "division", "mac_stages": mac, "adder_stages": adder}
+    for mac, adder in ((1, 1), (2, 1), (0, 2), (2, 2))
+]
+MACHINES = [(case, {"dataflow": dataflow}) for case in CASES for dataflow in ("fsa", "stream")]
+MACHINES += [("three tiles of 6" if machine["mac_stages"] == 2 else "three tiles", machine) for machine in PIPELINED]
 
 
-@pytest.mark.parametrize("dataflow", ["fsa"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "dataflow"), MACHINES)
 def test_what_has_a_name_has_the_golden_models_bits(case, dataflow, monkeypatch):
     machine, seq_q, seq_kv, options = CASES[case]
-    config = Config(**{"rows": 4, "dataflow": dataflow, **machine})
+    config = Config(**{"rows": 4, **dataflow, **machine})
     monkeypatch.setattr(recorder, "Speaker", Exactly)
     causal = options.get("causal", False)
     q, k, v = tensors(config, seq_q, seq_kv, options.get("heads", ()), options.get("d"))
@@ -112,13 +117,117 @@ def test_what_has_a_name_has_the_golden_models_bits(case, dataflow, monkeypatch)
         for unit, values in state.items():
             assert values["work"] in WORKS
             for field, value in values.items():
-                if field == "work" or value is None or not value[1]:
+                if field == "work" or value is None:
                     continue
-                name = eval(value[1], {"Name": Name})  # noqa: S307 (what the recorder wrote)
+                if not value[1]:
+                    # what nothing has been written to yet
+                    assert int(value[0], 16) in (0, config.acc.minus_infinity), (frame.cycle, unit, field, value)
+                    continue
+                name = eval(value[1], {"Name": Name})  # what the recorder wrote
                 if name.terms is None and name.kind in bits:
                     wanted = bits[name.kind](*name.index)
                     if wanted is not None:
                         assert int(value[0], 16) == wanted, (frame.cycle, unit, field, name)
                         checked[name.kind] += 1
-    missing = {*bits} - {*checked}
-    assert not missing
+    assert not {*bits} - {*checked}
+
+
+@pytest.mark.parametrize("top", ["core", "accelerator"])
+@pytest.mark.parametrize("dataflow", ["fsa", "stream"])
+def test_multiplies_and_cycles_are_those_of_the_run(dataflow, top):
+    config = Config(rows=4, dataflow=dataflow)
+    q, k, v = tensors(config, 8, 8)
+    result = recorded(config, q, k, v, top=top)
+    trace = result.recorded
+    last = trace.frames[-1]
+    assert last.multiplies == 2 * 4 * 4 * 4 * 4
+    shape = AttentionRequest(q, k, v, config).shape
+    frame = next(frame for frame in trace.frames if frame.cycle == trace.start + result.cycles - 1)
+    assert trace.utilisation(frame) == pytest.approx(metrics.utilisation(config, shape, result.cycles))
+    assert trace.cycles == result.cycles
+
+
+@pytest.mark.parametrize("dataflow", ["fsa", "stream"])
+def test_instructions_are_at_work_when_the_array_is(dataflow):
+    config = Config(rows=4, dataflow=dataflow)
+    trace = recorded(config, *tensors(config, 8, 8), top="accelerator").recorded
+    names = Counter((item.name, item.what) for item in trace.instructions)
+    assert names == Counter({
+        **{("LOAD", f"Q tile {tile}"): 1 for tile in range(2)}, **{("STORE", f"O tile {tile}"): 1 for tile in range(2)},
+        **{("LOAD_STATIONARY", f"Q tile {tile}"): 2 if dataflow == "fsa" else 1 for tile in range(2)},
+        **{(name, f"query tile {tile}"): 1 for tile in range(2) for name in ("ACC_RECIPROCAL", "ATTN_LSE_NORM")},
+        **{("ATTN_SCORE", f"K tile {tile}"): 2 for tile in range(2)},
+        **{("ATTN_VALUE", f"V tile {tile}"): 2 for tile in range(2)},
+        **{("LOAD", f"{name} tile {tile}"): names["LOAD", f"{name} tile {tile}"] for tile in range(2) for name in "KV"},
+    })
+    assert all(item.first <= item.last for item in trace.instructions)
+    numbers = [item.number for item in trace.instructions]
+    assert numbers == sorted(numbers)
+    # row 0 begins with a tile's scores while its ATTN_SCORE is at work, and with P V while its ATTN_VALUE is
+    for frame, state in trace.states():
+        for work, name in (("score", "ATTN_SCORE"), ("value", "ATTN_VALUE")):
+            if state["pe_0_0"]["work"] == work:
+                at_work = [item for item in trace.instructions if item.name == name
+                           and item.first <= frame.cycle <= item.last + 2]
+                assert at_work, (frame.cycle, work)
+
+
+def test_the_file_holds_all_and_is_read_again():
+    config = Config(rows=4, dataflow="stream")
+    trace = recorded(config, *tensors(config, 4, 4)).recorded
+    lines = list(write_trace(trace))
+    assert read_trace(lines) == trace
+    assert len(lines) == 1 + len(trace.frames)
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda lines: [], "line 1: no myhdl-fsa trace"),
+    (lambda lines: ["{}"], "line 1: no myhdl-fsa trace"),
+    (lambda lines: ["nonsense"], "line 1: Expecting value"),
+    (lambda lines: [lines[0].replace('"version":1', '"version":2')], "line 1: version 2: must be 1"),
+    (lambda lines: lines[:9], "the file is cut"),
+    (lambda lines: [*lines[:5], "[]"], "line 6: "),
+    (lambda lines: [*lines[:5], lines[5][:40]], "line 6: "),
+])
+def test_what_is_no_trace_is_refused_with_a_line(change, said):
+    config = Config(rows=2)
+    trace = recorded(config, *tensors(config, 2, 2)).recorded
+    with pytest.raises(TraceError) as error:
+        read_trace(change(list(write_trace(trace))))
+    assert said in str(error.value)
+
+
+def test_a_window_begins_with_everything_and_names_what_came_before():
+    config = Config(rows=4)
+    given = tensors(config, 4, 8)
+    whole = recorded(config, *given).recorded
+    part = recorded(config, *given, wave_from=40, wave_to=60).recorded
+    states = {frame.cycle: {unit: dict(values) for unit, values in state.items()} for frame, state in whole.states()}
+    seen = 0
+    for frame, state in part.states():
+        assert state == states[frame.cycle]
+        seen += 1
+    assert seen == 21
+    assert (part.start, part.cycles, part.instructions) == (whole.start, whole.cycles, whole.instructions)
+
+
+def test_more_than_a_trace_holds_ends_with_a_line(monkeypatch):
+    monkeypatch.setattr(recorder, "MAX_STATES", 1000)
+    config = Config(rows=4)
+    with pytest.raises(RunError) as error:
+        recorded(config, *tensors(config, 4, 4))
+    assert str(error.value) == ("36 cycles of 28 units are more than a trace holds (1000): record 35 at most, "
+                                "as from 0 to 34")
+
+
+@pytest.mark.parametrize("name", ["golden", "icarus", "verilator"])
+def test_an_engine_that_has_no_trace_says_so(name):
+    config = Config(rows=4)
+    with pytest.raises(RunError, match=f"engine {name} does not show what the machine holds: only myhdl does"):
+        engine(name).attention(*tensors(config, 4, 4), config, record=True)
+
+
+def test_an_array_that_is_too_large_is_refused():
+    config = Config(rows=17)
+    with pytest.raises(RunError, match="N = 17: a machine that is recorded has at most 16"):
+        recorded(config, *tensors(config, 4, 4))

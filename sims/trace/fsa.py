@@ -14,7 +14,7 @@ from myhdl_fsa.isa import Function
 from myhdl_fsa.sims.trace import follower
 from myhdl_fsa.sims.trace.follower import Seen, Sight
 from myhdl_fsa.sims.trace.movers import Delay, FollowedRam, inside
-from myhdl_fsa.sims.trace.names import ONE, SCALE, ZERO, Name, Names, Row, accumulated, scored, weighted
+from myhdl_fsa.sims.trace.names import ONE, SCALE, ZERO, Name, Names, Row, accumulated, greatest, scored, weighted
 from myhdl_fsa.sims.trace.spans import Spans
 from myhdl_fsa.trace.contents import Kind, Unit
 
@@ -127,11 +127,11 @@ class _Comparator:
         score, maximum = names.of(self._score), names.of(self._maximum)
         if command == Comparator.UPDATE:
             names.later(self._down, score and Name("s", score.index))
-            names.later(self._maximum, score and Name("m", score.index))
+            names.later(self._maximum, greatest(score, maximum, self._rows))
         elif command == Comparator.PROP_MAX:
             names.later(self._down, maximum and Name("-m", maximum.index))
         elif command == Comparator.PROP_MAX_DIFF:
-            names.later(self._down, maximum and Name("d", (maximum.index[0], maximum.index[1] // self._rows)))
+            names.later(self._down, maximum and Name("d", maximum.index))
         elif command == Comparator.PROP_EXP2_INTERCEPTS:
             names.later(self._down, Name("intercept", (int(self._piece),)))
         elif command == Comparator.PROP_ZERO:

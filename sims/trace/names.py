@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from myhdl_fsa.tiling import AttentionShape, tiles
 
-__all__ = ["Name", "Names", "ONE", "Row", "SCALE", "Speaker", "ZERO", "accumulated", "scored", "weighted"]
+__all__ = ["Name", "Names", "ONE", "Row", "SCALE", "Speaker", "ZERO", "accumulated", "greatest", "scored", "weighted"]
 
 
 class Name(NamedTuple):
@@ -28,7 +28,7 @@ _INDICES = {
     "l": "q", "L": "q", "1/L": "q", "o": "qd", "O": "qd", "O/L": "qd",
 }
 """What a kind's indices are that its name shows: a query, a key, a dimension, a number. What belongs to a tile of keys
-has the tile's number (``m``: its last key) as one more index, which is not shown."""
+has the tile's number as one more index, which is not shown."""
 
 ZERO, ONE, SCALE = Name("0"), Name("1"), Name("scale")
 Row = tuple[Name | None, ...]
@@ -53,13 +53,22 @@ def weighted(register: Name | None, left: Name | None, before: Name | None, whol
     return Name("l" if left == ONE else "o", where, None if terms == whole else terms)
 
 
+def greatest(score: Name | None, before: Name | None, whole: int) -> Name | None:
+    """Of the running maximum that has seen ``score``; it is whole when it has seen a tile of ``whole`` keys."""
+    if score is None:
+        return None
+    where = (score.index[0], score.index[1] // whole)
+    terms = 1 + ((before.terms or 0) if before is not None and before.index == where else 0)
+    return Name("m", where, None if terms == whole else terms)
+
+
 def accumulated(inflow: Name | None) -> Name | None:
     """Of what an accumulator makes of a tile's row sum or product."""
     return inflow and Name(inflow.kind.upper(), inflow.index)
 
 
 class Speaker:
-    """How names are said: ``S00``; ``S0,12`` where an index has two digits; ``h1 S00`` where there are several heads."""
+    """How names are said: ``S00``; ``S0,12`` where indices have two digits; ``h1 S00`` with several heads."""
 
     def __init__(self, shape: AttentionShape, rows: int) -> None:
         self._rows = rows
