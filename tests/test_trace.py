@@ -125,7 +125,7 @@ def test_what_has_a_name_has_the_golden_models_bits(case, dataflow, monkeypatch)
                     continue
                 name = eval(value[1], {"Name": Name})  # what the recorder wrote
                 if name.terms is None and name.kind in bits:
-                    wanted = bits[name.kind](*name.index)
+                    wanted = bits[name.kind](*name.at)
                     if wanted is not None:
                         assert int(value[0], 16) == wanted, (frame.cycle, unit, field, name)
                         checked[name.kind] += 1

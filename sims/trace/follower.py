@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.sims.trace.names import Name, Names
 from myhdl_fsa.sims.trace.spans import Spans
 from myhdl_fsa.trace.contents import Kind, Unit
 
-__all__ = ["Follower", "Seen", "Sight"]
+__all__ = ["Follower", "Part", "Seen", "Sight"]
 
 Sight = tuple[int, Name | None]
 """A value: its bits and its name."""
@@ -25,6 +25,16 @@ class Seen(NamedTuple):
     """a key of ``trace.contents.WORKS``"""
     values: dict[str, Sight | None]
     """by name, all that the unit's kind holds and takes"""
+
+
+class Part(Protocol):
+    """A unit of the machine as a follower follows it."""
+
+    def observe(self) -> Seen:
+        """What it holds, takes and does in this cycle."""
+
+    def edge(self) -> None:
+        """Gives its registers the names that they have from the next cycle on."""
 
 
 class Follower(ABC):

@@ -12,7 +12,7 @@ from myhdl_fsa.dataflows.fsa.plans import plans
 from myhdl_fsa.dataflows.fsa.sequencer import EDGE_BIT
 from myhdl_fsa.isa import Function
 from myhdl_fsa.sims.trace import follower
-from myhdl_fsa.sims.trace.follower import Seen, Sight
+from myhdl_fsa.sims.trace.follower import Part, Seen, Sight
 from myhdl_fsa.sims.trace.movers import Delay, FollowedRam, inside
 from myhdl_fsa.sims.trace.names import ONE, SCALE, ZERO, Name, Names, Row, accumulated, greatest, scored, weighted
 from myhdl_fsa.sims.trace.spans import Spans
@@ -97,9 +97,9 @@ class _Pe:
             else:
                 names.later(self._up, scored(register, left, below, self._rows))
         if register is not None and bits & _UPDATE_REG:
-            names.later(self._register, Name("X" if bits & _ACC_UI else "z", register.index))
+            names.later(self._register, Name("X" if bits & _ACC_UI else "z", register.at))
         elif register is not None and bits & _EXP2:
-            self._hit = Name("P", register.index)
+            self._hit = Name("P", register.at)
         if bits & _LOAD_LEFT:
             names.later(self._right, register)
             names.later(self._register, left)
@@ -126,12 +126,12 @@ class _Comparator:
         names, command = self._names, int(self._command)
         score, maximum = names.of(self._score), names.of(self._maximum)
         if command == Comparator.UPDATE:
-            names.later(self._down, score and Name("s", score.index))
+            names.later(self._down, score and Name("s", score.at))
             names.later(self._maximum, greatest(score, maximum, self._rows))
         elif command == Comparator.PROP_MAX:
-            names.later(self._down, maximum and Name("-m", maximum.index))
+            names.later(self._down, maximum and Name("-m", maximum.at))
         elif command == Comparator.PROP_MAX_DIFF:
-            names.later(self._down, maximum and Name("d", maximum.index))
+            names.later(self._down, maximum and Name("d", maximum.at))
         elif command == Comparator.PROP_EXP2_INTERCEPTS:
             names.later(self._down, Name("intercept", (int(self._piece),)))
         elif command == Comparator.PROP_ZERO:
@@ -156,13 +156,13 @@ class _Accumulator:
         names.now(self._old, old)
         factor, result = names.of(self._factor), None
         if command == Accumulator.EXP_S1:
-            result = inflow and Name("e", inflow.index)
+            result = inflow and Name("e", inflow.at)
         elif command == Accumulator.EXP_S2:
-            result = factor and Name("b", factor.index)
+            result = factor and Name("b", factor.at)
         elif command == Accumulator.ACC_SA:
             result = accumulated(inflow)
         elif command == Accumulator.ACC:
-            result = old and Name("O/L", old.index[:2])
+            result = old and Name("O/L", old.at[:2])
         names.now(self._result, result)
         return result
 
@@ -188,7 +188,7 @@ class _Accumulator:
         elif command == Accumulator.SET_SCALE:
             names.later(self._factor, names.of(self._old))
         elif command == Accumulator.RECIPROCAL and self._done:
-            names.later(self._factor, factor and Name("1/L", factor.index[:1]))
+            names.later(self._factor, factor and Name("1/L", factor.at[:1]))
 
 
 class Follower(follower.Follower):
@@ -266,7 +266,8 @@ class Follower(follower.Follower):
     def edge(self) -> None:
         """As Follower."""
         names, edges = self._names, int(self._edge["edges"])
-        for part in (*self._pes, *self._comparators, *self._accumulators):
+        parts: list[Part] = [*self._pes, *self._comparators, *self._accumulators]
+        for part in parts:
             part.edge()
         self._scratchpad.edge()
         self._accumulator_ram.edge()

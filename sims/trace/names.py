@@ -14,7 +14,7 @@ class Name(NamedTuple):
 
     kind: str
     """a key of ``_INDICES``"""
-    index: tuple[int, ...] = ()
+    at: tuple[int, ...] = ()
     """as ``_INDICES`` says"""
     terms: int | None = None
     """how many terms are in a sum that is not whole; None for one that is"""
@@ -40,16 +40,16 @@ def scored(register: Name | None, left: Name | None, before: Name | None, whole:
     if register is None or left is None:
         return None
     terms = 1 + ((before.terms or 0) if before is not None and before.kind == "S" else 0)
-    return Name("S", (register.index[0], left.index[0]), None if terms == whole else terms)
+    return Name("S", (register.at[0], left.at[0]), None if terms == whole else terms)
 
 
 def weighted(register: Name | None, left: Name | None, before: Name | None, whole: int) -> Name | None:
     """Of a partial row sum, where ``left`` is 1, or of a partial product P V; of one tile with ``whole`` keys."""
     if register is None or left is None:
         return None
-    query, key = register.index
+    query, key = register.at
     terms = 1 + ((before.terms or 0) if before is not None and before.kind in "lo" else 0)
-    where = (query, key // whole) if left == ONE else (query, left.index[1], key // whole)
+    where = (query, key // whole) if left == ONE else (query, left.at[1], key // whole)
     return Name("l" if left == ONE else "o", where, None if terms == whole else terms)
 
 
@@ -57,14 +57,14 @@ def greatest(score: Name | None, before: Name | None, whole: int) -> Name | None
     """Of the running maximum that has seen ``score``; it is whole when it has seen a tile of ``whole`` keys."""
     if score is None:
         return None
-    where = (score.index[0], score.index[1] // whole)
-    terms = 1 + ((before.terms or 0) if before is not None and before.index == where else 0)
+    where = (score.at[0], score.at[1] // whole)
+    terms = 1 + ((before.terms or 0) if before is not None and before.at == where else 0)
     return Name("m", where, None if terms == whole else terms)
 
 
 def accumulated(inflow: Name | None) -> Name | None:
     """Of what an accumulator makes of a tile's row sum or product."""
-    return inflow and Name(inflow.kind.upper(), inflow.index)
+    return inflow and Name(inflow.kind.upper(), inflow.at)
 
 
 class Speaker:
@@ -88,7 +88,7 @@ class Speaker:
     def tile(self, name: Name) -> str:
         """The tile that a value of Q, K or V is in: ``K tile 1``."""
         heads, length = self._length(_INDICES[name.kind][0]) or (1, 1)
-        head, row = divmod(name.index[0], length)
+        head, row = divmod(name.at[0], length)
         return f"{f'h{head} ' if heads > 1 else ''}{name.kind} tile {row // self._rows}"
 
     def _length(self, what: str) -> tuple[int, int] | None:
@@ -98,7 +98,7 @@ class Speaker:
     def _say(self, name: Name) -> str:
         shown: list[str] = []
         head = None
-        for what, number in zip(_INDICES[name.kind], name.index, strict=False):
+        for what, number in zip(_INDICES[name.kind], name.at, strict=False):
             heads, length = self._length(what) or (1, number + 1)
             if heads > 1 and head is None:
                 head = number // length

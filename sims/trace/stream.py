@@ -25,7 +25,7 @@ from myhdl_fsa.dataflows.stream.times import Times
 from myhdl_fsa.isa import Function
 from myhdl_fsa.sims.monitors.stream import TO_SLOT
 from myhdl_fsa.sims.trace import follower
-from myhdl_fsa.sims.trace.follower import Seen, Sight
+from myhdl_fsa.sims.trace.follower import Part, Seen, Sight
 from myhdl_fsa.sims.trace.movers import Delay, FollowedRam, inside
 from myhdl_fsa.sims.trace.names import ONE, SCALE, ZERO, Name, Names, Row, accumulated, greatest, scored, weighted
 from myhdl_fsa.sims.trace.spans import Spans
@@ -112,7 +112,7 @@ class _Pe:
         elif operation == Operation.PASS:
             names.later(self._down, addend)
         else:
-            names.later(self._weight, register and Name(_KEPT[operation], register.index))
+            names.later(self._weight, register and Name(_KEPT[operation], register.at))
             if operation == Operation.SUB and self._undivided:
                 names.later(self._down, above)
 
@@ -130,7 +130,7 @@ class _Top:
         """What enters the column from above."""
         maximum = self._names.of(self._maximum)
         shows = int(self._control) >> Capture.WIDTH & 1
-        self._names.now(self._above, (maximum and Name("-m", maximum.index)) if shows else ZERO)
+        self._names.now(self._above, (maximum and Name("-m", maximum.at)) if shows else ZERO)
 
     def observe(self) -> Seen:
         names, bits = self._names, int(self._control)
@@ -144,7 +144,7 @@ class _Top:
     def edge(self) -> None:
         lane = self._names.of(self._lane)
         if int(self._control) & (1 << Capture.WIDTH) - 1 == Capture.HIGH:
-            self._names.later(self._maximum, lane and Name("m", lane.index))
+            self._names.later(self._maximum, lane and Name("m", lane.at))
 
 
 class _Comparator:
@@ -194,12 +194,12 @@ class _Comparator:
         if command in _UPDATES:
             best = greatest(score, best, self._rows)
             names.later(self._running, best)
-            names.later(self._buffer[int(self._write_at)], score and Name("s", score.index))
+            names.later(self._buffer[int(self._write_at)], score and Name("s", score.at))
             if self._slots > 1 and int(self._wave) == self._rows - 1:
                 finished = True
                 names.later(self._maxima[int(self._write)], best)
         elif command in _DIFFERENCES:
-            difference = score and Name("d", score.index)
+            difference = score and Name("d", score.at)
         self._later.append(difference)
         names.later(self._difference, self._later.popleft())
         kind = word & _LANE
@@ -207,7 +207,7 @@ class _Comparator:
         if kind in (Lane.MAX_LOW, Lane.MAX_HIGH):
             if self._slots > 1 and not (finished and int(self._read) == int(self._write)):
                 best = names.of(self._maxima[int(self._read)])
-            lift = best and Name("low m" if kind == Lane.MAX_LOW else "high m", best.index)
+            lift = best and Name("low m" if kind == Lane.MAX_LOW else "high m", best.at)
         elif kind == Lane.SCORE:
             lift = names.of(self._buffer[word >> Lane.WIDTH])
         elif kind == Lane.QUERY:
@@ -241,12 +241,12 @@ class _Accumulator:
 
     def _begun(self, command: int, inflow: Name | None, old: Name | None) -> Name | None:
         if command == Accumulate.EXP_S1:
-            return inflow and Name("e", inflow.index)
+            return inflow and Name("e", inflow.at)
         if command == Accumulate.EXP_S2:
             factor = self._names.of(self._rescale)
-            return factor and Name("b", factor.index)
+            return factor and Name("b", factor.at)
         if command == Accumulate.NORM:
-            return old and Name("O/L", old.index[:2])
+            return old and Name("O/L", old.at[:2])
         return accumulated(inflow)
 
     def observe(self) -> Seen:
@@ -274,7 +274,7 @@ class _Accumulator:
         elif self._active:
             # newton's register holds its steps
             divisor = names.of(self._reciprocal)
-            done = divisor and Name("1/L", divisor.index[:1])
+            done = divisor and Name("1/L", divisor.at[:1])
             names.later(self._reciprocal, done if self._done else divisor)
 
 
@@ -361,12 +361,14 @@ class Follower(follower.Follower):
                 taken = seen.values["left"]
                 yield Seen(f"edge_{place // self._n}", "idle" if taken is None else seen.work, {"value": taken})
             yield seen
-        for part in (*self._comparators, *self._accumulators):
+        edge: list[Part] = [*self._comparators, *self._accumulators]
+        for part in edge:
             yield part.observe()
 
     def edge(self) -> None:
         """As Follower."""
-        for part in (*self._tops, *self._pes, *self._comparators, *self._accumulators):
+        parts: list[Part] = [*self._tops, *self._pes, *self._comparators, *self._accumulators]
+        for part in parts:
             part.edge()
         self._follow_instructions()
         for ram in self._rams:
