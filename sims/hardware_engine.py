@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 from myhdl_fsa.dataflows import expected_cycles
 from myhdl_fsa.engine.base import Engine
@@ -12,6 +13,7 @@ from myhdl_fsa.program import Execution, State, error_message
 from myhdl_fsa.sims.accelerator_bench import DeviceRun
 from myhdl_fsa.sims.core_bench import CoreRun, attention_run
 from myhdl_fsa.sims.monitors import Intermediates
+from myhdl_fsa.sims.monitors.cycle_log import CycleLog
 
 __all__ = ["HardwareEngine"]
 
@@ -41,7 +43,7 @@ class HardwareEngine(Engine):
         run.check_limit()
         return EngineResult(
             output=run.result(), cycles=run.cycles, inner_iteration_cycles=run.inner_iteration_cycles(),
-            trace={} if run.captured is None else run.captured.cut(),
+            trace={} if run.captured is None else run.captured.cut(), **self._cycle_use(run.log),
         )
 
     def _attention(self, request: AttentionRequest, watch: Watch) -> EngineResult:
@@ -52,6 +54,7 @@ class HardwareEngine(Engine):
             request.config, [kernel.program(checked=False)], request.timing, watch=watch,
             expected=expected_cycles(request.config, shape), careful=True,
             captured=Intermediates(request.config, shape) if watch.trace else None,
+            log=CycleLog(kernel) if watch.waits else None,
         )
         (execution,) = self._executions(run)
         if execution.state is not State.DONE:
@@ -60,8 +63,15 @@ class HardwareEngine(Engine):
             output=attention_output(kernel, execution),
             cycles=None if execution.counters is None else execution.counters.execution_time,
             inner_iteration_cycles=None, trace={} if run.captured is None else run.captured.cut(),
-            counters=execution.counters,
+            counters=execution.counters, **self._cycle_use(run.log),
         )
+
+    @staticmethod
+    def _cycle_use(log: CycleLog | None) -> dict[str, Any]:
+        """``waits`` and ``stretches`` of EngineResult; an engine that sees nothing inside leaves the log empty."""
+        if log is None or log.first is None:
+            return {}
+        return {"waits": log.waits(), "stretches": log.stretches()}
 
     def _executions(self, run: DeviceRun) -> list[Execution]:
         self.simulate_device(run)

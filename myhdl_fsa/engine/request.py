@@ -9,6 +9,7 @@ from typing import Literal
 
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
+from myhdl_fsa.engine.cycle_use import Stretch, Wait
 from myhdl_fsa.program import Counters, Program, Timing
 from myhdl_fsa.tiling import AttentionShape
 
@@ -92,6 +93,8 @@ class Watch:
     """the last cycle in the waveform; None for the end of the run"""
     message: Callable[[str], None] | None = None
     """called with a line about what takes a while, such as a build"""
+    waits: bool = False
+    """say what the cycles were used for, where the engine sees inside"""
 
     def __post_init__(self) -> None:
         if self.wave_from < 0:
@@ -126,3 +129,7 @@ class EngineResult:
     """of a run on the whole device"""
     poor_reciprocals: int | None = None
     """rows whose 1 / row sum is of no use, as only ``newton`` has them; None where nobody counted"""
+    waits: tuple[Wait, ...] | None = None
+    """what the matrix unit waited for; None unless asked for, or where the engine sees nothing inside"""
+    stretches: tuple[Stretch, ...] | None = None
+    """what every cycle of the run was used for, in their order; likewise"""
