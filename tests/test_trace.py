@@ -217,7 +217,7 @@ def test_more_than_a_trace_holds_ends_with_a_line(monkeypatch):
     with pytest.raises(RunError) as error:
         recorded(config, *tensors(config, 4, 4))
     assert str(error.value) == ("36 cycles of 28 units are more than a trace holds (1000): record 35 at most, "
-                                "as from 0 to 34")
+                                "as from 4 to 38")
 
 
 @pytest.mark.parametrize("name", ["golden", "icarus", "verilator"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from myhdl_fsa.api.callable_module import make_callable
 from myhdl_fsa.engine.base import Engine
+from myhdl_fsa.engine.cycle_use import Stretch, Wait
 from myhdl_fsa.engine.request import (
     AttentionRequest,
     EngineResult,
@@ -27,6 +28,8 @@ __all__ = [
     "ProgramRequest",
     "Progress",
     "RunError",
+    "Stretch",
+    "Wait",
     "Watch",
     "WaveformError",
     "engine",

@@ -11,6 +11,7 @@ from typing import Any
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.blocks import HierarchyError, arguments, find
+from myhdl_fsa.engine.cycle_use import Wait
 from myhdl_fsa.engine.request import RunError
 from myhdl_fsa.kernel.context import Kernel
 from myhdl_fsa.sims.trace.follower import Follower, Seen
@@ -31,7 +32,7 @@ class Recording:
     kernel: Kernel
     """of ``attention_kernel``"""
     first: int = 0
-    """the first cycle to record, and the last one; None: to the end"""
+    """the first cycle to record, if the run has begun by then, and the last one; None: to the end"""
     last: int | None = None
     frames: list[Frame] = field(default_factory=list)
     units: tuple[Unit, ...] = ()
@@ -40,16 +41,18 @@ class Recording:
     """the cycle from which the run's cycles are counted"""
     follower: type[Follower] | None = None
 
-    def trace(self, cycles: int) -> CycleTrace:
-        """Of a run that took so many cycles."""
+    def trace(self, cycles: int, waits: tuple[Wait, ...]) -> CycleTrace:
+        """Of a run that took so many cycles, and waited so."""
         config, follower = self.kernel.config, self.follower
         assert follower is not None and self.start is not None
         formats: dict[str, tuple[int, int] | int] = {
             name: (fmt.exponent_bits, fmt.mantissa_bits) for name, fmt in (("elem", config.elem), ("acc", config.acc))}
+        end = max((self.start + cycles - 1, *(item.last for item in self.instructions)))
+        frames = tuple(frame for frame in self.frames if frame.cycle <= end)
         return CycleTrace(
             config.dataflow, json.loads(config.to_json()), config.rows, config.cols,
             {**formats, **follower.formats(config)}, follower.kinds, follower.order, self.units, self.start, cycles,
-            self.instructions, (), tuple(self.frames),
+            self.instructions, waits, frames,
         )
 
 
@@ -89,7 +92,8 @@ class Recorder:
         if read.valid and read.ready:
             self._spans.read(int(read.row))
         follower.combine()
-        kept = cycle >= self._into.first and (self._into.last is None or cycle <= self._into.last)
+        begun = self._into.start is not None or self._spans.begun
+        kept = begun and cycle >= self._into.first and (self._into.last is None or cycle <= self._into.last)
         changes = {}
         for seen in follower.observe():
             self._multiplies += seen.work in ("score", "value") and seen.unit.startswith("pe_")
