@@ -45,6 +45,9 @@ class Recording:
         """Of a run that took so many cycles, and waited so."""
         config, follower = self.kernel.config, self.follower
         assert follower is not None and self.start is not None
+        if not self.frames:
+            end = max(self.start + cycles - 1, *(item.last for item in self.instructions))
+            raise RunError(f"nothing to record: the run ended in cycle {end}, before cycle {self.first}")
         formats: dict[str, tuple[int, int] | int] = {
             name: (fmt.exponent_bits, fmt.mantissa_bits) for name, fmt in (("elem", config.elem), ("acc", config.acc))}
         end = max((self.start + cycles - 1, *(item.last for item in self.instructions)))
