@@ -146,7 +146,7 @@ def recorder(design: Any, into: Recording | None) -> Iterator[Callable[[int], No
 
 def follower_of(config: Config) -> type[Follower]:
     """That of the configuration's dataflow."""
-    found: type[Follower] = import_module(f"{__package__}.{config.dataflow}").Follower
+    found: type[Follower] = import_module(f"{__package__}.{config.dataflow}.core").Follower
     return found
 
 
