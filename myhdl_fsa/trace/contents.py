@@ -72,7 +72,8 @@ class Instruction:
 
 
 State = dict[str, dict[str, Any]]
-"""By a unit's name: ``work``, a key of ``WORKS``, and every value that its kind holds or takes, or None."""
+"""By a unit's name: ``work``, a key of ``WORKS``; ``control``, its control bits or command by name; and every value
+that its kind holds or takes, or None."""
 
 
 @dataclass(frozen=True)

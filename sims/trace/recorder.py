@@ -125,7 +125,7 @@ class Recorder:
     def _changes(self, seen: Seen) -> dict[str, Any]:
         """What is not as the frames so far have it."""
         shown, formats = self._shown[seen.unit], self._formats[seen.unit]
-        said: dict[str, Any] = {"work": seen.work}
+        said: dict[str, Any] = {"work": seen.work, "control": seen.control}
         for name, sight in seen.values.items():
             said[name] = None if sight is None else (f"{sight[0]:0{formats[name]}x}", self._speak(sight[1]))
         changed = {name: value for name, value in said.items() if name not in shown or shown[name] != value}

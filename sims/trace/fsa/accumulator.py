@@ -6,12 +6,13 @@ from typing import Any
 
 from myhdl_fsa.convert.blocks import arguments
 from myhdl_fsa.dataflows.fsa.control import Accumulator
-from myhdl_fsa.sims.trace.follower import Seen, Sight
+from myhdl_fsa.sims.trace.follower import Seen, Sight, commands
 from myhdl_fsa.sims.trace.movers import inside
 from myhdl_fsa.sims.trace.names import Name, Names, accumulated
 
 __all__ = ["FollowedAccumulator"]
 
+_COMMANDS = commands(Accumulator)
 _ACCUMULATES = {Accumulator.EXP_S1: "scale", Accumulator.EXP_S2: "exp2", Accumulator.ACC: "normalise",
                 Accumulator.SET_SCALE: "reciprocal", Accumulator.RECIPROCAL: "reciprocal"}
 
@@ -54,9 +55,9 @@ class FollowedAccumulator:
                  "result": (self._result, (Accumulator.EXP_S1, Accumulator.EXP_S2, Accumulator.ACC_SA,
                                            Accumulator.ACC))}
         values: dict[str, Sight | None] = {"factor": (int(self._factor), names.of(self._factor))}
-        for name, (signal, commands) in taken.items():
-            values[name] = (int(signal), names.of(signal)) if command in commands else None
-        return Seen(self.unit, work, values)
+        for name, (signal, takers) in taken.items():
+            values[name] = (int(signal), names.of(signal)) if command in takers else None
+        return Seen(self.unit, work, _COMMANDS.get(command, ""), values)
 
     def edge(self) -> None:
         """As Part."""

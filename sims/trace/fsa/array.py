@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from myhdl_fsa.convert.blocks import arguments
 from myhdl_fsa.dataflows.fsa.control import PE_BIT, Comparator
-from myhdl_fsa.sims.trace.follower import Seen, Sight
+from myhdl_fsa.sims.trace.follower import Seen, Sight, commands
 from myhdl_fsa.sims.trace.movers import inside
 from myhdl_fsa.sims.trace.names import ONE, ZERO, Name, Names, greatest, scored, weighted
 
@@ -14,8 +15,14 @@ __all__ = ["FollowedComparator", "FollowedPe"]
 
 _MAC, _ACC_UI, _UPDATE_REG, _EXP2, _LOAD_LEFT, _LOAD_ABOVE, _RIGHT, _DOWN, _UP = PE_BIT.values()
 _ARITHMETIC = _MAC | _UPDATE_REG | _EXP2
+_COMMANDS = commands(Comparator)
 _COMPARES = {Comparator.UPDATE: "maximum", Comparator.PROP_MAX: "subtract", Comparator.PROP_MAX_DIFF: "scale",
              Comparator.PROP_EXP2_INTERCEPTS: "exp2", Comparator.PROP_ZERO: "sum"}
+
+
+@cache
+def _signals(bits: int) -> str:
+    return " ".join(name for name, bit in PE_BIT.items() if bits & bit)
 
 
 class FollowedPe:
@@ -67,7 +74,7 @@ class FollowedPe:
         ):
             if taken:
                 values[name] = int(signal), names.of(signal)
-        return Seen(self.unit, self._work(bits), values)
+        return Seen(self.unit, self._work(bits), _signals(bits), values)
 
     def edge(self) -> None:
         """As Part."""
@@ -113,7 +120,8 @@ class FollowedComparator:
         names, command = self._names, int(self._command)
         score = (int(self._score), names.of(self._score)) if command == Comparator.UPDATE else None
         held = int(self._maximum), names.of(self._maximum)
-        return Seen(self.unit, _COMPARES.get(command, "idle"), {"maximum": held, "score": score})
+        return Seen(self.unit, _COMPARES.get(command, "idle"), _COMMANDS.get(command, ""),
+                    {"maximum": held, "score": score})
 
     def edge(self) -> None:
         """As Part."""

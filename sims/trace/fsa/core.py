@@ -89,7 +89,7 @@ class Follower(follower.Follower):
             seen = pe.observe()
             if place % self._n == 0:
                 taken = seen.values["left"]
-                yield Seen(f"edge_{place // self._n}", "idle" if taken is None else seen.work, {"value": taken})
+                yield Seen(f"edge_{place // self._n}", "idle" if taken is None else seen.work, "", {"value": taken})
             yield seen
         for accumulator in self._accumulators:
             yield accumulator.observe()

@@ -7,12 +7,13 @@ from typing import Any
 
 from myhdl_fsa.convert.blocks import arguments
 from myhdl_fsa.dataflows.stream.control import Accumulate
-from myhdl_fsa.sims.trace.follower import Seen, Sight
+from myhdl_fsa.sims.trace.follower import Seen, Sight, commands
 from myhdl_fsa.sims.trace.movers import inside
 from myhdl_fsa.sims.trace.names import Name, Names, accumulated
 
 __all__ = ["FollowedAccumulator"]
 
+_COMMANDS = commands(Accumulate)
 _ACCUMULATES = {Accumulate.EXP_S1: "scale", Accumulate.EXP_S2: "exp2", Accumulate.ACC_SUM: "sum",
                 Accumulate.ACC_SA: "value", Accumulate.NORM: "normalise"}
 
@@ -64,7 +65,7 @@ class FollowedAccumulator:
             "reciprocal": (int(self._reciprocal), names.of(self._reciprocal))}
         for name, (signal, is_taken) in taken.items():
             values[name] = (int(signal), names.of(signal)) if is_taken else None
-        return Seen(self.unit, work, values)
+        return Seen(self.unit, work, _COMMANDS.get(command, ""), values)
 
     def edge(self) -> None:
         """As Part."""

@@ -8,12 +8,13 @@ from typing import Any
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.blocks import arguments
 from myhdl_fsa.dataflows.stream.control import Capture, Compare, Lane
-from myhdl_fsa.sims.trace.follower import Seen
+from myhdl_fsa.sims.trace.follower import Seen, commands
 from myhdl_fsa.sims.trace.movers import inside
 from myhdl_fsa.sims.trace.names import ZERO, Name, Names, greatest
 
 __all__ = ["FollowedComparator", "FollowedTop"]
 
+_CAPTURES, _COMPARES, _LANES = commands(Capture), commands(Compare), commands(Lane)
 _LANE = (1 << Lane.WIDTH) - 1
 _UPDATES = (Compare.UPDATE, Compare.UPDATE_FIRST)
 _DIFFERENCES = (Compare.DIFF, Compare.DIFF_FIRST)
@@ -41,7 +42,7 @@ class FollowedTop:
         lane = (int(self._lane), names.of(self._lane)) if capture else None
         above = (int(self._above), names.of(self._above)) if shows else None
         held = int(self._maximum), names.of(self._maximum)
-        return Seen(self.unit, "maximum" if capture else "subtract" if shows else "idle",
+        return Seen(self.unit, "maximum" if capture else "subtract" if shows else "idle", _CAPTURES.get(capture, ""),
                     {"maximum": held, "above": above, "below": lane})
 
     def edge(self) -> None:
@@ -88,7 +89,9 @@ class FollowedComparator:
         score = (int(self._score), names.of(self._score)) if command in _UPDATES + _DIFFERENCES else None
         sent = (int(self._bottom), names.of(self._bottom)) if command == Compare.SEND else None
         lift = names.of(self._lift)
-        return Seen(self.unit, work, {
+        said = [_COMPARES[command]] if command else []
+        said += [_LANES[word & _LANE]] if word & _LANE else []
+        return Seen(self.unit, work, " ".join(said), {
             "maximum": (int(self._running), names.of(self._running)), "score": score, "difference": sent,
             "lift": None if lift is None else (int(self._lift), lift)})
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import cache
 from typing import Any
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.blocks import arguments
-from myhdl_fsa.dataflows.stream.control import LATCH_P, LATCH_Q, Operation, addend_at, result_at
-from myhdl_fsa.sims.trace.follower import Seen, Sight
+from myhdl_fsa.dataflows.stream.control import LATCH_P, LATCH_Q, OPERAND_WIDTH, Operation, addend_at, result_at
+from myhdl_fsa.sims.trace.follower import Seen, Sight, commands
 from myhdl_fsa.sims.trace.movers import inside
 from myhdl_fsa.sims.trace.names import ONE, Name, Names, scored, weighted
 
 __all__ = ["FollowedPe"]
 
+_OPERATIONS = commands(Operation)
 _OPERATION = (1 << Operation.WIDTH) - 1
 _WORKS = {Operation.QK: "score", Operation.PASS: "subtract", Operation.SUB: "subtract", Operation.SCALE: "scale",
           Operation.EXP: "exp2"}
 _KEPT = {Operation.SUB: "X", Operation.SCALE: "z", Operation.EXP: "P"}
+
+
+@cache
+def _control(bits: int) -> str:
+    latches = [name for name, bit in (("latch_p", LATCH_P), ("latch_q", LATCH_Q)) if bits & bit]
+    return " ".join([*([_OPERATIONS[bits & _OPERATION]] if bits & _OPERATION else []), *latches])
 
 
 class FollowedPe:
@@ -57,7 +65,7 @@ class FollowedPe:
             if adds not in (0, Operation.SCALE, Operation.EXP) else None,
             "below": (int(self._below), word) if word is not None else None,
         }
-        return Seen(self.unit, work, values)
+        return Seen(self.unit, work, _control(bits & (1 << OPERAND_WIDTH) - 1), values)
 
     def edge(self) -> None:
         """As Part."""
