@@ -14,8 +14,8 @@ from myhdl_fsa.sims.core_bench import CoreRun, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.hardware_engine import HardwareEngine
 from myhdl_fsa.sims.trace.recorder import recorder
-from myhdl_fsa.sims.vcd_writer import waveform
-from myhdl_fsa.sims.waveform_file import check_bounds, waveform_file
+from myhdl_fsa.sims.waves.file import check_bounds, waveform_file
+from myhdl_fsa.sims.waves.vcd import waveform
 
 __all__ = ["MyHDLEngine", "simulate"]
 

@@ -18,15 +18,15 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.elaboration import always, block, shared_analysis
 from myhdl_fsa.engine.request import RunError
 from myhdl_fsa.signals import unsigned
-from myhdl_fsa.sims import icarus_waveform
 from myhdl_fsa.sims.accelerator_bench import DevicePorts, DeviceRun, accelerator_bench
 from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, require, run_tool
 from myhdl_fsa.sims.build_time import announcement
 from myhdl_fsa.sims.core_bench import CorePorts, CoreRun, core_bench
 from myhdl_fsa.sims.event_driven import clocked, event_driven
 from myhdl_fsa.sims.hardware_engine import HardwareEngine
-from myhdl_fsa.sims.wave_verilog import WAVES, waves
-from myhdl_fsa.sims.waveform_file import check_bounds, waveform_file
+from myhdl_fsa.sims.waves import icarus
+from myhdl_fsa.sims.waves.file import check_bounds, waveform_file
+from myhdl_fsa.sims.waves.verilog import WAVES, waves
 from myhdl_fsa.workbench.temporary import temporary_folder
 
 __all__ = [
@@ -78,7 +78,7 @@ class IcarusEngine(HardwareEngine):
                     co_simulate(bench, run, partial(recorded, command=command, file=file, last=run.watch.wave_to))
                 check_bounds(run.watch, run.cycle, run.check_limit)
                 with waveform_file(run.watch.vcd) as path:
-                    icarus_waveform.write(tools[1], replay, inputs, path, run.watch, run.cycle)
+                    icarus.write(tools[1], replay, inputs, path, run.watch, run.cycle)
         except OSError as error:
             where = error.filename or "temporary files"
             raise RunError(f"cannot simulate: {where}: {error.strerror or error}") from None
@@ -137,9 +137,9 @@ def _replay(
         converted = design(config, top)
         modules = converted.convert()
         files = {module.name: module.text for module in modules.values()}
-        files[WAVES] = waves(converted, f"{icarus_waveform.REPLAY}.{icarus_waveform.MACHINE}")
-        files[icarus_waveform.REPLAY] = icarus_waveform.replay(modules[top].name, top, *ports.split())
-        _compile(tools[0], files, [icarus_waveform.REPLAY, top], folder)
+        files[WAVES] = waves(converted, f"{icarus.REPLAY}.{icarus.MACHINE}")
+        files[icarus.REPLAY] = icarus.replay(modules[top].name, top, *ports.split())
+        _compile(tools[0], files, [icarus.REPLAY, top], folder)
 
     return cache.get(key, build, about=announcement("icarus", top, config.rows)) / "top.vvp"
 

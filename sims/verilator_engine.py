@@ -25,9 +25,9 @@ from myhdl_fsa.sims.build_cache import BuildCache, digest, package_digest, requi
 from myhdl_fsa.sims.build_time import announcement
 from myhdl_fsa.sims.core_bench import CoreRun
 from myhdl_fsa.sims.hardware_engine import HardwareEngine
-from myhdl_fsa.sims.wave_scopes import PERIOD
-from myhdl_fsa.sims.wave_verilog import WAVES, waves
-from myhdl_fsa.sims.waveform_file import FATAL_SIGNALS, check_bounds, check_fst, last_time, waveform_file
+from myhdl_fsa.sims.waves.file import FATAL_SIGNALS, check_bounds, check_fst, last_time, waveform_file
+from myhdl_fsa.sims.waves.scopes import PERIOD
+from myhdl_fsa.sims.waves.verilog import WAVES, waves
 from myhdl_fsa.workbench import tools
 from myhdl_fsa.workbench.temporary import temporary_folder
 

@@ -21,12 +21,14 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.convert.design import design
 from myhdl_fsa.easyfloat import from_float
 from myhdl_fsa.isa import Function
-from myhdl_fsa.sims import gtkwave_save, surfer_commands, wave_contents
-from myhdl_fsa.sims.wave_contents import contents, kind
-from myhdl_fsa.sims.wave_groups import FEW
-from myhdl_fsa.sims.wave_scopes import scope_of
-from myhdl_fsa.sims.wave_values import CODES, FLAGS, MOST, float_text, reader, translate
-from myhdl_fsa.sims.wave_view import Section, Signal, sections
+from myhdl_fsa.sims.waves import contents as declared
+from myhdl_fsa.sims.waves import gtkwave as gtkwave_file
+from myhdl_fsa.sims.waves import surfer as surfer_file
+from myhdl_fsa.sims.waves.contents import contents, kind
+from myhdl_fsa.sims.waves.groups import FEW
+from myhdl_fsa.sims.waves.scopes import scope_of
+from myhdl_fsa.sims.waves.values import CODES, FLAGS, MOST, float_text, reader, translate
+from myhdl_fsa.sims.waves.view import Section, Signal, sections
 
 FOUR = Config(rows=4, cols=4)
 BOTH = [(dataflow, top) for dataflow in ("fsa", "stream") for top in ("core", "accelerator")]
@@ -86,7 +88,7 @@ def test_rows_codes_and_bits():
 
 def test_the_filter_answers_each_line_at_once():
     """As GTKWave uses it, which waits for an answer before it asks again."""
-    command = Path(sys.executable).with_name(gtkwave_save.FILTER)
+    command = Path(sys.executable).with_name(gtkwave_file.FILTER)
     with subprocess.Popen([command, "e5m10"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                           bufsize=1) as process:
         for digits, text in (("3C00", "1"), ("xxxx", "xxxx"), ("B555", "-0.3333")):
@@ -110,7 +112,7 @@ def scopes_of(config, top, scope=None, name=None):
 
 
 def test_what_is_declared_is_there_and_has_the_width_of_its_format():
-    tables = [wave_contents._ALL, wave_contents._FSA, wave_contents._STREAM]
+    tables = [declared._ALL, declared._FSA, declared._STREAM]
     met = {}
     for dataflow in ("fsa", "stream"):
         config = FOUR.replace(dataflow=dataflow, elem=as_format("e5m6"), acc=as_format("e8m14"), reciprocal="newton")
@@ -120,7 +122,7 @@ def test_what_is_declared_is_there_and_has_the_width_of_its_format():
                 said_kind = kind(content, config)
                 where = f"{dataflow} {name}.{signal}"
                 assert signal in widths, where
-                if content in (wave_contents.ELEM, wave_contents.ACC):
+                if content in (declared.ELEM, declared.ACC):
                     assert widths[signal] in (n * as_format(said_kind).width for n in (1, config.cols)), where
                 elif content in FLAGS:
                     assert widths[signal] == len(FLAGS[content]), where
@@ -170,9 +172,9 @@ def test_numbers_are_known():
 
 
 def test_a_signal_that_is_not_there_is_an_error(monkeypatch):
-    from myhdl_fsa.sims import wave_groups, wave_view
-    group = wave_groups.Group("wrong", ("systolic.nothing",))
-    monkeypatch.setitem(wave_view.CORE, "fsa", (group,))
+    from myhdl_fsa.sims.waves import groups, view
+    group = groups.Group("wrong", ("systolic.nothing",))
+    monkeypatch.setitem(view.CORE, "fsa", (group,))
     with pytest.raises(LookupError, match="^no signal core.systolic.nothing: no nothing$"):
         sections(FOUR, "core")
 
@@ -215,11 +217,11 @@ def parsed(text):
 @pytest.mark.parametrize(("dataflow", "top"), BOTH)
 def test_gtkwave_has_the_groups(dataflow, top):
     shown = sections(FOUR.replace(dataflow=dataflow), top)
-    text = gtkwave_save.text(shown, "run.vcd", "run.gtkw", top, 7)
+    text = gtkwave_file.text(shown, "run.vcd", "run.gtkw", top, 7)
     assert parsed(text) == shown
-    assert text.splitlines()[:3] == [gtkwave_save.MARK, '[dumpfile] "run.vcd"', '[savefile] "run.gtkw"']
+    assert text.splitlines()[:3] == [gtkwave_file.MARK, '[dumpfile] "run.vcd"', '[savefile] "run.gtkw"']
     assert "[timestart] 70" in text.splitlines()
-    assert "/" not in text.replace(gtkwave_save.MARK, "")
+    assert "/" not in text.replace(gtkwave_file.MARK, "")
 
 
 # ---- Surfer's file
@@ -334,18 +336,18 @@ def test_surfer_has_the_groups(dataflow, top, size):
     config = Config(rows=size, cols=size, dataflow=dataflow, elem=BF16 if size == 4 else E5M2)
     shown = sections(config, top)
     surfer = Surfer()
-    text = surfer_commands.text(shown)
+    text = surfer_file.text(shown)
     surfer.run(text)
     tree, end = surfer.tree()
     assert end == len(surfer.items)
     assert tree == [as_surfer_has_it(section) for section in shown]
     assert any(format_ == FORMATS[config.elem.name][0] for *_, format_ in surfer.items)
-    assert text.startswith(f"{surfer_commands.MARK}\n")
+    assert text.startswith(f"{surfer_file.MARK}\n")
 
 
 def test_surfer_shows_no_format_that_it_reads_otherwise():
     config = FOUR.replace(elem=E4M3)
-    assert "FP: 8-bit" not in surfer_commands.text(sections(config, "core"))
+    assert "FP: 8-bit" not in surfer_file.text(sections(config, "core"))
 
 
 # ---- with a run
@@ -392,7 +394,7 @@ def test_a_file_of_somebody_elses_stays(tmp_path, small):
     ours = (tmp_path / "w.gtkw").read_text()
     # a later run's replaces it, but not what GTKWave saved, or what lost its first line
     (tmp_path / "w.gtkw").write_text("[*]\n[*] GTKWave Analyzer v3.3.118\n")
-    (tmp_path / "w.sucl").write_text(f"{surfer_commands.MARK}\nzoom_fit\n")
+    (tmp_path / "w.sucl").write_text(f"{surfer_file.MARK}\nzoom_fit\n")
     # a run that fails says so too, and sooner: it compares nothing
     said_ = small("--max-cycles", 30, status=1).stderr.splitlines()
     assert said_[:-1] == [f"fsa-sim: warning: --vcd {tmp_path}/w.vcd: {tmp_path}/w.gtkw is not of fsa-sim's writing "

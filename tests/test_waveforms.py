@@ -25,12 +25,13 @@ from myhdl_fsa.engine import RunError, Watch, WaveformError
 from myhdl_fsa.isa import Function
 from myhdl_fsa.program import Timing
 from myhdl_fsa.signals import unsigned
-from myhdl_fsa.sims import icarus_waveform, verilator_engine
+from myhdl_fsa.sims import verilator_engine
 from myhdl_fsa.sims.core_bench import attention_run, core_bench
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.verilator_engine import executable
-from myhdl_fsa.sims.wave_scopes import PERIOD
-from myhdl_fsa.sims.waveform_file import check_fst, last_time, waveform_file
+from myhdl_fsa.sims.waves import icarus
+from myhdl_fsa.sims.waves.file import check_fst, last_time, waveform_file
+from myhdl_fsa.sims.waves.scopes import PERIOD
 
 FOUR = Config(rows=4, cols=4)
 SIXTEEN = Config(rows=16, cols=16)
@@ -351,7 +352,7 @@ def test_a_simulator_that_dies_as_it_writes(tmp_path, number, says):
     """On a full disk FST's map of its file in memory ends the process by SIGBUS."""
     dies = ["sh", "-c", f"kill -{number} $$"]
     for play in (lambda: verilator_engine._play(dies, Watch(vcd=tmp_path / "w.fst"), None, tmp_path / "said"),
-                 lambda: icarus_waveform._run(dies)):
+                 lambda: icarus._run(dies)):
         with pytest.raises(OSError, match=says):
             play()
     with pytest.raises(RunError, match="the Verilator simulation failed: exit status -"):

@@ -65,16 +65,16 @@ def save_files_beside(
 
 
 def _write(options: Options, config: Config, top: str, warn: Callable[[str], None]) -> None:
-    from myhdl_fsa.sims import gtkwave_save, surfer_commands
-    from myhdl_fsa.sims.wave_view import sections
+    from myhdl_fsa.sims.waves import gtkwave, surfer
+    from myhdl_fsa.sims.waves.view import sections
 
     vcd = options.vcd
     assert vcd is not None
     gtkw, sucl = _paths(vcd)
     shown = sections(config, top)
     texts = {
-        gtkw: gtkwave_save.text(shown, vcd.name, gtkw.name, top, options.wave_from or 0),
-        sucl: surfer_commands.text(shown),
+        gtkw: gtkwave.text(shown, vcd.name, gtkw.name, top, options.wave_from or 0),
+        sucl: surfer.text(shown),
     }
     path = gtkw
     try:
@@ -96,9 +96,9 @@ def _paths(vcd: Path) -> tuple[Path, Path]:
 
 def _may_write(path: Path) -> bool:
     """Whether nothing is there, or what a run like this one wrote."""
-    from myhdl_fsa.sims import gtkwave_save, surfer_commands
+    from myhdl_fsa.sims.waves import gtkwave, surfer
 
-    mark = (gtkwave_save.MARK if path.suffix == GTKWAVE else surfer_commands.MARK).encode()
+    mark = (gtkwave.MARK if path.suffix == GTKWAVE else surfer.MARK).encode()
     if not os.path.exists(path):
         return True
     try:

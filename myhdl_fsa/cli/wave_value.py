@@ -7,7 +7,7 @@ import sys
 import click
 
 from myhdl_fsa.cli.base import OneLineCommand
-from myhdl_fsa.sims.wave_values import CODES, FLAGS, reader, translate
+from myhdl_fsa.sims.waves.values import CODES, FLAGS, reader, translate
 
 __all__ = ["main"]
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.sims.wave_fields import is_streamed
+from myhdl_fsa.sims.waves.fields import is_streamed
 
 __all__ = ["ACC", "DECIMAL", "ELEM", "SIGNED", "content", "contents", "kind"]
 
@@ -23,7 +23,7 @@ SIGNED = "signed"
 """a whole number"""
 
 _Table = Mapping[str, Mapping[str, str]]
-"""by the block's function and the signal's name: one of the above, or a kind of ``wave_values``"""
+"""by the block's function and the signal's name: one of the above, or a kind of ``values``"""
 
 _ALL: _Table = {
     "core": {
@@ -123,5 +123,5 @@ def content(block: Any, name: str, signal: str, width: int) -> str | None:
 
 
 def kind(held: str, config: Config) -> str:
-    """The kind, of ``wave_values``, of what is declared so: the name of a format, for a number."""
+    """The kind, of ``values``, of what is declared so: the name of a format, for a number."""
     return {ELEM: config.elem.name, ACC: config.acc.name}.get(held, held)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from myhdl_fsa.arithmetic.formats import BF16, E5M2, FP16, FP32
-from myhdl_fsa.sims.wave_contents import DECIMAL, SIGNED
-from myhdl_fsa.sims.wave_values import CODES, FLAGS
-from myhdl_fsa.sims.wave_view import Section, Signal
+from myhdl_fsa.sims.waves.contents import DECIMAL, SIGNED
+from myhdl_fsa.sims.waves.values import CODES, FLAGS
+from myhdl_fsa.sims.waves.view import Section, Signal
 
 __all__ = ["FORMATS", "MARK", "text"]
 

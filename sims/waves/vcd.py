@@ -12,7 +12,7 @@ from vcd import VCDWriter
 from vcd.writer import Variable
 
 from myhdl_fsa.signals import BitSignal
-from myhdl_fsa.sims.wave_scopes import PERIOD, Scope, scope_of
+from myhdl_fsa.sims.waves.scopes import PERIOD, Scope, scope_of
 
 __all__ = ["Read", "Waveform", "waveform"]
 

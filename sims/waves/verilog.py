@@ -10,7 +10,7 @@ import itertools
 
 from myhdl_fsa.convert.hierarchy import Design, Module
 from myhdl_fsa.sims.verilog_names import net_names
-from myhdl_fsa.sims.wave_scopes import Probe, Scope, scope_of
+from myhdl_fsa.sims.waves.scopes import Probe, Scope, scope_of
 
 __all__ = ["WAVES", "waves"]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from myhdl_fsa.engine.request import RunError, Watch
-from myhdl_fsa.sims.wave_scopes import PERIOD
-from myhdl_fsa.sims.waveform_file import FATAL_SIGNALS, check_fst, last_time
+from myhdl_fsa.sims.waves.file import FATAL_SIGNALS, check_fst, last_time
+from myhdl_fsa.sims.waves.scopes import PERIOD
 from myhdl_fsa.workbench import tools
 
 __all__ = ["MACHINE", "REPLAY", "replay", "write"]

@@ -1,4 +1,4 @@
-"""What a waveform's save files show of one machine: the groups of ``wave_groups``, each signal found in its scope."""
+"""What a waveform's save files show of one machine: the groups of ``groups``, each signal found in its scope."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from string import Formatter
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.design import design
 from myhdl_fsa.isa import SEMAPHORES
-from myhdl_fsa.sims.wave_contents import content, kind
-from myhdl_fsa.sims.wave_groups import CORE, DEVICE, FEW, FEW_LINES, FEW_ROWS, Group
-from myhdl_fsa.sims.wave_scopes import Scope, scope_of
+from myhdl_fsa.sims.waves.contents import content, kind
+from myhdl_fsa.sims.waves.groups import CORE, DEVICE, FEW, FEW_LINES, FEW_ROWS, Group
+from myhdl_fsa.sims.waves.scopes import Scope, scope_of
 
 __all__ = ["Section", "Signal", "sections"]
 
@@ -23,7 +23,7 @@ class Signal:
     path: str
     width: int
     kind: str | None
-    """what it holds: a kind of ``wave_values``, DECIMAL or SIGNED; None for plain bits"""
+    """what it holds: a kind of ``values``, DECIMAL or SIGNED; None for plain bits"""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 from myhdl._instance import _Instantiator
 
 from myhdl_fsa.convert.hierarchy import children, ports, twin_of
-from myhdl_fsa.sims.wave_fields import Field, fields
+from myhdl_fsa.sims.waves.fields import Field, fields
 
 __all__ = ["PERIOD", "Probe", "Scope", "scope_of"]
 

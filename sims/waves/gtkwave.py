@@ -12,9 +12,9 @@ from collections.abc import Iterable
 
 from vcd.gtkw import GTKWSave
 
-from myhdl_fsa.sims.wave_contents import DECIMAL, SIGNED
-from myhdl_fsa.sims.wave_scopes import PERIOD
-from myhdl_fsa.sims.wave_view import Section, Signal
+from myhdl_fsa.sims.waves.contents import DECIMAL, SIGNED
+from myhdl_fsa.sims.waves.scopes import PERIOD
+from myhdl_fsa.sims.waves.view import Section, Signal
 
 __all__ = ["FILTER", "MARK", "text"]
 

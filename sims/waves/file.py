@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from myhdl_fsa.engine.request import RunError, Watch, WaveformError
-from myhdl_fsa.sims.wave_scopes import PERIOD
+from myhdl_fsa.sims.waves.scopes import PERIOD
 from myhdl_fsa.workbench.temporary import temporary_folder
 
 __all__ = ["FATAL_SIGNALS", "check_bounds", "check_fst", "last_time", "waveform_file"]
