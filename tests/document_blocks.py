@@ -115,7 +115,7 @@ def run_program(text, folder):
     assert run.returncode == 0, run.stderr
     promised = [line.rstrip() for line in re.findall(r"^# prints: ?(.*)$", text, re.M)]
     assert promised, "a program ends with what it prints"
-    assert [line.rstrip() for line in run.stdout.splitlines()] == promised
+    assert [line.rstrip() for line in run.stdout.splitlines()] == promised, f"the program prints\n{run.stdout}"
 
 
 def run_script(text, folder):
