@@ -11,7 +11,7 @@ A block is a fence. What its language says is done with it:
     text    a drawing, or what something printed: no command stands in it
     {...}   a directive of the site, which the site's build checks
 
-Any other language is an error. Blocks run each in an empty folder. Comments on the lines before a fence change that:
+Any other language is an error. Each block runs in a folder that holds nothing but examples/. Comments on the lines before a fence change that:
 
     <!-- follows -->  in the folder of the block before it, after it; programs are one program then
     <!-- slow -->     needs minutes: a test that is marked slow
@@ -139,6 +139,8 @@ RUN = {"": run_session, "python": run_program, "sh": run_script, "json": run_con
 
 def run(chain, folder):
     """Runs blocks that follow each other, in one folder."""
+    if not (folder / "examples").exists():
+        (folder / "examples").symlink_to(ROOT / "examples")
     programs = ""
     for index, block in enumerate(chain):
         text = block.text
