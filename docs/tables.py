@@ -13,6 +13,7 @@ from enum import IntEnum
 from pathlib import Path
 
 import click
+from inner_loop import N, rows
 from sphinx.pycode import ModuleAnalyzer
 
 from myhdl_fsa.cli import convert, sim
@@ -96,6 +97,11 @@ def presets() -> str:
                    "accumulator rows"], rows)
 
 
+def inner_loop() -> str:
+    """An inner iteration in column 0, a cycle a row."""
+    return _table(["cycle", "comparator", *(f"PE row {row}" for row in range(N)), "accumulator"], rows())
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "configuration": configuration,
     "presets": presets,
@@ -103,6 +109,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "options of fsa-convert": lambda: options(convert.main),
     "registers": lambda: members(Register, "offset", "register", "0x{:02X}"),
     "errors": lambda: members(ErrorCode, "code", "error"),
+    "inner loop": inner_loop,
     "matrix functions": lambda: members(Function, "function", "instruction"),
     "transfers": lambda: members(Transfer, "function", "instruction"),
     **{f"fields of {kind.name.lower()}": lambda kind=kind: fields(kind) for kind in Kind},  # type: ignore[misc]

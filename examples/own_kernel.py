@@ -1,7 +1,7 @@
 """A kernel of one's own: K and V are loaded once, and stay while several tiles of queries pass.
 
-Run from anywhere: ``python examples/own_kernel.py``. The published order loads K and V anew for each query tile; with one
-tile of keys that is a waste, and this kernel shows how to write another order, and what the checker finds in a wrong one.
+Run from anywhere: ``python examples/own_kernel.py``. The published order loads K and V anew for each query tile; with
+one tile of keys that is a waste. So this kernel has another order, and shows what the checker finds in a wrong one.
 """
 
 from __future__ import annotations

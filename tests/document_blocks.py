@@ -11,7 +11,8 @@ A block is a fence. What its language says is done with it:
     text    a drawing, or what something printed: no command stands in it
     {...}   a directive of the site, which the site's build checks
 
-Any other language is an error. Each block runs in a folder that holds nothing but examples/. Comments on the lines before a fence change that:
+Any other language is an error. Each block runs in a folder that holds nothing but examples/. Comments on the lines
+before a fence change that:
 
     <!-- follows -->  in the folder of the block before it, after it; programs are one program then
     <!-- slow -->     needs minutes: a test that is marked slow
@@ -62,7 +63,8 @@ def blocks(path, text=None):
             f"{block}: {fence[2]!r}: a fence of this language has no rule")
         assert "follows" not in marks or found, f"{block}: follows nothing"
         if fence[2] == "text":
-            assert not any(COMMAND.match(line) for line in fence[3].splitlines()), f"{block}: a command that nobody runs"
+            commands = [line for line in fence[3].splitlines() if COMMAND.match(line)]
+            assert not commands, f"{block}: a command that nobody runs"
         found.append(block)
     assert len(re.findall(r"^```", text, re.M)) == 2 * len(found), f"{path.name}: a fence without an end"
     return found
