@@ -61,6 +61,8 @@ def test_the_site_builds_and_its_links_lead_somewhere(site):
     assert checked > 1000
 
 
+# MyST 5.2 asks for what Sphinx 11 will not have
+@pytest.mark.filterwarnings("ignore:'myst_parser")
 def test_a_dead_link_stops_the_build(tmp_path):
     (tmp_path / "conf.py").write_text((PAGES / "conf.py").read_text().replace('html_static_path = ["_static"]', ""))
     for text, status in (("[there](index.md#page)", 0), ("[gone](index.md#gone)", 1), ("[gone](gone.md)", 1)):
@@ -77,7 +79,8 @@ def test_tables_are_those_of_the_code():
 
 
 def test_a_stale_table_is_found_and_written(tmp_path):
-    (tmp_path / "tables.py").write_text((PAGES / "tables.py").read_text())
+    for script in PAGES.glob("*.py"):
+        (tmp_path / script.name).write_text(script.read_text())
     page = tmp_path / "page.md"
     page.write_text("before\n\n<!-- table: errors -->\nold\n<!-- end of table -->\nafter\n")
     command = [sys.executable, tmp_path / "tables.py"]
