@@ -5,6 +5,7 @@ test_document_blocks.py runs the commands and programs, test_site.py follows the
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -60,3 +61,37 @@ def test_every_file_of_the_map_exists():
     folders = {path.parent.name for path in (ROOT / "myhdl_fsa").glob("*/__init__.py")}
     missing = {name for name in top | {f"{folder}/" for folder in folders} if name not in map_}
     assert not missing
+
+
+def test_figures_of_area_are_those_of_the_page_of_speed():
+    pages = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("fpga", "published", "speed")}
+    blocks = re.findall(r"^\| (.+ \| \d+ \| \d \| \d+) \|$", pages["fpga"], re.M)
+    assert len(blocks) == 7
+    for block in blocks:
+        assert f"| {block.replace('`', '')} | " in pages["speed"]
+    prose = " ".join(pages["speed"].split())
+    assert "| 3.68 mm2 | 2.73 mm2 | 3.02 mm2 |" in pages["published"]
+    assert "takes 2.73 mm2, 0.74 of the published one's 3.68 (stream: 3.02)" in prose
+    assert "47 % more at N = 16 | 55 % more" in pages["published"]
+    assert "by 94, 64 and 47 % at N = 4, 8, 16 (stream: 109, 74 and 55 %)" in prose
+    assert "The array takes 4 % more area" in README
+    area = re.search(r"\| area of the array, kGE \| (\d+) \| (\d+) \|", pages["speed"])
+    assert round(100 * int(area[2]) / int(area[1])) == 104
+
+
+def test_the_block_diagram_names_files_that_exist():
+    figure = (ROOT / "docs" / "architecture.svg").read_text()
+    ElementTree.fromstring(figure)
+    paths = re.findall(r"[\w/]+\.py", figure)
+    assert len(paths) > 25
+    for path in paths:
+        bases = (ROOT / "myhdl_fsa", ROOT / "myhdl_fsa/dma", ROOT / "myhdl_fsa/dataflows/fsa")
+        assert any((base / path).exists() for base in bases), path
+
+
+def test_every_test_that_the_page_of_verification_names_is_there():
+    text = (ROOT / "docs" / "verification.md").read_text()
+    named = re.findall(r"`((?:tests|convert|sims)/[\w/]+(?:\.py|/))`", text)
+    assert len(named) > 20
+    for path in named:
+        assert (ROOT / path).exists(), path
