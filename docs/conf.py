@@ -7,7 +7,7 @@ author = "The myhdl-fsa authors"
 copyright = author
 release = importlib.metadata.version("myhdl-fsa")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 
 # Anchors as on the pages of a repository: specification.md#3-dataflow
 myst_heading_anchors = 4
@@ -25,7 +25,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-add_module_names = False
 # A reference that leads nowhere is an error; what lies outside of this project has no pages here.
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!myhdl_fsa\.).*")]
