@@ -5,7 +5,7 @@ A block is a fence. What its language says is done with it:
     none    a session: each line ``$ command``, and below it what that prints; a line ``...`` stands for any lines, and
             times may differ
     python  a program; together with those it follows it prints exactly its lines ``# prints: ...``
-    sh      a script, which must succeed
+    sh      a script, which must succeed, and print each of its lines ``# prints: ...``
     json    a configuration file
     verilog a module that iverilog and Verilator take without a warning
     text    a drawing, or what something printed: no command stands in it
@@ -121,8 +121,10 @@ def run_program(text, folder):
 
 
 def run_script(text, folder):
-    """A script succeeds."""
-    _shell(text, folder)
+    """A script succeeds, and prints its lines ``# prints: ...``, among others, in their order."""
+    shown = iter(_shell(text, folder).splitlines())
+    for promised in re.findall(r"^# prints: (.*)$", text, re.M):
+        assert promised in shown, f"the script does not print\n{promised}"
 
 
 def run_configuration(text, folder):

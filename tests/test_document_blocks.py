@@ -60,6 +60,8 @@ def test_what_is_wrong_with_a_page(text, complaint):
     ("```\n$ false\n```\n", "false"),
     ("```\nno command\n```\n", "a session begins with $"),
     ("```sh\nfalse\n```\n", "false"),
+    ("```sh\necho 1; echo 2; echo 3\n# prints: 1\n# prints: 3\n```\n", None),
+    ("```sh\necho 1; echo 3\n# prints: 3\n# prints: 1\n```\n", "the script does not print\n1"),
     ("```python\nprint(1)\n```\n", "a program ends with what it prints"),
     ("```python\nprint(1)\n# prints: 2\n```\n", "the program prints\n1"),
     ("```python\nraise SystemExit('no')\n# prints: 1\n```\n", "no"),
