@@ -66,7 +66,10 @@ def blocks(path, text=None):
             commands = [line for line in fence[3].splitlines() if COMMAND.match(line)]
             assert not commands, f"{block}: a command that nobody runs"
         found.append(block)
-    assert len(re.findall(r"^```", text, re.M)) == 2 * len(found), f"{path.name}: a fence without an end"
+    fences = len(re.findall(r"^```", text, re.M))
+    assert fences == 2 * len(found), f"{path.name}: a fence without an end"
+    marked = len(re.findall(rf"^<!-- ({'|'.join(MARKS)}) -->$", text, re.M))
+    assert marked == sum(len(block.marks) for block in found), f"{path.name}: a mark that no fence follows"
     return found
 
 

@@ -47,7 +47,8 @@ def test_every_page_has_only_blocks_with_a_rule():
     ("<!-- fast -->\n```\n$ true\n```\n", "page.md:2: ['fast']: known are follows, slow, clone"),
     ("<!-- follows -->\n```\n$ true\n```\n", "page.md:2: follows nothing"),
     ("```\n$ true\n", "page.md: a fence without an end"),
-], ids=["language", "command", "mark", "first", "end"])
+    ("<!-- slow -->\n\n```\n$ true\n```\n", "page.md: a mark that no fence follows"),
+], ids=["language", "command", "mark", "first", "end", "apart"])
 def test_what_is_wrong_with_a_page(text, complaint):
     with pytest.raises(AssertionError) as error:
         blocks(ROOT / "page.md", text)
