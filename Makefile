@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TESTING := $(VENV)/.installed-for-tests
 LINT_TREE := build/lint/myhdl_fsa
-SOURCES := myhdl_fsa convert sims tests $(wildcard benchmarks examples)
+SOURCES := myhdl_fsa convert sims tests docs $(wildcard benchmarks examples)
 PYTEST := $(BIN)/python -m pytest -n 2
 
-.PHONY: help install sim test test-slow convert-check lint bench clean hdl-tools
+.PHONY: help install sim test test-slow convert-check lint docs docs-tables docs-links bench clean hdl-tools
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -44,7 +44,7 @@ test: $(TESTING) hdl-tools lint ## lint, then every test that is not slow
 test-slow: $(TESTING) hdl-tools ## the slow tests alone
 	$(PYTEST) -m slow
 
-# The testbench needs no Python: the commands are those of the README.
+# The testbench needs no Python: the commands are those of docs/verilog.md.
 CONVERTED := build/convert-check
 convert-check: $(TESTING) hdl-tools ## the 4x4 machine as Verilog: lint, and its testbench in Icarus and Verilator
 	@rm -rf $(CONVERTED)
@@ -61,10 +61,28 @@ lint: $(TESTING) ## ruff and mypy
 	@cd $(LINT_TREE) && ln -s ../../../myhdl_fsa/* ../../../convert ../../../sims .
 	$(BIN)/mypy
 
-bench: $(INSTALLED) hdl-tools ## the speed figures of the README
+bench: $(INSTALLED) hdl-tools ## the figures of docs/speed.md
 	$(PIP_INSTALL) -e '.[bench]'
 	@scripts=(benchmarks/*.py); test -e "$${scripts[0]}" || { echo "make: error: benchmarks/ holds no script" >&2; exit 1; }; \
 	for script in "$${scripts[@]}"; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+# Warnings are errors, and so is a reference that leads nowhere. No network is needed.
+SPHINX = $(BIN)/python -m sphinx -q -n -W --keep-going -d build/doctrees
+DOCUMENTING := $(VENV)/.installed-for-docs
+$(DOCUMENTING): $(INSTALLED)
+	$(PIP_INSTALL) -e '.[docs]'
+	@touch $@
+
+docs: $(DOCUMENTING) ## the pages of docs/ as a site, in build/docs
+	$(BIN)/python docs/tables.py --check
+	$(SPHINX) -b html docs build/docs
+	@echo "build/docs/index.html"
+
+docs-tables: $(DOCUMENTING) ## write the tables that stand in docs/*.md from the code
+	$(BIN)/python docs/tables.py
+
+docs-links: $(DOCUMENTING) ## ask the network whether the links that lead out of docs/ are alive
+	$(SPHINX) -b linkcheck docs build/linkcheck
 
 # Icarus and Verilator simulate the converted Verilog; a C++ compiler and make build what Verilator writes.
 # cocotb loads Python's shared library into Icarus, which Debian packages apart from the interpreter. Chromium opens
@@ -85,4 +103,4 @@ hdl-tools: $(TESTING)
 
 clean: ## remove what the other commands made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find myhdl_fsa convert sims tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find myhdl_fsa convert sims tests docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -45,9 +45,10 @@ def table() -> str:
     for said, shown in schema()["properties"].items():
         if said in by_name:
             name, field = by_name[said]
+            meaning = shown["description"].replace("<", "\\<")  # e<E>m<M> is no tag
             lines.append(f"| `{said}` | `{name}` | {_allowed(shown, get_args(field.annotation))} | "
                          f"{_code(shown['default']) if shown.get('default', '') != '' else ''} | "
-                         f"{shown['description']} |")
+                         f"{meaning} |")
     return "\n".join(lines) + "\n"
 
 

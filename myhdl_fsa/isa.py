@@ -58,17 +58,24 @@ class Function(IntEnum):
     """The function field of a matrix instruction (docs/specification.md section 4)."""
 
     LOAD_STATIONARY = 0
+    """a tile of Q moves into the array, a query a column"""
     ATTN_SCORE = 1
+    """S = Q K^T, the running maximum, P = exp2 of what is left, and the row sums L"""
     ATTN_VALUE = 2
+    """O = O * factor + P V, a row of V^T a cycle"""
     ACC_RECIPROCAL = 3
+    """1 / L in every column's accumulator"""
     ATTN_LSE_NORM = 4
+    """O times that"""
 
 
 class Transfer(IntEnum):
     """The function field of a DMA instruction."""
 
     LOAD = 0
+    """memory to scratchpad"""
     STORE = 1
+    """accumulator RAM to memory"""
 
 
 @dataclass(frozen=True)
@@ -129,8 +136,11 @@ class Fence:
     """Waits until the matrix unit or the DMA has nothing left to do; with ``stop`` the device is done then."""
 
     matrix: int = 0
+    """wait until matrix queue and matrix unit are empty"""
     dma: int = 0
+    """wait until all loads and stores are over, the last write response included"""
     stop: int = 0
+    """then the device is done, state 2; it takes no word after this one"""
 
     KIND: ClassVar[Kind] = Kind.FENCE
     WORDS: ClassVar[int] = 1
@@ -142,23 +152,37 @@ class Matrix:
     """Work for the array. Rows and strides are in rows of the scratchpad and the accumulator RAM."""
 
     function: int
+    """what to do: a ``Function``"""
     semaphore: int = 0
+    """which one"""
     acquire: int = 0
+    """wait for it before the start"""
     acquire_value: int = 0
+    """the value to wait for"""
     release: int = 0
+    """give it back when the operands are free again"""
     release_value: int = 0
+    """the value it then has"""
     wait_idle: int = 0
     """start only when the array is idle (published: waitPrevAcc)"""
     scratchpad_row: int = 0
+    """first row read"""
     scratchpad_stride: int = 0
+    """rows from one row read to the next"""
     reverse_in: int = 0
+    """turn a row round before the skew"""
     reverse_out: int = 0
+    """turn it round after the skew"""
     delay: int = 0
+    """skew it"""
     accumulator_row: int = 0
+    """first row of the accumulator RAM"""
     accumulator_stride: int = 0
+    """rows of the accumulator RAM from one to the next"""
     zero: int = 0
     """the old value is +0, whatever the RAM holds"""
     causal: int = 0
+    """of an ATTN_SCORE: later keys are hidden; stream has it in ATTN_VALUE too: an ATTN_SCORE follows"""
     hidden: int = 0
     """of an ATTN_SCORE: keys at the end of the tile whose scores are -Inf (published: 0)"""
 
@@ -179,12 +203,19 @@ class Dma:
     """Moves rows between memory (bytes) and the scratchpad or the accumulator RAM (rows)."""
 
     function: int
+    """what to do: a ``Transfer``"""
     semaphore: int = 0
+    """which one"""
     acquire: int = 0
+    """wait for it before the first row"""
     acquire_value: int = 0
+    """the value to wait for"""
     release: int = 0
+    """give it back when every row has arrived"""
     release_value: int = 0
+    """the value it then has"""
     rows: int = 0
+    """how many; 0 is allowed"""
     row: int = 0
     """first row of the scratchpad or the accumulator RAM"""
     stride: int = 0

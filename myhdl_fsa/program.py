@@ -38,6 +38,7 @@ class ErrorCode(IntEnum):
     """The error register: why the device stopped in state 3."""
 
     NONE = 0
+    """no error"""
     ILLEGAL_TYPE = 1
     """an instruction type that is not fence, matrix or DMA"""
     ILLEGAL_FUNCTION = 2

@@ -97,7 +97,9 @@ def table(heading):
 def code(heading, number=0, document=SECTIONS):
     """The lines of a fenced block."""
     blocks = "\n".join(document[heading]).split("```")[1::2]
-    return blocks[number].strip("\n").splitlines()
+    language, _, text = blocks[number].partition("\n")
+    assert language == "text"
+    return text.strip("\n").splitlines()
 
 
 def bits(text, fmt):

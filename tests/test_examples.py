@@ -1,4 +1,4 @@
-"""The examples, run as their users run them."""
+"""The examples, run as their users run them; those that docs/examples.md shows, test_document_blocks.py runs."""
 
 import os
 import re
@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from document_blocks import chains
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 WITHOUT = """
@@ -50,6 +51,18 @@ def test_what_an_example_lacks_it_names(tmp_path):
         "Error: --plot needs matplotlib: pip install matplotlib, or -e '.[bench]'\n")
     assert without("transformers", "transformers_model.py") == (
         "Error: this needs the transformers library: pip install transformers, or -e '.[examples]'\n")
+
+
+def test_every_other_example_is_on_its_page_with_what_it_prints():
+    page = EXAMPLES.parent / "docs" / "examples.md"
+    shown = {line.partition(" ")[2] for chain in chains(page) for block in chain if not block.marks & {"slow", "clone"}
+             for line in block.text.splitlines() if line.startswith("$ ")}
+    wanted = {f"python examples/{path.name}" for path in EXAMPLES.glob("*.py")}
+    wanted -= {f"python examples/{name}" for name in ("gpt.py", "transformers_model.py")}
+    assert shown == wanted | {"make -s -C examples/verilator_testbench BUILD=$PWD/build"}
+    text = page.read_text()
+    assert all(f"](../examples/{path.relative_to(EXAMPLES)})" in text for path in EXAMPLES.rglob("*.[pc][yp]*")
+               if "__pycache__" not in path.parts)
 
 
 @pytest.mark.slow

@@ -109,18 +109,23 @@ def _schema(context: click.Context, parameter: click.Parameter, wanted: bool) ->
 
 @click.command("fsa-convert", cls=OneLineCommand, context_settings=CONTEXT)
 @click.option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json",
-              help="A known configuration, or a file of its fields.")
-@click.option("--reciprocal", type=click.Choice(RECIPROCALS), help="Instead of the configuration's own.")
+              help="The machine: a known configuration, or a file of its fields.")
+@click.option("--reciprocal", type=click.Choice(RECIPROCALS), help="1/x, instead of the configuration's own.")
 @click.option("--dataflow", type=click.Choice(DATAFLOWS), help="Instead of the configuration's own.")
 @click.option("--top", default="accelerator", metavar="NAME",
-              help="What to convert, with all it instantiates; see --list.")
+              help="What to convert: the device, the bare core, or one block, with all it instantiates; see --list.")
 @click.option("--prefix", default="fsa_", show_default=True, metavar="TEXT",
-              help="What the names of modules and of their files begin with; may be empty.")
+              help="What the names of modules and of their files begin with: the beginning of a Verilog name, "
+              "or nothing.")
 @click.option("--out", type=FILE, metavar="DIR", help="The folder to write to.  [default: build/<configuration>]")
 @click.option("--json", type=FILE, metavar="FILE",
-              help="Write the configuration there too, as a file for --config.")
-@click.option("--testbench", is_flag=True, help="Write a self-checking testbench for plain Icarus and Verilator too.")
-@click.option("--check", is_flag=True, help="Lint what was written in Verilator, and elaborate it in Icarus.")
+              help="Write the configuration there too, as a file for --config (-: standard output).")
+@click.option("--testbench", is_flag=True,
+              help="Write a self-checking testbench for plain Icarus and Verilator too, tb_<module>.v and "
+              "the .hex files that it reads.")
+@click.option("--check", is_flag=True,
+              help="verilator --lint-only -Wall and iverilog -g2005 -Wall on what was written, the testbench "
+              "too, with no flag that waives a warning.")
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list,
               help="Print what can be converted, and the known configurations.")
 @click.option("--schema", is_flag=True, is_eager=True, expose_value=False, callback=_schema,

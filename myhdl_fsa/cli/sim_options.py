@@ -45,68 +45,82 @@ def _presets(context: click.Context, parameter: click.Parameter, incomplete: str
 
 GROUPS: Groups = {
     "Attention": (
-        option("--seq-q", type=_SIZE, help="Queries, of each head.  [default: 4, or one tile]"),
-        option("--seq-kv", type=_SIZE, help="Keys and values, likewise.  [default: 4, or one tile]"),
-        option("--batch", type=_SIZE, help="Problems at once; with this or heads, tensors are [batch, heads, seq, d].  "
-               "[default: 1]"),
+        option("--seq-q", type=_SIZE, help="Queries of each head, 1 to 1048576.  [default: 4, or one tile]"),
+        option("--seq-kv", type=_SIZE, help="Keys and values of each head, likewise.  [default: 4, or one tile]"),
+        option("--batch", type=_SIZE, help="Problems at once; with this or heads, the generated tensors are "
+               "[batch, heads, seq, d].  [default: 1]"),
         option("--heads", type=_SIZE, help="Query heads.  [default: 1]"),
-        option("--kv-heads", type=_SIZE, help="Heads of K and V, which divide the query heads.  [default: --heads]"),
-        option("--head-dim", type=Integer(1), help="d, at most the size of the array.  [default: the size of the "
-               "array]"),
-        option("--scale", type=PositiveNumber(), help="What scores are multiplied by, those of --program too.  "
-               "[default: 1/sqrt(d)]"),
+        option("--kv-heads", type=_SIZE, help="Heads of K and V, which divide the query heads: query head h goes "
+               "with head h // (heads / K/V heads).  [default: --heads]"),
+        option("--head-dim", type=Integer(1), help="d of the generated tensors, at most the size of the array.  "
+               "[default: the size of the array]"),
+        option("--scale", type=PositiveNumber(), help="What scores are multiplied by, those of --program too: a "
+               "positive number that the formats can hold.  [default: 1/sqrt(d)]"),
         option("--seed", type=_SEED, default=0, metavar="SEED", help="Seed of the generated tensors."),
         option("--distribution", type=OneOf(DISTRIBUTIONS), default="uniform",
-               help="Of the generated tensors: uniform over [0, 1), or fa3: N(0,1) + N(0,10)*Bernoulli(0.001)."),
+               help="Of the generated tensors: uniform over [0, 1), or fa3: N(0,1) + N(0,10)*Bernoulli(0.001), "
+               "N by mean and standard deviation."),
         option("--q", type=FILE, metavar="FILE.npy",
-               help="Q [seq, d] or [batch, heads, seq, d] in floating point, instead of a generated one."),
+               help="Your own Q, [seq, d] or [batch, heads, seq, d], float16, float32 or float64, rounded to the input "
+               "format; d is at most the size of the array. Options of sizes may be given beside it if they agree."),
         option("--k", type=FILE, metavar="FILE.npy", help="K, likewise; --q, --k and --v go together."),
-        option("--v", type=FILE, metavar="FILE.npy", help="V, likewise."),
-        option("--causal", is_flag=True, help="Query i sees keys 0 to i."),
-        option("--out", type=OutputFile(), metavar="FILE.npy", help="Write the result, float32, as Q with the d of V."),
+        option("--v", type=FILE, metavar="FILE.npy", help="V, likewise; its d may be another than that of Q and K."),
+        option("--causal", is_flag=True, help="Query i sees keys 0 to i, whatever the lengths."),
+        option("--out", type=OutputFile(), metavar="FILE.npy", help="Write the result, float32, of the shape of Q "
+               "with the d of V."),
     ),
     "A program instead": (
         option("--program", type=FILE, metavar="FILE.bin|FILE.s",
-               help="Run these little-endian instruction words, or this text, instead of attention."),
+               help="Run these little-endian instruction words, published or your own, or (a name in .s or .S) the "
+               "text of --dump-asm, instead of attention."),
         option("--load", type=LoadType(), multiple=True, help="Memory before --program; repeatable."),
         option("--dump", type=DumpType(), multiple=True, help="Memory after --program, to a file; repeatable."),
     ),
     "Machine": (
         option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json", shell_complete=_presets,
-               help="A known configuration, or a file of its fields."),
-        option("--reciprocal", type=OneOf(RECIPROCALS), help="Instead of the configuration's own."),
-        option("--dataflow", type=OneOf(DATAFLOWS), help="Instead of the configuration's own."),
+               help="The machine: a known configuration, or a file of its fields."),
+        option("--reciprocal", type=OneOf(RECIPROCALS), help="1/x, instead of the configuration's own."),
+        option("--dataflow", type=OneOf(DATAFLOWS), help="Instead of the configuration's own; memories that follow "
+               "from it do so."),
         option("--top", type=OneOf(TOPS), default="accelerator",
                help="Simulate the whole device: instructions, DMA and AXI4 memory; or the bare core, fed directly."),
         option("--engine", type=OneOf(ENGINES), default="myhdl",
                help="The MyHDL simulation, the golden model alone, or the converted Verilog in a simulator."),
         option("--build-dir", type=FILE, metavar="DIR",
-               help="Keep what is built for the Verilog simulators there.  [default: the user's cache folder]"),
-        option("--clear-cache", is_flag=True, help="Remove what was built for the Verilog simulators, say what that "
-               "freed, and do nothing else."),
-        option("--max-cycles", type=Integer(1), metavar="CYCLES", help="Give up after that many."),
+               help="Keep what is built for the Verilog simulators there, for reuse.  [default: the user's cache "
+               "folder]"),
+        option("--clear-cache", is_flag=True, help="Remove what was built for the Verilog simulators (in "
+               "--build-dir, if given), say what that freed, and do nothing else; builds in use stay."),
+        option("--max-cycles", type=Integer(1), metavar="CYCLES", help="Give up after that many, and say "
+               "where the run stood."),
     ),
     "Memory and host": (
-        option("--mem-latency", type=Latency(), help="Cycles from a burst's address to its data, and from its data to "
-               "the response.  [default: 1]"),
-        option("--mem-bandwidth", type=Bandwidth(), help="Beats a cycle on each memory port.  [default: 1]"),
+        option("--mem-latency", type=Latency(), help="Cycles from a burst's address to its first beat, and from "
+               "its last beat to the response.  [default: 1]"),
+        option("--mem-bandwidth", type=Bandwidth(), help="Beats a cycle on each memory port, above 0 and at "
+               "most 1, as 0.02 or 1/50.  [default: 1]"),
         option("--mem-stall", type=_SEED, metavar="SEED", help="Random back-pressure on every memory channel."),
         option("--push-interval", type=Integer(1, 1_000_000), metavar="CYCLES",
-               help="Cycles from one instruction word to the next, at least.  [default: 1]"),
+               help="A host that pushes an instruction word only that often; with 1 as soon as the queue takes it.  "
+               "[default: 1]"),
     ),
     "Comparison": (
-        option("--diff", is_flag=True, help="Compare with the golden model, bit for bit: the result, or the memory "
-               "that --program leaves."),
-        option("--diff-verbose", is_flag=True, help="And print every intermediate in hex and float."),
+        option("--diff", is_flag=True, help="Compare with the golden model, bit for bit: the result; or how "
+               "--program ended, and all memory that it stores or --dump names."),
+        option("--diff-verbose", is_flag=True, help="And print every intermediate in hex and float, "
+               "with the first difference marked."),
         option("--diff-only", is_flag=True, help="Only the golden model, against torch."),
         option("--compare", type=Several(DATAFLOWS, "DATAFLOW"), help="Run attention on the same tensors in each of "
-               "these dataflows, and print their cycles side by side, and whether all bits are equal."),
+               "these dataflows, and print cycles, utilisation and, of the device, counters side by side, and whether "
+               "all bits equal each other's and the golden model's; status 1 if not."),
         option("--lockstep", type=OneOf(("icarus", "verilator")),
-               help="First compare every output and register of the MyHDL model with the Verilog, every cycle."),
+               help="First run MyHDL model and Verilog side by side, and compare every output and register in every "
+               "cycle; the first difference is named by cycle, signal and both values."),
     ),
     "Output (FILE may be -, standard output, which then holds nothing else)": (
         option("--json", type=OutputFile(), metavar="FILE",
-               help="Write figures and errors as JSON, with all that repeats the run."),
+               help="Write configuration, figures and errors as JSON, with all that repeats the run; an error that is "
+               "not finite is null."),
         option("--dump-asm", type=OutputFile(), metavar="FILE", help="Write the program as text."),
         option("--vcd", type=OutputFile(), metavar="FILE",
                help="Write the waveform of the simulation, to a file; Verilator's and Icarus's as FST to FILE.fst. "
@@ -119,7 +133,7 @@ GROUPS: Groups = {
         option("--wave-from", type=Integer(0), metavar="CYCLE", help="The first cycle in the waveform, the trace or "
                "the animation.  [default: 0]"),
         option("--wave-to", type=Integer(0), metavar="CYCLE", help="The last cycle in it.  [default: the run's]"),
-        option("--quiet", is_flag=True, help="Print nothing but errors."),
+        option("--quiet", is_flag=True, help="Print nothing but errors, and no warnings."),
     ),
 }
 

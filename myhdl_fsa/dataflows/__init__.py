@@ -1,6 +1,6 @@
 """The dataflows that an array can run, a folder each, chosen by ``Config.dataflow``.
 
-A folder has these modules, which the rest of the machine finds by their names; all else in it is its own:
+A folder has these modules, which the rest of the machine finds by their names; all else in it is its own::
 
     times  ``rows_read``, ``operand_rows``, ``iteration_cycles``, ``attention_cycles``, ``measured_iteration``
     rules  ``Rules``: what it asks of a program; ``ORDER`` and ``ORDER_CHECK``: in which order its instructions must

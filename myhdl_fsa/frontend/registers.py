@@ -28,25 +28,35 @@ class Register(IntEnum):
     SET_ACTIVE = 0x04
     """write with bit 0: start taking words from the queue"""
     STATE = 0x08
-    """0 idle, 1 active, 2 done, 3 error"""
+    """read: 0 idle, 1 active, 2 done, 3 error"""
     EXECUTION_TIME = 0x0C
+    """read: cycles in which the device was active"""
     MATRIX_BUBBLE = 0x10
+    """read: cycles after the first matrix instruction in which the matrix unit could take another and none was ready"""
     MATRIX_ACTIVE = 0x14
+    """read: cycles in which the matrix unit was at work"""
     DMA_ACTIVE = 0x18
+    """read: cycles in which a transfer past its semaphore was under way"""
     RAW = 0x1C
+    """read: words taken by the decoder"""
     MATRIX = 0x20
+    """read: matrix instructions started"""
     DMA = 0x24
+    """read: DMA instructions passed to their queue"""
     FENCE = 0x28
+    """read: fences passed"""
     ENQUEUED = 0x2C
+    """read: words into the instruction queue, since the reset"""
     DEQUEUED = 0x30
+    """read: words out of the instruction queue, since the reset"""
     ERROR = 0x34
     """read: ``program.ErrorCode``; write of anything: reset, to state 0; state 3 until the bus is quiet"""
     ERROR_INSTRUCTION = 0x38
-    """number of the instruction that the error is about, from 0 since the device was set active"""
+    """read: number of the instruction that the error is about, from 0 since the device was set active"""
     INTERRUPT = 0x3C
     """bit 0 done, bit 1 error; writing 1 clears a bit, as setting active and resetting do"""
     WATCHDOG = 0x40
-    """cycles without progress after which an active device stops with an error; 0: never"""
+    """cycles without progress after which an active device stops with an error; 65536 after a reset, 0: never"""
     SCALE_ELEM = 0x44
     """what the processing elements multiply a score less its maximum by, a pattern of elem; to be written while the
     device is not active, and left by a reset by software"""
