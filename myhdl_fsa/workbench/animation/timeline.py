@@ -1,0 +1,101 @@
+"""The time line below an array: lanes of instructions at work, and the stretches in which the array waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from myhdl_fsa.trace.contents import CycleTrace, Instruction
+
+__all__ = ["Bar", "Lane", "Span", "TimeLine", "span", "time_line"]
+
+_LANES = (("load", "loads"), ("array", "array"), ("store", "stores"))
+"""by ``Instruction.unit``, in the order of a tile's way, and how they are called"""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """An instruction or a wait. Cycles count from the trace's start."""
+
+    first: int
+    last: int
+    labels: tuple[str, ...]
+    """what it is called, the longest first: the first for which there is room is shown"""
+    kind: str
+    """``load``, ``array``, ``store`` or ``wait``"""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Bars that do not overlap."""
+
+    name: str
+    """empty where it goes on with the lane above"""
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True)
+class Span:
+    """The cycles that a time line shows, counted from the start of each trace, both ends included."""
+
+    first: int
+    last: int
+
+    @property
+    def cycles(self) -> int:
+        """How many."""
+        return self.last - self.first + 1
+
+    def numbers(self) -> range:
+        """Each of them."""
+        return range(self.first, self.last + 1)
+
+
+@dataclass(frozen=True)
+class TimeLine:
+    """All lanes of a machine, from top to bottom."""
+
+    span: Span
+    lanes: tuple[Lane, ...]
+
+
+def span(traces: Sequence[CycleTrace]) -> Span:
+    """What is recorded of any of them."""
+    return Span(min(trace.frames[0].cycle - trace.start for trace in traces),
+                max(trace.frames[-1].cycle - trace.start for trace in traces))
+
+
+def time_line(trace: CycleTrace, shown: Span) -> TimeLine:
+    """Only what is in ``shown``."""
+    lanes: list[Lane] = []
+    for unit, name in _LANES:
+        rows: list[list[Bar]] = []
+        chosen = (item for item in trace.instructions if item.unit == unit)
+        for item in sorted(chosen, key=lambda item: item.first):
+            bar = Bar(item.first - trace.start, item.last - trace.start, _labels(item), unit)
+            _place(rows, bar, shown)
+        lanes += [Lane("" if index else name, tuple(bars)) for index, bars in enumerate(rows)]
+    waits: list[list[Bar]] = []
+    for wait in trace.waits:
+        labels = (f"waits for {wait.cause}", wait.cause)
+        _place(waits, Bar(wait.first - trace.start, wait.last - trace.start, labels, "wait"), shown)
+    return TimeLine(shown, (*lanes, *(Lane("waits", tuple(bars)) for bars in waits)))
+
+
+def _labels(item: Instruction) -> tuple[str, ...]:
+    """``ATTN_SCORE K tile 1``, ``K tile 1``, ``K1``."""
+    if not item.what:
+        return (item.name,)
+    return f"{item.name} {item.what}", item.what, item.what.replace(" tile ", "")
+
+
+def _place(rows: list[list[Bar]], bar: Bar, shown: Span) -> None:
+    """Into the first row that is free by then."""
+    if bar.last < shown.first or bar.first > shown.last:
+        return
+    bar = Bar(max(bar.first, shown.first), min(bar.last, shown.last), bar.labels, bar.kind)
+    for row in rows:
+        if row[-1].last < bar.first:
+            row.append(bar)
+            return
+    rows.append([bar])
