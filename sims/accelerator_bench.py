@@ -19,6 +19,7 @@ from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.host import Action, Host, outcomes, script
 from myhdl_fsa.sims.memory import Memory, ReadPort, Stalls, WritePort
 from myhdl_fsa.sims.monitors import Intermediates, watchers
+from myhdl_fsa.sims.trace.recorder import Recording
 
 __all__ = [
     "DevicePorts",
@@ -46,6 +47,8 @@ class DeviceRun:
     """cycles, for ``watch.progress``"""
     captured: Intermediates | None = None
     """where an engine that sees inside puts intermediates, when the programs are one of attention"""
+    recording: Recording | None = None
+    """likewise, what happens in each cycle"""
     careful: bool = False
     """whether an engine that sees inside stops at instructions that collide in the array: a fault of the hardware where
     the program is known to be right, and of the program otherwise"""

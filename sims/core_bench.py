@@ -29,6 +29,7 @@ from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.ideal_device import FrontEnd, SemaphoreFile, from_row, to_row
 from myhdl_fsa.sims.memory import Memory
 from myhdl_fsa.sims.monitors import Intermediates, watchers
+from myhdl_fsa.sims.trace.recorder import Recording
 from myhdl_fsa.tiling import tiles, visits
 
 __all__ = [
@@ -62,6 +63,8 @@ class CoreRun:
     """cycles, for ``watch.progress``"""
     captured: Intermediates | None = None
     """where an engine that sees inside puts intermediates"""
+    recording: Recording | None = None
+    """likewise, what happens in each cycle"""
     serial: bool = False
     """wait for idle before every instruction, so that none overlap"""
     late: Mapping[Dma, int] = field(default_factory=dict)

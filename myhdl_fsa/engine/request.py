@@ -11,6 +11,7 @@ from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
 from myhdl_fsa.program import Counters, Program, Timing
 from myhdl_fsa.tiling import AttentionShape
+from myhdl_fsa.trace.contents import CycleTrace
 
 __all__ = [
     "AttentionRequest",
@@ -92,6 +93,9 @@ class Watch:
     """the last cycle in the waveform; None for the end of the run"""
     message: Callable[[str], None] | None = None
     """called with a line about what takes a while, such as a build"""
+    record: bool = False
+    """record attention cycle by cycle, from ``wave_from`` to ``wave_to``: ``EngineResult.recorded``. The engine
+    ``myhdl`` can, for N up to 16; others raise RunError"""
 
     def __post_init__(self) -> None:
         if self.wave_from < 0:
@@ -126,3 +130,5 @@ class EngineResult:
     """of a run on the whole device"""
     poor_reciprocals: int | None = None
     """rows whose 1 / row sum is of no use, as only ``newton`` has them; None where nobody counted"""
+    recorded: CycleTrace | None = None
+    """what the machine held and did in each cycle, if asked for"""

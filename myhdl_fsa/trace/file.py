@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, fields
+from functools import partial
 from typing import Any
 
 from myhdl_fsa.trace.contents import WORKS, CycleTrace, Frame, Instruction, Kind, Unit, Wait
@@ -41,31 +42,39 @@ def write_trace(trace: CycleTrace) -> Iterator[str]:
 def read_trace(lines: Iterable[str]) -> CycleTrace:
     """The trace whose lines these are. Raises TraceError for lines that are none."""
     every = iter(lines)
-    number = 1
+    first = _line(1, lambda: json.loads(next(every, "null")))
+    if not isinstance(first, dict) or first.get("format") != FORMAT:
+        raise TraceError(f"line 1: no {FORMAT}")
+    if first.get("version") != VERSION:
+        raise TraceError(f"line 1: version {first.get('version')}: must be {VERSION}")
+    frames = tuple(_line(number, partial(_frame, line)) for number, line in enumerate(every, 2))
+    if len(frames) != first.get("frames"):
+        raise TraceError(f"line {len(frames) + 1}: the last one of {first.get('frames')} cycles: the file is cut")
+    return CycleTrace(**_line(1, lambda: _parts(first)), frames=frames)
+
+
+def _line(number: int, read: Callable[[], Any]) -> Any:
+    """What ``read`` gives. Raises TraceError with the line's number where it is not as it should be."""
     try:
-        first = json.loads(next(every, "null"))
-        if not isinstance(first, dict) or first.get("format") != FORMAT:
-            raise TraceError(f"line 1: no {FORMAT}")
-        if first["version"] != VERSION:
-            raise TraceError(f"line 1: version {first['version']}: must be {VERSION}")
-        frames = []
-        for number, line in enumerate(every, 2):
-            one = json.loads(line)
-            units = {name: {key: tuple(value) if isinstance(value, list) else value for key, value in changes.items()}
-                     for name, changes in one["units"].items()}
-            frames.append(Frame(one["cycle"], one["multiplies"], units))
-        number = 1
-        if len(frames) != first["frames"]:
-            raise TraceError(f"line {len(frames) + 1}: the last one of {first['frames'] + 1}: the file is cut")
-        parts: dict[str, Any] = {item.name: first[item.name] for item in fields(CycleTrace) if item.name != "frames"}
-        parts["kinds"] = {name: Kind(**kind) for name, kind in parts["kinds"].items()}
-        parts["order"] = tuple(parts["order"])
-        parts["formats"] = {name: tuple(size) if isinstance(size, list) else size
-                            for name, size in parts["formats"].items()}
-        for name, kind in (("units", Unit), ("instructions", Instruction), ("waits", Wait)):
-            parts[name] = tuple(kind(**item) for item in parts[name])
-        return CycleTrace(**parts, frames=tuple(frames))
-    except TraceError:
-        raise
+        return read()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise TraceError(f"line {number}: {error}") from None
+
+
+def _frame(line: str) -> Frame:
+    one = json.loads(line)
+    units = {name: {key: tuple(value) if isinstance(value, list) else value for key, value in changes.items()}
+             for name, changes in one["units"].items()}
+    return Frame(one["cycle"], one["multiplies"], units)
+
+
+def _parts(first: dict[str, Any]) -> dict[str, Any]:
+    """All of a trace but its frames."""
+    parts: dict[str, Any] = {item.name: first[item.name] for item in fields(CycleTrace) if item.name != "frames"}
+    parts["kinds"] = {name: Kind(**kind) for name, kind in parts["kinds"].items()}
+    parts["order"] = tuple(parts["order"])
+    parts["formats"] = {name: tuple(size) if isinstance(size, list) else size
+                        for name, size in parts["formats"].items()}
+    for name, kind in (("units", Unit), ("instructions", Instruction), ("waits", Wait)):
+        parts[name] = tuple(kind(**item) for item in parts[name])
+    return parts
