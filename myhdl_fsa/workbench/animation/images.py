@@ -19,7 +19,7 @@ from myhdl_fsa.workbench.animation.view import at_work
 
 __all__ = ["CYCLE_MS", "LAST_MS", "gif", "png"]
 
-CYCLE_MS, LAST_MS = 600, 4000
+CYCLE_MS, LAST_MS = 500, 4000
 """how long a cycle of a GIF is shown, and the last one"""
 _WIDE, _WIDEST = 1000, 1600
 """pixels: an array is drawn with its numbers while it is at most so wide; and machines stand side by side while they are"""

@@ -38,11 +38,10 @@ class Sizes:
 
 FULL = Sizes(box=124, edge=84, gap=46, passage=26, margin=12, line=17, text=13, letter=6.6, numbers=True)
 """an array of 4 x 4 is 800 pixels wide"""
-COMPACT = Sizes(box=65, edge=34, gap=24, passage=20, margin=2, line=14, text=11, letter=5.4, numbers=False)
+COMPACT = Sizes(box=65, edge=34, gap=23, passage=20, margin=4, line=14, text=11, letter=5.4, numbers=False)
 """and 394: two stand side by side, and one on a phone"""
 
 _BEYOND = 6
-_CAPTIONS = {"comparator": "comparators", "accumulator": "accumulators"}
 _SIDES = {
     "left": "left", "above": "top", "below": "bottom", "lift": "bottom",
     "score": "inner", "inflow": "inner", "old": "outer",
@@ -132,7 +131,7 @@ def layout(trace: CycleTrace, sizes: Sizes = FULL) -> Layout:
             x, width = left + sizes.gap + unit.column * (sizes.box + sizes.gap), sizes.box
             height, top = _height(trace, unit.kind, sizes), tops[unit.kind, unit.row or 0 if unit.kind == "pe" else 0]
         boxes.append(_box(trace, unit, (x, top, width, height), sizes))
-    captions = tuple((_CAPTIONS.get(kind, kind.replace("_", " ")), left + sizes.gap - 4.0,
+    captions = tuple((kind.replace("_", " "), left + sizes.gap - 4.0,
                       tops[kind, 0] + _height(trace, kind, sizes) / 2) for kind in trace.order if kind != "pe")
     return Layout(round(left + trace.columns * (sizes.box + sizes.gap) + sizes.margin), round(y + sizes.margin),
                   tuple(boxes), captions, sizes)

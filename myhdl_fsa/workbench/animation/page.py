@@ -10,6 +10,7 @@ from dataclasses import asdict
 from html import escape
 from importlib.resources import files
 
+from myhdl_fsa.arithmetic.formats import FloatFormat
 from myhdl_fsa.trace.contents import WORKS, CycleTrace
 from myhdl_fsa.trace.file import header
 from myhdl_fsa.workbench.animation import skeleton
@@ -28,7 +29,7 @@ _PLAIN_BYTES = 32 << 10
 def html(traces: Sequence[CycleTrace]) -> str:
     """A page with the machines of all traces, each from its first instruction on."""
     first = traces[0]
-    title = f"Attention in an array of {first.rows} x {first.columns}: {', '.join(trace.dataflow for trace in traces)}"
+    title = f"FlashAttention in a {first.rows} x {first.columns} array: {' and '.join(one.dataflow for one in traces)}"
     shown = span(traces)
     parts = {
         "title": escape(title),
@@ -61,17 +62,22 @@ def _summary(traces: Sequence[CycleTrace]) -> str:
 
 def _machine(trace: CycleTrace, traces: Sequence[CycleTrace]) -> str:
     line = time_line(trace, span(traces))
+    formats = "/".join(FloatFormat(*size).name for size in trace.formats.values() if not isinstance(size, int))
     return f"""<section class="machine" aria-label="{escape(trace.dataflow)}">
-<h2>{escape(trace.dataflow)}, {trace.rows} x {trace.columns}</h2>
-<p class="now"><span class="cycle"></span><span class="edge"></span></p>
+<div class="heading">
+<h2>{escape(trace.dataflow)}, {trace.rows} x {trace.columns}, {formats}</h2>
+<p class="now"><span class="cycle"></span> <span class="edge"></span></p>
 <p class="utilisation">utilisation so far <meter min="0" max="1" aria-label="utilisation so far"></meter>
 <span></span></p>
+</div>
 <div class="scroll">
 {skeleton.array(trace, FULL, "wide")}
 {skeleton.array(trace, COMPACT, "narrow")}
 </div>
+<div class="clock">
 {skeleton.time(line, min(layout(trace, FULL).width, 1000), "wide")}
 {skeleton.time(line, min(layout(trace, COMPACT).width, 400), "narrow")}
+</div>
 </section>"""
 
 

@@ -19,8 +19,8 @@ def array(trace: CycleTrace, sizes: Sizes, style: str) -> str:
     """An SVG element of class ``style``, with a group a unit."""
     picture = layout(trace, sizes)
     title = f"{trace.dataflow}: the array of {trace.rows} x {trace.columns}"
-    parts = [f'<svg class="array {style}" viewBox="0 0 {picture.width} {picture.height}" data-width="{picture.width}" '
-             f'style="--natural:{picture.width}px;--text:{sizes.text}px" role="group" aria-label="{escape(title)}">',
+    parts = [f'<svg class="array {style}" viewBox="0 0 {picture.width} {picture.height}" '
+             f'style="--natural:{picture.width}px;--height:{picture.height}px;--text:{sizes.text}px" role="group" aria-label="{escape(title)}">',
              f"<title>{escape(title)}</title>"]
     parts += [f'<text class="caption" x="{x:g}" y="{y:g}">{escape(text)}</text>' for text, x, y in picture.captions]
     for box in picture.boxes:
@@ -77,7 +77,7 @@ def time(line: TimeLine, width: int, style: str) -> str:
 def _bar(bar: Bar, x: float, y: float, width: float) -> str:
     label = next((text for text in bar.labels if 6.2 * len(text) < width - 2), "")
     whole = f"{bar.labels[0]}, cycles {bar.first} to {bar.last}"
-    return (f'<g class="bar {bar.kind}" data-first="{bar.first}" data-last="{bar.last}" data-label='
+    return (f'<g class="bar" data-kind="{bar.kind}" data-first="{bar.first}" data-last="{bar.last}" data-label='
             f'"{escape(bar.labels[0])}"><title>{escape(whole)}</title><rect x="{x:g}" y="{y + 2}" '
             f'width="{max(width - 1, 1):.2f}" height="{_LANE - 4}" rx="2"/>'
             f'<text x="{x + width / 2:.2f}" y="{y + _LANE // 2}">{escape(label)}</text></g>')

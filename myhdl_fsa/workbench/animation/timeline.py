@@ -60,9 +60,10 @@ class TimeLine:
 
 
 def span(traces: Sequence[CycleTrace]) -> Span:
-    """What is recorded of any of them."""
-    return Span(min(trace.frames[0].cycle - trace.start for trace in traces),
-                max(trace.frames[-1].cycle - trace.start for trace in traces))
+    """What is recorded of any of them, without the reset before the first instruction."""
+    first = min(trace.frames[0].cycle - trace.start for trace in traces)
+    last = max(trace.frames[-1].cycle - trace.start for trace in traces)
+    return Span(max(first, 0) if last >= 0 else first, last)
 
 
 def time_line(trace: CycleTrace, shown: Span) -> TimeLine:
@@ -83,10 +84,12 @@ def time_line(trace: CycleTrace, shown: Span) -> TimeLine:
 
 
 def _labels(item: Instruction) -> tuple[str, ...]:
-    """``ATTN_SCORE K tile 1``, ``K tile 1``, ``K1``."""
+    """``ATTN_SCORE K tile 1``, ``ATTN_SCORE K1``, ``ATTN_SCORE``, ``K1``; of a load or store it is clear what it does."""
     if not item.what:
         return (item.name,)
-    return f"{item.name} {item.what}", item.what, item.what.replace(" tile ", "")
+    brief = item.what.replace(" tile ", "")
+    full = f"{item.name} {item.what}"
+    return (full, f"{item.name} {brief}", item.name, brief) if item.unit == "array" else (full, item.what, brief)
 
 
 def _place(rows: list[list[Bar]], bar: Bar, shown: Span) -> None:
