@@ -49,6 +49,13 @@ def _palette() -> npt.NDArray[np.int32]:
     return np.array(list(dict.fromkeys(found)), np.int32)
 
 
+@lru_cache(maxsize=1 << 16)
+def _nearest(colour: int) -> int:
+    """The place in the palette of what is closest to 0xRRGGBB."""
+    parts = np.array([colour >> 16, colour >> 8 & 255, colour & 255], np.int32)
+    return int(((_palette() - parts) ** 2).sum(1).argmin())
+
+
 @lru_cache(maxsize=32)
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
@@ -100,8 +107,7 @@ class Brush:
         small = self._image.resize((self._image.width // _FINE, self._image.height // _FINE), Image.Resampling.BOX)
         colours = np.asarray(small, np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
         found, places = np.unique(colours, return_inverse=True)
-        parts = (found[:, None] >> np.array([16, 8, 0], np.uint32) & 255).astype(np.int32)
-        nearest = ((parts[:, None] - _palette()[None]) ** 2).sum(2).argmin(1).astype(np.uint8)
+        nearest = np.array([_nearest(colour) for colour in found.tolist()], np.uint8)
         picture = Image.fromarray(nearest[places].reshape(colours.shape), "P")
         picture.putpalette(_palette().astype(np.uint8).tobytes())
         return picture

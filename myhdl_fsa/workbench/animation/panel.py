@@ -48,9 +48,9 @@ class Panel:
         """
         for (x, y), key, width, height, paint in self._parts(frame, state, cycle, array_height):
             place = round(x), round(y)
-            if self._drawn.get(place) != key:
-                self._drawn[place] = key
-                kept = (place, key)
+            kept = (place, key)
+            if self._drawn.get(place) != kept:
+                self._drawn[place] = kept
                 if kept not in self._pieces:
                     brush = Brush(place[0], place[1], round(width), round(height))
                     paint(brush)

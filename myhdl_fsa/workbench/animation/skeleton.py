@@ -61,7 +61,8 @@ def time(line: TimeLine, width: int, style: str) -> str:
     def at(cycle: int) -> float:
         return round(_NAMES + wide * (cycle - line.span.first), 2)
 
-    parts = [f'<svg class="time {style}" viewBox="0 0 {width} {base + _AXIS}" role="img" aria-label="time line: '
+    parts = [f'<svg class="time {style}" viewBox="0 0 {width} {base + _AXIS}" '
+             f'style="--natural:{width}px" role="img" aria-label="time line: '
              f'instructions at work" data-first="{line.span.first}" data-left="{_NAMES}" data-wide="{wide:.6g}">']
     for index, lane in enumerate(line.lanes):
         y = 4 + _LANE * index
