@@ -42,9 +42,9 @@ def accelerator(
         memory     out  MemoryPorts: ``config.memory_ports`` AXI4 managers of ``config.beat_bytes`` bytes a beat
         interrupt  out  1   done or error, until acknowledged, set active again or reset
 
-    ``probe``, when given, receives the core's internal signals that a test bench watches; ``core`` is built in
-    instead of the configuration's own. Raises ConfigError for a configuration that only the bare core can be. Source:
-    docs/specification.md section 4.
+    ``probe``, when given, receives the internal signals, the core's too, that a test bench watches; ``core`` is built
+    in instead of the configuration's own. Raises ConfigError for a configuration that only the bare core can be.
+    Source: docs/specification.md section 4.
     """
     config.check_accelerator()
     registered, counters, events = DeviceControl(), PerformanceCounters(), Events()
@@ -103,5 +103,8 @@ def accelerator(
             or (bool(instruction.ready) and bool(instruction.valid))
         )
 
+    if probe is not None:
+        probe.update(active=active, words=words, queued_matrix=queued_matrix, events=events, acquire_load=acquire_load,
+                     release_load=release_load, release_store=release_store)
     return (front, state, counting, word_queue, decode, matrix_queue, issue, semaphore_file, dma, machine, resets,
             idle, observe)

@@ -19,6 +19,8 @@ from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.host import Action, Host, outcomes, script
 from myhdl_fsa.sims.memory import Memory, ReadPort, Stalls, WritePort
 from myhdl_fsa.sims.monitors import Intermediates, watchers
+from myhdl_fsa.sims.monitors.cycle_log import CycleLog
+from myhdl_fsa.sims.monitors.waits import device_waits, row_work
 from myhdl_fsa.sims.trace.recorder import Recording
 
 __all__ = [
@@ -49,6 +51,8 @@ class DeviceRun:
     """where an engine that sees inside puts intermediates, when the programs are one of attention"""
     recording: Recording | None = None
     """likewise, what happens in each cycle"""
+    log: CycleLog | None = None
+    """where an engine that sees inside says what the cycles are used for, likewise"""
     careful: bool = False
     """whether an engine that sees inside stops at instructions that collide in the array: a fault of the hardware where
     the program is known to be right, and of the program otherwise"""
@@ -116,7 +120,8 @@ def watched_accelerator(clock: Any, ports: DevicePorts, run: DeviceRun) -> Any:
     probe: dict[str, Any] = {}
     config = run.config
     device = accelerator(clock, ports.reset, ports.control, ports.memory, ports.interrupt, config, probe)
-    return device, watchers(clock, probe, config, run.careful, run.captured)
+    use = [] if run.log is None else [device_waits(clock, probe, run.log), row_work(clock, probe, config, run.log)]
+    return device, watchers(clock, probe, config, run.careful, run.captured), use
 
 
 @block

@@ -29,6 +29,8 @@ from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims.ideal_device import FrontEnd, SemaphoreFile, from_row, to_row
 from myhdl_fsa.sims.memory import Memory
 from myhdl_fsa.sims.monitors import Intermediates, watchers
+from myhdl_fsa.sims.monitors.cycle_log import CycleLog
+from myhdl_fsa.sims.monitors.waits import CoreWaits, row_work
 from myhdl_fsa.sims.trace.recorder import Recording
 from myhdl_fsa.tiling import tiles, visits
 
@@ -65,6 +67,8 @@ class CoreRun:
     """where an engine that sees inside puts intermediates"""
     recording: Recording | None = None
     """likewise, what happens in each cycle"""
+    log: CycleLog | None = None
+    """where an engine that sees inside says what the cycles are used for"""
     serial: bool = False
     """wait for idle before every instruction, so that none overlap"""
     late: Mapping[Dma, int] = field(default_factory=dict)
@@ -179,7 +183,8 @@ def attention_run(
     shape = kernel.attention
     assert shape is not None
     return CoreRun(
-        kernel, watch, expected_cycles(config, shape), Intermediates(config, shape) if watch.trace else None)
+        kernel, watch, expected_cycles(config, shape), Intermediates(config, shape) if watch.trace else None,
+        log=CycleLog(kernel) if watch.waits or watch.record else None)
 
 
 class CorePorts:
@@ -211,7 +216,9 @@ def watched_core(clock: Any, ports: CorePorts, run: CoreRun) -> Any:
     config = run.config
     signals = (ports.reset, ports.instruction, ports.release, ports.busy, ports.scratchpad_write,
                ports.accumulator_read, ports.scale)
-    return core_block(config)(clock, *signals, config, probe), watchers(clock, probe, config, True, run.captured)
+    machine = core_block(config)(clock, *signals, config, probe)
+    use = [] if run.log is None else [row_work(clock, probe, config, run.log)]
+    return machine, watchers(clock, probe, config, True, run.captured), use
 
 
 @block
@@ -232,6 +239,7 @@ def core_bench(
     limit = run.watch.max_cycles
     front, semaphores = FrontEnd(run.kernel.instructions), SemaphoreFile()
     state = _State()
+    waits = None if run.log is None else CoreWaits(run.log, instruction, busy, config)
 
     @always(clock.posedge)
     def drive() -> None:
@@ -248,7 +256,9 @@ def core_bench(
             state.priming = min(PRIMING_LOADS, len(front.loads))
         _load()
         _store()
+        _watch(now)
         _issue(now)
+        _explain()
         if now % PROGRESS_INTERVAL == 0:
             run.watch.report(now - run.issued[0] if run.issued else 0, run.expected)
         if limit is not None and now >= limit and run.finished is None:
@@ -293,6 +303,14 @@ def core_bench(
             read.row.next = state.reads.popleft()
             state.reading = True
         read.valid.next = state.reading
+
+    def _watch(now: int) -> None:
+        if waits is not None and run.issued and run.finished is None:
+            waits.before(now, len(run.issued))
+
+    def _explain() -> None:
+        if waits is not None:
+            waits.after(front, semaphores, state.offered, len(run.issued))
 
     def _begins(transfer: Dma, waits: list[int]) -> bool:
         """Counts the cycles that it is late down, from when its semaphore could be taken."""

@@ -24,7 +24,6 @@ class MyHDLEngine(HardwareEngine):
     """Runs the MyHDL model itself."""
 
     name = "myhdl"
-    records = True
 
     def simulate_core(self, run: CoreRun) -> None:
         """In ``cycle_simulator``. Intermediates go to ``run.captured``."""

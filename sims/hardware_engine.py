@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 from myhdl_fsa.dataflows import expected_cycles
 from myhdl_fsa.engine.base import Engine
@@ -13,7 +14,9 @@ from myhdl_fsa.program import Execution, State, error_message
 from myhdl_fsa.sims.accelerator_bench import DeviceRun
 from myhdl_fsa.sims.core_bench import CoreRun, attention_run
 from myhdl_fsa.sims.monitors import Intermediates
+from myhdl_fsa.sims.monitors.cycle_log import CycleLog
 from myhdl_fsa.sims.trace.recorder import Recording
+from myhdl_fsa.trace.contents import CycleTrace
 
 __all__ = ["HardwareEngine"]
 
@@ -45,8 +48,8 @@ class HardwareEngine(Engine):
         run.check_limit()
         return EngineResult(
             output=run.result(), cycles=run.cycles, inner_iteration_cycles=run.inner_iteration_cycles(),
-            trace={} if run.captured is None else run.captured.cut(),
-            recorded=None if run.recording is None else run.recording.trace(run.cycles),
+            trace={} if run.captured is None else run.captured.cut(), recorded=_trace(run, run.cycles),
+            **self._cycle_use(run.log),
         )
 
     def _attention(self, request: AttentionRequest, watch: Watch) -> EngineResult:
@@ -57,7 +60,7 @@ class HardwareEngine(Engine):
             request.config, [kernel.program(checked=False)], request.timing, watch=watch,
             expected=expected_cycles(request.config, shape), careful=True,
             captured=Intermediates(request.config, shape) if watch.trace else None,
-            recording=_recording(kernel, watch),
+            log=CycleLog(kernel) if watch.waits or watch.record else None, recording=_recording(kernel, watch),
         )
         (execution,) = self._executions(run)
         if execution.state is not State.DONE:
@@ -67,8 +70,15 @@ class HardwareEngine(Engine):
         return EngineResult(
             output=attention_output(kernel, execution), cycles=cycles, inner_iteration_cycles=None,
             trace={} if run.captured is None else run.captured.cut(), counters=execution.counters,
-            recorded=None if run.recording is None else run.recording.trace(cycles),
+            recorded=_trace(run, cycles), **self._cycle_use(run.log),
         )
+
+    @staticmethod
+    def _cycle_use(log: CycleLog | None) -> dict[str, Any]:
+        """``waits`` and ``stretches`` of EngineResult; an engine that sees nothing inside leaves the log empty."""
+        if log is None or log.first is None:
+            return {}
+        return {"waits": log.waits(), "stretches": log.stretches()}
 
     def _executions(self, run: DeviceRun) -> list[Execution]:
         self.simulate_device(run)
@@ -78,3 +88,9 @@ class HardwareEngine(Engine):
 
 def _recording(kernel: Kernel, watch: Watch) -> Recording | None:
     return Recording(kernel, watch.wave_from, watch.wave_to) if watch.record else None
+
+
+def _trace(run: CoreRun | DeviceRun, cycles: int) -> CycleTrace | None:
+    if run.recording is None or run.log is None:
+        return None
+    return run.recording.trace(cycles, run.log.waits())

@@ -55,6 +55,11 @@ class FrontEnd:
         self.stores: deque[Dma] = deque()
 
     @property
+    def fence(self) -> Fence | None:
+        """The fence that holds back what comes after it; None where all is queued."""
+        return self._rest[0] if self._rest and isinstance(self._rest[0], Fence) else None
+
+    @property
     def transfers(self) -> bool:
         """Whether loads or stores are queued or under way."""
         return bool(self.loads or self.stores)

@@ -117,7 +117,7 @@ def test_what_has_a_name_has_the_golden_models_bits(case, dataflow, monkeypatch)
         for unit, values in state.items():
             assert values["work"] in WORKS
             for field, value in values.items():
-                if field == "work" or value is None:
+                if field in ("work", "control") or value is None:
                     continue
                 if not value[1]:
                     # what nothing has been written to yet
@@ -172,6 +172,22 @@ def test_instructions_are_at_work_when_the_array_is(dataflow):
                 assert at_work, (frame.cycle, work)
 
 
+@pytest.mark.parametrize(("dataflow", "said"), [
+    ("fsa", {"score": "mac", "subtract": "update_reg", "exp2": "exp2", "load": "load_reg_li", "return": "load_reg_ui"}),
+    ("stream", {"score": "QK", "subtract": "SUB", "exp2": "EXP", "value": "PV", "load": "latch_q"}),
+])
+def test_what_a_pe_does_is_what_its_control_says(dataflow, said):
+    config = Config(rows=4, dataflow=dataflow)
+    met = Counter()
+    for _, state in recorded(config, *tensors(config, 4, 8)).recorded.states():
+        for unit, values in state.items():
+            if unit.startswith("pe_") and values["work"] in said:
+                assert said[values["work"]] in values["control"].split(), (unit, values)
+                met[values["work"]] += 1
+            assert values["control"] == "" or values["work"] != "idle" or not unit.startswith("pe_")
+    assert met.keys() == said.keys()
+
+
 def test_the_file_holds_all_and_is_read_again():
     config = Config(rows=4, dataflow="stream")
     trace = recorded(config, *tensors(config, 4, 4)).recorded
@@ -217,7 +233,7 @@ def test_more_than_a_trace_holds_ends_with_a_line(monkeypatch):
     with pytest.raises(RunError) as error:
         recorded(config, *tensors(config, 4, 4))
     assert str(error.value) == ("36 cycles of 28 units are more than a trace holds (1000): record 35 at most, "
-                                "as from 0 to 34")
+                                "as from 4 to 38")
 
 
 @pytest.mark.parametrize("name", ["golden", "icarus", "verilator"])

@@ -17,6 +17,7 @@ from myhdl_fsa.cli.command import said, spelled
 from myhdl_fsa.cli.common import write_output
 from myhdl_fsa.cli.device import usable_scale
 from myhdl_fsa.cli.outputs import Recorder, messages, say, warn, waveform
+from myhdl_fsa.cli.recordings import write_recorded
 from myhdl_fsa.cli.sim_options import Options
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import AttentionRequest, EngineResult, RunError, Watch, engine
@@ -196,7 +197,7 @@ def simulated(options: Options, config: Config, work: Workload) -> EngineResult:
         try:
             return machine.run_attention(request, Watch(
                 options.diff_verbose, vcd, options.max_cycles, progress, options.wave_from or 0, options.wave_to,
-                messages(options)))
+                messages(options), options.records))
         except KernelError as error:  # tensors that memory does not hold
             raise click.ClickException(str(error)) from None
 
@@ -225,6 +226,7 @@ def _report(options: Options, config: Config, work: Workload, recorder: Recorder
         if result.cycles is not None and utilisation is not None:
             say(options, report.cycle_lines(result.cycles, result.inner_iteration_cycles, utilisation))
         say(options, report.counter_lines(result.counters))
+    write_recorded(options, [result.recorded])
     if options.out is not None:
         write_output(spelled("--out"), options.out, _npy(metrics.to_float32(result.output, config.acc)))
     if options.json is not None:

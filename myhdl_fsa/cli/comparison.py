@@ -11,6 +11,7 @@ from myhdl_fsa.cli.attention import count_poor, kernel_of, recorded_sizes, simul
 from myhdl_fsa.cli.command import spelled
 from myhdl_fsa.cli.common import write_output
 from myhdl_fsa.cli.outputs import Recorder, say
+from myhdl_fsa.cli.recordings import write_recorded
 from myhdl_fsa.cli.sim_options import Options
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import RunError, engine
@@ -44,6 +45,7 @@ def run_comparison(options: Options, config: Config, machines: Sequence[Config],
     compared = DataflowComparison(runs, golden.output, config.acc)
     verdict = list(compared.verdict())
     say(options, [*compared.table(), *verdict])
+    write_recorded(options, [run.result.recorded for run in runs])
     if options.json is not None:
         words = {name: kernel.words for name, kernel in kernels.items() if kernel is not None}
         write_output(spelled("--json"), options.json, compared.document(

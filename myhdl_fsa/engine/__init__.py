@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from myhdl_fsa.api.callable_module import make_callable
-from myhdl_fsa.engine.base import Engine
+from myhdl_fsa.engine.base import RECORDING_ENGINES, Engine
+from myhdl_fsa.engine.cycle_use import Stretch, Wait
 from myhdl_fsa.engine.request import (
     AttentionRequest,
     EngineResult,
@@ -21,12 +22,15 @@ __all__ = [
     "BUILDING_ENGINES",
     "ENGINES",
     "FST_ENGINES",
+    "RECORDING_ENGINES",
     "AttentionRequest",
     "Engine",
     "EngineResult",
     "ProgramRequest",
     "Progress",
     "RunError",
+    "Stretch",
+    "Wait",
     "Watch",
     "WaveformError",
     "engine",

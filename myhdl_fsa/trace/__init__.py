@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from myhdl_fsa.trace.contents import CycleTrace, Frame, Instruction, Kind, Unit, Value, Wait
+from myhdl_fsa.trace.contents import CycleTrace, Frame, Instruction, Kind, Unit, Value
 from myhdl_fsa.trace.file import TraceError, read_trace, write_trace
 
 __all__ = [
-    "CycleTrace", "Frame", "Instruction", "Kind", "TraceError", "Unit", "Value", "Wait", "read_trace", "write_trace",
+    "CycleTrace", "Frame", "Instruction", "Kind", "TraceError", "Unit", "Value", "read_trace", "write_trace",
 ]

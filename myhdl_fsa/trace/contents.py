@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["CycleTrace", "Frame", "Instruction", "Kind", "State", "Unit", "Value", "WORKS", "Wait"]
+from myhdl_fsa.engine.cycle_use import Wait
+
+__all__ = ["CycleTrace", "Frame", "Instruction", "Kind", "State", "Unit", "Value", "WORKS"]
 
 WORKS: Mapping[str, str] = {
     "idle": "idle",
@@ -69,18 +71,9 @@ class Instruction:
     last: int
 
 
-@dataclass(frozen=True)
-class Wait:
-    """A stretch of cycles in which the matrix unit could start an instruction and none can go."""
-
-    first: int
-    last: int
-    cause: str
-    """what is waited for: ``K``, ``V``, ``store of O``, ``host``"""
-
-
 State = dict[str, dict[str, Any]]
-"""By a unit's name: ``work``, a key of ``WORKS``, and every value that its kind holds or takes, or None."""
+"""By a unit's name: ``work``, a key of ``WORKS``; ``control``, its control bits or command by name; and every value
+that its kind holds or takes, or None."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +110,7 @@ class CycleTrace:
     """what ``fsa-sim`` prints for the run"""
     instructions: tuple[Instruction, ...]
     waits: tuple[Wait, ...]
+    """what the matrix unit waited for, cycles as the trace counts them"""
     frames: tuple[Frame, ...] = field(repr=False)
 
     def states(self) -> Iterator[tuple[Frame, State]]:

@@ -8,7 +8,8 @@ from dataclasses import asdict, fields
 from functools import partial
 from typing import Any
 
-from myhdl_fsa.trace.contents import WORKS, CycleTrace, Frame, Instruction, Kind, Unit, Wait
+from myhdl_fsa.engine.cycle_use import Wait
+from myhdl_fsa.trace.contents import WORKS, CycleTrace, Frame, Instruction, Kind, Unit
 
 __all__ = ["FORMAT", "TraceError", "VERSION", "header", "read_trace", "write_trace"]
 

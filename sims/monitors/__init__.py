@@ -1,6 +1,7 @@
 """Watchers of a running core: its dataflow's rules as assertions, and the capture of every intermediate of attention.
 
-Each dataflow has a module here of its name, with the blocks ``rules`` and ``capture``.
+Each dataflow has a module here of its name, with the blocks ``rules`` and ``capture``, and ``work``, which says what
+the array multiplies. What a run's cycles are used for is watched by ``waits``.
 """
 
 from __future__ import annotations

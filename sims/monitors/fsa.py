@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from myhdl_fsa.config import Config
@@ -10,7 +12,7 @@ from myhdl_fsa.dataflows.fsa.sequencer import EDGE_BIT
 from myhdl_fsa.elaboration import always, block
 from myhdl_fsa.sims.monitors import CollisionError, Intermediates
 
-__all__ = ["capture", "rules"]
+__all__ = ["capture", "rules", "work"]
 
 
 _EXCLUSIVE = {
@@ -160,3 +162,21 @@ def capture(clock: Any, probe: dict[str, Any], into: Intermediates) -> Any:
         watch_accumulators()
 
     return watch
+
+
+def work(probe: dict[str, Any], config: Config) -> Callable[[], str | None]:
+    """Called in each cycle: the use (``engine.cycle_use``) of the multiply-adder of row 0, column 0, if it has one."""
+    control = probe["pe_control"][0]
+    mac, acc_ui, steps = PE_BIT["mac"], PE_BIT["acc_ui"], PE_BIT["update_reg"] | PE_BIT["exp2"]
+    downward = count()
+
+    def use() -> str | None:
+        bits = int(control)
+        if bits & steps:
+            return "softmax"
+        if not bits & mac:
+            return None
+        # of the waves that run down the first of a tile is the row sum, then come the rows of V^T
+        return "softmax" if bits & acc_ui and next(downward) % (config.rows + 1) == 0 else "products"
+
+    return use

@@ -13,6 +13,7 @@ from myhdl_fsa.dataflows.stream.control import (
     Accumulate,
     Compare,
     Lane,
+    Left,
     Operation,
     addend_at,
     result_at,
@@ -22,7 +23,7 @@ from myhdl_fsa.dataflows.stream.timetable import attention_score, attention_valu
 from myhdl_fsa.elaboration import always, block
 from myhdl_fsa.sims.monitors import CollisionError, Intermediates
 
-__all__ = ["TO_SLOT", "capture", "rules"]
+__all__ = ["TO_SLOT", "capture", "rules", "work"]
 
 TO_SLOT = 2
 """cycles from the decision that an instruction starts to its slot 0 at the array"""
@@ -256,3 +257,16 @@ def capture(clock: Any, probe: dict[str, Any], into: Intermediates) -> Any:
         watch_accumulators()
 
     return watch
+
+
+def work(probe: dict[str, Any], config: Config) -> Callable[[], str | None]:
+    """Called in each cycle: the use (``engine.cycle_use``) of the multiply-adder of row 0, column 0, if it has one."""
+    control = probe["control"]
+
+    def use() -> str | None:
+        operation = int(control.pe) & _OPERATION_MASK
+        if operation == Operation.QK or (operation == Operation.PV and control.left != Left.ONE):
+            return "products"
+        return "softmax" if operation else None
+
+    return use

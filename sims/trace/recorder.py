@@ -11,6 +11,7 @@ from typing import Any
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.blocks import HierarchyError, arguments, find
+from myhdl_fsa.engine.cycle_use import Wait
 from myhdl_fsa.engine.request import RunError
 from myhdl_fsa.kernel.context import Kernel
 from myhdl_fsa.sims.trace.follower import Follower, Seen
@@ -31,7 +32,7 @@ class Recording:
     kernel: Kernel
     """of ``attention_kernel``"""
     first: int = 0
-    """the first cycle to record, and the last one; None: to the end"""
+    """the first cycle to record, if the run has begun by then, and the last one; None: to the end"""
     last: int | None = None
     frames: list[Frame] = field(default_factory=list)
     units: tuple[Unit, ...] = ()
@@ -40,16 +41,21 @@ class Recording:
     """the cycle from which the run's cycles are counted"""
     follower: type[Follower] | None = None
 
-    def trace(self, cycles: int) -> CycleTrace:
-        """Of a run that took so many cycles."""
+    def trace(self, cycles: int, waits: tuple[Wait, ...]) -> CycleTrace:
+        """Of a run that took so many cycles, and waited so."""
         config, follower = self.kernel.config, self.follower
         assert follower is not None and self.start is not None
+        if not self.frames:
+            end = max(self.start + cycles - 1, *(item.last for item in self.instructions))
+            raise RunError(f"nothing to record: the run ended in cycle {end}, before cycle {self.first}")
         formats: dict[str, tuple[int, int] | int] = {
             name: (fmt.exponent_bits, fmt.mantissa_bits) for name, fmt in (("elem", config.elem), ("acc", config.acc))}
+        end = max((self.start + cycles - 1, *(item.last for item in self.instructions)))
+        frames = tuple(frame for frame in self.frames if frame.cycle <= end)
         return CycleTrace(
             config.dataflow, json.loads(config.to_json()), config.rows, config.cols,
             {**formats, **follower.formats(config)}, follower.kinds, follower.order, self.units, self.start, cycles,
-            self.instructions, (), tuple(self.frames),
+            self.instructions, waits, frames,
         )
 
 
@@ -89,7 +95,8 @@ class Recorder:
         if read.valid and read.ready:
             self._spans.read(int(read.row))
         follower.combine()
-        kept = cycle >= self._into.first and (self._into.last is None or cycle <= self._into.last)
+        begun = self._into.start is not None or self._spans.begun
+        kept = begun and cycle >= self._into.first and (self._into.last is None or cycle <= self._into.last)
         changes = {}
         for seen in follower.observe():
             self._multiplies += seen.work in ("score", "value") and seen.unit.startswith("pe_")
@@ -118,7 +125,7 @@ class Recorder:
     def _changes(self, seen: Seen) -> dict[str, Any]:
         """What is not as the frames so far have it."""
         shown, formats = self._shown[seen.unit], self._formats[seen.unit]
-        said: dict[str, Any] = {"work": seen.work}
+        said: dict[str, Any] = {"work": seen.work, "control": seen.control}
         for name, sight in seen.values.items():
             said[name] = None if sight is None else (f"{sight[0]:0{formats[name]}x}", self._speak(sight[1]))
         changed = {name: value for name, value in said.items() if name not in shown or shown[name] != value}
@@ -139,7 +146,7 @@ def recorder(design: Any, into: Recording | None) -> Iterator[Callable[[int], No
 
 def follower_of(config: Config) -> type[Follower]:
     """That of the configuration's dataflow."""
-    found: type[Follower] = import_module(f"{__package__}.{config.dataflow}").Follower
+    found: type[Follower] = import_module(f"{__package__}.{config.dataflow}.core").Follower
     return found
 
 

@@ -45,6 +45,11 @@ class Spans:
                     for row in accumulator_rows(item, kernel.config).tolist():
                         self._reads[row].append(number)
 
+    @property
+    def begun(self) -> bool:
+        """Whether any instruction has."""
+        return bool(self._spans)
+
     def next_of(self, function: int) -> Matrix | None:
         """The instruction of the function that begins next; None after the last one."""
         numbers, begun = self._matrix[function], self._begun[function]
