@@ -61,7 +61,8 @@ EVERY_CELL = """style => {
   for (let cycle = Number(slider.min); cycle <= Number(slider.max); cycle++) {
     slider.value = cycle;
     slider.dispatchEvent(new Event("input"));
-    found.push([...document.querySelectorAll(`.array.${style}`)].map(svg => [...svg.querySelectorAll(".unit")].map(unit => {
+    found.push([...document.querySelectorAll(`.array.${style}`)].map(
+      svg => [...svg.querySelectorAll(".unit")].map(unit => {
       const texts = name => [...unit.querySelectorAll(`:scope > .${name}`)].map(text => text.textContent);
       const paths = [...unit.querySelectorAll(".path")].map(
         path => path.classList.contains("on") ? path.querySelector("text").textContent : null);
@@ -70,6 +71,10 @@ EVERY_CELL = """style => {
   }
   return found;
 }"""
+
+
+CARDS = """cards => cards.map(card => [card.dataset.value,
+  ...["label", "hex", "bits", "float", "format"].map(name => card.querySelector("." + name)?.textContent)])"""
 
 
 def drawn(traces, sizes):
@@ -132,9 +137,11 @@ def test_the_panel_has_bits_and_numbers_of_all_that_a_unit_holds_and_takes(opene
         for unit in trace.units:
             kind = trace.kinds[unit.kind]
             svg.locator(f"[data-unit={unit.name}]").dispatch_event("click")
-            cards = page.eval_on_selector_all("#panel li", """cards => cards.map(card => [card.dataset.value,
-              ...["label", "hex", "bits", "float", "format"].map(name => card.querySelector("." + name)?.textContent)])""")
-            there = {name: value for name, value in state[unit.name].items() if name != "work" and value is not None}
+            cards = page.eval_on_selector_all("#panel li", CARDS)
+            there = {name: state[unit.name][name] for name in {**kind.holds, **kind.takes}
+                     if state[unit.name][name] is not None}
+            assert page.locator("#panel .control").text_content().removeprefix("control: ") == (
+                state[unit.name]["control"])
             assert {card[0] for card in cards} == set(there)
             for value, label, digits, bits, number, name in cards:
                 pattern = there[value][0]

@@ -22,7 +22,7 @@ __all__ = ["CYCLE_MS", "LAST_MS", "gif", "png"]
 CYCLE_MS, LAST_MS = 500, 4000
 """how long a cycle of a GIF is shown, and the last one"""
 _WIDE, _WIDEST = 1000, 1600
-"""pixels: an array is drawn with its numbers while it is at most so wide; and machines stand side by side while they are"""
+"""pixels: arrays have their numbers while they are at most so wide, and stand side by side while they are"""
 _BETWEEN = 12
 _LEGEND = 24
 

@@ -46,8 +46,8 @@ _SIDES = {
     "left": "left", "above": "top", "below": "bottom", "lift": "bottom",
     "score": "inner", "inflow": "inner", "old": "outer",
 }
-"""at which side of a unit a value comes in, by its name; ``inner`` is the side of the PEs, ``outer`` the other one. What
-is not here stands in the box"""
+"""at which side of a unit a value comes in, by its name; ``inner`` is the side of the PEs, ``outer`` the other one.
+What is not here stands in the box"""
 
 
 @dataclass(frozen=True)

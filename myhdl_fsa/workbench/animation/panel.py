@@ -76,7 +76,8 @@ class Panel:
     def _heading(self, frame: Frame, cycle: int) -> tuple[str, str, str]:
         trace = self.trace
         now = f"cycle {cycle}" if cycle < trace.cycles else f"done after {trace.cycles} cycles"
-        return f"{trace.dataflow}, {trace.rows} x {trace.columns}", now, f"utilisation {100 * trace.utilisation(frame):.0f} %"
+        name = f"{trace.dataflow}, {trace.rows} x {trace.columns}"
+        return name, now, f"utilisation {100 * trace.utilisation(frame):.0f} %"
 
     def _draw_heading(self, brush: Brush, heading: tuple[str, str, str]) -> None:
         left, right = self._sizes.margin, self.width - self._sizes.margin

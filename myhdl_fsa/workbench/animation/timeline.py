@@ -84,7 +84,8 @@ def time_line(trace: CycleTrace, shown: Span) -> TimeLine:
 
 
 def _labels(item: Instruction) -> tuple[str, ...]:
-    """``ATTN_SCORE K tile 1``, ``ATTN_SCORE K1``, ``ATTN_SCORE``, ``K1``; of a load or store it is clear what it does."""
+    """``ATTN_SCORE K tile 1``, ``ATTN_SCORE K1``, ``ATTN_SCORE``, ``K1``; in their lanes, loads and stores do with
+    what they are about."""
     if not item.what:
         return (item.name,)
     brief = item.what.replace(" tile ", "")

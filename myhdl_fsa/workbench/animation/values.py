@@ -9,7 +9,7 @@ from myhdl_fsa.arithmetic.formats import FloatFormat
 
 __all__ = ["LEFT_OUT", "decode", "short", "shorten"]
 
-DIGITS = 3
+_DIGITS = 3
 """significant ones, of a number in a cell"""
 LEFT_OUT = "\u2026"
 
@@ -38,7 +38,7 @@ def short(bits: str, size: tuple[int, int] | int) -> str:
         return "0"
     if value != value or value in (float("inf"), float("-inf")):
         return {"inf": "Inf", "-inf": "-Inf"}.get(str(value), "NaN")
-    sign, digits, exponent = Context(prec=DIGITS, rounding=ROUND_HALF_UP).plus(Decimal(value)).as_tuple()
+    sign, digits, exponent = Context(prec=_DIGITS, rounding=ROUND_HALF_UP).plus(Decimal(value)).as_tuple()
     assert isinstance(exponent, int)
     exponent += len(digits) - 1
     figures = "".join(map(str, digits)).rstrip("0")

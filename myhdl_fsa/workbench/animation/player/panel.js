@@ -4,6 +4,7 @@ class Panel {
     this.data = data;
     this.title = element.querySelector(".title");
     this.formula = element.querySelector(".formula");
+    this.control = element.querySelector(".control");
     this.values = element.querySelector(".values");
     this.hint = this.title.textContent;
   }
@@ -11,7 +12,7 @@ class Panel {
   show(machine, name, frame) {
     if (!machine) {
       this.title.textContent = this.hint;
-      this.formula.textContent = "";
+      this.formula.textContent = this.control.textContent = "";
       this.values.replaceChildren();
       return;
     }
@@ -21,6 +22,7 @@ class Panel {
     const parts = formula(machine, name, state, this.data);
     this.formula.textContent = parts
       ? `${say(machine, name, parts, "names")}   with numbers: ${say(machine, name, parts, "numbers")}` : "";
+    this.control.textContent = state.control ? `control: ${state.control}` : "";
     this.values.replaceChildren(...machine.values(name).filter((key) => state[key])
       .map((key) => this.#value(key, state[key], machine.format(name, key))));
   }
