@@ -57,7 +57,7 @@ def _nearest(colour: int) -> int:
 
 
 @lru_cache(maxsize=32)
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
@@ -81,7 +81,7 @@ class Brush:
     def text(self, x: float, y: float, text: str, size: float, colour: str, anchor: str = "mm",
              strong: bool = False) -> None:
         """``anchor`` as Pillow has it: ``l``, ``m`` or ``r``, and ``m`` for the middle or ``s`` for the base line."""
-        self._draw.text(self._at(x, y), text, colour, _font(round(size * _FINE)), anchor,
+        self._draw.text(self._at(x, y), text, colour, _font(size * _FINE), anchor,
                         stroke_width=0.3 * _FINE if strong else 0)
 
     def line(self, points: Iterable[tuple[float, float]], colour: str, width: float = 1) -> None:
@@ -100,7 +100,7 @@ class Brush:
 
     def length(self, text: str, size: float) -> float:
         """How wide a text is."""
-        return _font(round(size * _FINE)).getlength(text) / _FINE
+        return _font(size * _FINE).getlength(text) / _FINE
 
     def picture(self) -> Picture:
         """What was drawn, in its own size and in the palette."""

@@ -42,6 +42,7 @@ COMPACT = Sizes(box=65, edge=34, gap=23, passage=20, margin=4, line=14, text=11,
 """and 394: two stand side by side, and one on a phone"""
 
 _BEYOND = 6
+"""how far labels above and below a box may reach beyond it"""
 _SIDES = {
     "left": "left", "above": "top", "below": "bottom", "lift": "bottom",
     "score": "inner", "inflow": "inner", "old": "outer",
@@ -188,11 +189,10 @@ def _paths(trace: CycleTrace, kind: str, place: tuple[float, float, float, float
                            (x - sizes.gap + 3, middle + 5), (x - 2, middle + 5),
                            (x - sizes.gap / 2, middle - 5), False, int(sizes.gap / (sizes.letter - 0.5)))
             elif side in ("top", "bottom"):
-                # labels may reach a little beyond the box
                 room = (width / 2 + _BEYOND) / len(values)
                 at = x + room * index + (width / 2 if side == "bottom" else -_BEYOND)
                 top = y - sizes.passage if side == "top" else y + height
                 ends = [(at + 5, top + 2), (at + 5, top + sizes.passage - 2)]
                 tail, head = ends if side == "top" else ends[::-1]
                 yield Path(value, at, top + 1, room - 1, sizes.passage - 2, tail, head,
-                           (at + 10, top + sizes.passage / 2), True, round((room - 10) / (sizes.letter - 0.5)))
+                           (at + 10, top + sizes.passage / 2), True, int((room - 10) / (sizes.letter - 0.5)))

@@ -107,7 +107,7 @@ class Panel:
             brush.line((tail, head), THEME.line)
             return
         brush.arrow(tail, head, THEME.ink)
-        brush.text(path.label[0], _HEADING + path.label[1], label, self._sizes.text - 1, THEME.ink,
+        brush.text(path.label[0], _HEADING + path.label[1], label, self._sizes.text - 1.5, THEME.ink,
                    "lm" if path.upright else "mm")
 
     def _draw_time(self, brush: Brush, top: int, cycle: int) -> None:

@@ -76,7 +76,7 @@ def time(line: TimeLine, width: int, style: str) -> str:
 
 
 def _bar(bar: Bar, x: float, y: float, width: float) -> str:
-    label = next((text for text in bar.labels if 6.2 * len(text) < width - 2), "")
+    label = next((text for text in bar.labels if 6.9 * len(text) < width), "")
     whole = f"{bar.labels[0]}, cycles {bar.first} to {bar.last}"
     return (f'<g class="bar" data-kind="{bar.kind}" data-first="{bar.first}" data-last="{bar.last}" data-label='
             f'"{escape(bar.labels[0])}"><title>{escape(whole)}</title><rect x="{x:g}" y="{y + 2}" '
