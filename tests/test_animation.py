@@ -4,6 +4,7 @@ import io
 import itertools
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from PIL import Image, ImageChops
 
 from myhdl_fsa import Config, engine
 from myhdl_fsa.arithmetic.formats import BF16, E5M2, FP16, FP32
+from myhdl_fsa.config import preset
 from myhdl_fsa.easyfloat import from_float, to_float
 from myhdl_fsa.engine import AttentionRequest, Watch
-from myhdl_fsa.trace import CycleTrace, Frame, Instruction, Kind, Unit, Wait
+from myhdl_fsa.engine.cycle_use import Wait
+from myhdl_fsa.trace import CycleTrace, Frame, Instruction, Kind, Unit
 from myhdl_fsa.trace.contents import WORKS
 from myhdl_fsa.workbench import animation
 from myhdl_fsa.workbench.animation.images import CYCLE_MS, LAST_MS
@@ -22,23 +25,25 @@ from myhdl_fsa.workbench.animation.palette import SIGNS, THEMES, tint
 from myhdl_fsa.workbench.animation.timeline import span, time_line
 from myhdl_fsa.workbench.animation.values import decode, short, shorten
 from myhdl_fsa.workbench.animation.view import at_work, view
+from myhdl_fsa.workbench.workload import generate
+
+DOCS = Path(__file__).parents[1] / "docs"
 
 
-def recorded(dataflow, seq_kv=4, rows=4):
-    config = Config(rows=rows, dataflow=dataflow)
-    rng = np.random.default_rng(0)
-    q, k, v = (from_float(rng.random((seq, rows)), config.elem) for seq in (rows, seq_kv, seq_kv))
-    return engine("myhdl").run_attention(AttentionRequest(q, k, v, config, top="core"), Watch(record=True)).recorded
+def recorded(config, seq_kv=4):
+    work = generate(config, config.rows, seq_kv, 0, "uniform")
+    request = AttentionRequest(work.q, work.k, work.v, config, top="core")
+    return engine("myhdl").run_attention(request, Watch(record=True)).recorded
 
 
 @pytest.fixture(scope="module")
 def fsa():
-    return recorded("fsa")
+    return recorded(Config(rows=4))
 
 
 @pytest.fixture(scope="module")
 def stream():
-    return recorded("stream")
+    return recorded(Config(rows=4, dataflow="stream"))
 
 
 @pytest.fixture
@@ -474,7 +479,7 @@ def third(rows=3, frames=3):
     return CycleTrace("third </script>", {}, rows, rows, {"elem": (4, 3), "acc": (5, 2), "lane": 7}, kinds,
                       ("pe", "cap"), tuple(units), 5, frames,
                       (Instruction(0, "DO", "array", "", 5, 6), Instruction(1, "LOAD", "load", "Q tile 0", 2, 5)),
-                      (Wait(7, 7, "K"),), tuple(every))
+                      (Wait(1, 7, 7, "K"),), tuple(every))
 
 
 def test_a_third_dataflow_is_drawn_as_it_is(opened):
@@ -484,7 +489,7 @@ def test_a_third_dataflow_is_drawn_as_it_is(opened):
     assert page.locator("h2").inner_text() == "third </script>, 3 x 3, e4m3/e5m2"
     page.locator(".wide [data-unit=gate_0]").click()
     assert "0x1f" in page.locator("#panel").inner_text()
-    assert page.locator(".time.wide [data-kind=wait]").get_attribute("data-label") == "waits for K"
+    assert page.locator(".time.wide [data-kind=wait]").get_attribute("data-label") == "waits: K"
     assert Image.open(io.BytesIO(animation.gif([trace]))).n_frames == 3
 
 
@@ -506,13 +511,17 @@ def machine_part(picture, box, left=0):
                          round(46 + box.y + box.height)))
 
 
-def test_gif(fsa):
-    data = animation.gif([fsa])
-    frames, durations, loop = frames_of(data)
+@pytest.fixture(scope="module")
+def film(fsa):
+    return animation.gif([fsa])
+
+
+def test_gif(fsa, film):
+    frames, durations, loop = frames_of(film)
     shown = span([fsa])
     assert len(frames) == shown.cycles == len(durations)
     assert durations == [CYCLE_MS] * (shown.cycles - 1) + [LAST_MS] and loop == 0
-    assert len(data) < 3 << 20
+    assert len(film) < 3 << 20
     assert frames[0].width <= 800
     # a box of the picture changes where what it shows does, and there alone; its colour is that of its work
     picture = layout(fsa, FULL)
@@ -526,8 +535,12 @@ def test_gif(fsa):
             assert fill == tuple(round(255 * part) for part in channels(tint(other[0], THEMES["light"])[0]))
 
 
-def test_gif_of_two_dataflows(fsa, stream):
-    data = animation.gif([fsa, stream])
+def test_the_film_of_the_readme():
+    """It is what ``docs/pictures.py`` makes, and shows both dataflows."""
+    config = preset("STREAM4X4Fp16Config")
+    fsa, stream = (recorded(config.replace(dataflow=name), 8) for name in ("fsa", "stream"))
+    data = (DOCS / "innerloop.gif").read_bytes()
+    assert data == animation.gif([fsa, stream])
     frames, _, _ = frames_of(data)
     assert len(frames) == span([fsa, stream]).cycles
     assert frames[0].width <= 800 and len(data) < 3 << 20
@@ -541,12 +554,12 @@ def test_gif_of_two_dataflows(fsa, stream):
                 assert pixel == tuple(round(255 * part) for part in channels(fill)), box.unit.name
 
 
-def test_png_is_the_first_cycle_with_most_at_work(fsa):
+def test_png_is_the_first_cycle_with_most_at_work(fsa, film):
     data = animation.png([fsa])
     shown = Image.open(io.BytesIO(data))
     assert shown.format == "PNG"
     busy = [at_work(state) for frame, state in fsa.states() if frame.cycle >= fsa.start]
-    frames, _, _ = frames_of(animation.gif([fsa]))
+    frames, _, _ = frames_of(film)
     expected = frames[busy.index(max(busy))]
     assert ImageChops.difference(shown.convert("RGB"), expected).getbbox() is None
 

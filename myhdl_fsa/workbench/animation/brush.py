@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from myhdl_fsa.trace.contents import WORKS
 from myhdl_fsa.workbench.animation.palette import THEMES, tint
 
-__all__ = ["Brush", "CLEAR", "Picture", "THEME", "rgb"]
+__all__ = ["Brush", "CLEAR", "Picture", "THEME", "mark", "rgb"]
 
 THEME = THEMES["light"]
 _FINE = 2
@@ -54,6 +54,11 @@ def _nearest(colour: int) -> int:
     """The place in the palette of what is closest to 0xRRGGBB."""
     parts = np.array([colour >> 16, colour >> 8 & 255, colour & 255], np.int32)
     return int(((_palette() - parts) ** 2).sum(1).argmin())
+
+
+def mark(picture: Picture, box: tuple[int, int, int, int], colour: str) -> None:
+    """Fills a rectangle of a finished picture, whose last column and row are the box's."""
+    ImageDraw.Draw(picture).rectangle(box, _nearest(int(colour[1:], 16)))
 
 
 @lru_cache(maxsize=32)

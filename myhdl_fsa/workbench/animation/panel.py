@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from myhdl_fsa.trace.contents import CycleTrace, Frame, State
-from myhdl_fsa.workbench.animation.brush import THEME, Brush, Picture
+from myhdl_fsa.workbench.animation.brush import THEME, Brush, Picture, mark
 from myhdl_fsa.workbench.animation.layout import Box, Path, Sizes, layout
 from myhdl_fsa.workbench.animation.palette import tint
-from myhdl_fsa.workbench.animation.timeline import Span, time_line
+from myhdl_fsa.workbench.animation.timeline import Bar, Span, time_line
 from myhdl_fsa.workbench.animation.view import Shown, view
 
 __all__ = ["Panel"]
 
 _HEADING, _LANE, _NAMES, _AXIS = 46, 20, 44, 18
 """heights of the heading and of a lane; the width of the lanes' names; the height of the numbers of cycles"""
+
+
+_KEPT = 8192
+"""pieces of a picture that are kept for later cycles"""
 
 
 class Panel:
@@ -46,18 +50,37 @@ class Panel:
 
         ``array_height`` is that of the highest array in the picture: all time lines stand at one height.
         """
-        for (x, y), key, width, height, paint in self._parts(frame, state, cycle, array_height):
+        for (x, y), key, width, height, paint in self._parts(frame, state, cycle):
             place = round(x), round(y)
-            kept = (place, key)
-            if self._drawn.get(place) != kept:
-                self._drawn[place] = kept
-                if kept not in self._pieces:
-                    brush = Brush(place[0], place[1], round(width), round(height))
-                    paint(brush)
-                    self._pieces[kept] = brush.picture()
-                into.paste(self._pieces[kept], (corner[0] + place[0], corner[1] + place[1]))
+            if self._drawn.get(place) != (place, key):
+                self._drawn[place] = place, key
+                into.paste(self._piece(place, key, width, height, paint), (corner[0] + place[0], corner[1] + place[1]))
+        top = _HEADING + array_height
+        under_way = tuple(bar for lane in self._lanes for bar in lane.bars if bar.first <= cycle <= bar.last)
+        time = self._piece((0, top), under_way, self.width, self.foot,
+                           lambda brush: self._draw_time(brush, top, under_way))
+        into.paste(time, (corner[0], corner[1] + top))
+        x = round(corner[0] + self._at(min(max(cycle, self._span.first), self._span.last) + 0.5))
+        y = corner[1] + top + 2
+        mark(into, (x - 1, y, x, y + 2 + _LANE * len(self._lanes)), THEME.accent)
 
-    def _parts(self, frame: Frame, state: State, cycle: int, array_height: int) -> Iterator[
+    def _piece(self, place: tuple[int, int], key: Any, width: float, height: float,
+               paint: Callable[[Brush], None]) -> Picture:
+        """What ``paint`` draws there, which depends on ``key`` alone."""
+        if (place, key) not in self._pieces:
+            if len(self._pieces) >= _KEPT:
+                self._pieces.clear()
+            brush = Brush(place[0], place[1], round(width), round(height))
+            paint(brush)
+            self._pieces[place, key] = brush.picture()
+        return self._pieces[place, key]
+
+    def _at(self, cycle: float) -> float:
+        """Where a cycle begins in the time line."""
+        left, room = _NAMES + self._sizes.margin, self.width - _NAMES - 2 * self._sizes.margin
+        return left + room / self._span.cycles * (cycle - self._span.first)
+
+    def _parts(self, frame: Frame, state: State, cycle: int) -> Iterator[
             tuple[tuple[float, float], Any, float, float, Callable[[Brush], None]]]:
         """Of each part its place, what it depends on, its size, and how it is drawn."""
         heading = self._heading(frame, cycle)
@@ -70,8 +93,6 @@ class Panel:
         for text, x, y in self._layout.captions:
             yield ((self._sizes.margin, _HEADING + y - 8), text, x - self._sizes.margin, 16,
                    _painter(self._draw_caption, text, x, _HEADING + y))
-        top = _HEADING + array_height
-        yield (0, top), cycle, self.width, self.foot, lambda brush: self._draw_time(brush, top, cycle)
 
     def _heading(self, frame: Frame, cycle: int) -> tuple[str, str, str]:
         trace = self.trace
@@ -110,20 +131,15 @@ class Panel:
         brush.text(path.label[0], _HEADING + path.label[1], label, self._sizes.text - 1.5, THEME.ink,
                    "lm" if path.upright else "mm")
 
-    def _draw_time(self, brush: Brush, top: int, cycle: int) -> None:
-        left, room = _NAMES + self._sizes.margin, self.width - _NAMES - 2 * self._sizes.margin
-        wide = room / self._span.cycles
-
-        def at(number: int) -> float:
-            return left + wide * (number - self._span.first)
-
+    def _draw_time(self, brush: Brush, top: int, under_way: Sequence[Bar]) -> None:
+        at = self._at
+        wide = at(1) - at(0)
         for index, lane in enumerate(self._lanes):
             y = top + 4 + _LANE * index
             brush.text(self._sizes.margin, y + _LANE / 2, lane.name, 12, THEME.muted, "lm")
             for bar in lane.bars:
                 x, width = at(bar.first), wide * (bar.last - bar.first + 1)
-                under_way = bar.first <= cycle <= bar.last
-                fill, ink = (THEME.accent, THEME.ground) if under_way else (THEME.passing, THEME.ink)
+                fill, ink = (THEME.accent, THEME.ground) if bar in under_way else (THEME.passing, THEME.ink)
                 if bar.kind == "wait":
                     fill, ink = THEME.ground, THEME.ink
                 brush.box(x, y + 2, max(width - 1, 1), _LANE - 4, fill, THEME.muted if bar.kind == "wait" else None, 2)
@@ -136,8 +152,6 @@ class Panel:
         step = next(step for step in (5, 10, 20, 50, 100, 200, 500, 1000, 10 ** 9) if wide * step > 34)
         for number in range(-(-self._span.first // step) * step, self._span.last + 1, step):
             brush.text(at(number) + wide / 2, base + 9, str(number), 11, THEME.muted)
-        x = at(min(max(cycle, self._span.first), self._span.last)) + wide / 2
-        brush.line(((x, top + 2), (x, base)), THEME.accent, 2)
 
 
 def _painter(draw: Callable[..., None], *arguments: Any) -> Callable[[Brush], None]:

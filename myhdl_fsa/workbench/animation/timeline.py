@@ -78,7 +78,7 @@ def time_line(trace: CycleTrace, shown: Span) -> TimeLine:
         lanes += [Lane("" if index else name, tuple(bars)) for index, bars in enumerate(rows)]
     waits: list[list[Bar]] = []
     for wait in trace.waits:
-        labels = (f"waits for {wait.cause}", wait.cause)
+        labels = (f"waits: {wait.cause}", wait.cause)
         _place(waits, Bar(wait.first - trace.start, wait.last - trace.start, labels, "wait"), shown)
     return TimeLine(shown, (*lanes, *(Lane("waits", tuple(bars)) for bars in waits)))
 

@@ -37,7 +37,7 @@ const instructionText = ({ name, what }) => `${name} ${what}`.trim();
 function lines(machine, cycle, frame, data) {
   const { trace } = machine;
   const at = machine.instructions(cycle).map(instructionText);
-  const waits = machine.waits(cycle).map((wait) => `The array waits for ${wait.cause}.`);
+  const waits = machine.waits(cycle).map((wait) => `The array waits: ${wait.cause}.`);
   const head = `${trace.dataflow}, cycle ${cycle} of ${trace.cycles}${machine.done(cycle) ? ", done" : ""}: ` +
     (at.length ? `${at.join(", ")}.` : "no instruction is at work.");
   const busy = trace.units
