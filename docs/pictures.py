@@ -23,7 +23,7 @@ SCREENSHOTS = (
     ("desktop", "fsa", 30, "pe_1_1", 1280, 800, False),
     ("dark", "fsa", 50, "pe_1_1", 1280, 800, True),
     ("two-dataflows", "both", 40, "pe_1_2", 1440, 900, False),
-    ("phone", "both", 40, "pe_1_1", 390, 844, False),
+    ("phone", "both", 27, "pe_1_1", 390, 844, False),
     ("large", "large", 79, "pe_5_5", 1440, 900, False),
 )
 """name, page, cycle, the unit that is chosen, width, height, dark"""

@@ -352,6 +352,15 @@ def test_every_control_has_a_name_and_room_for_a_finger(opened, fsa):
     assert "PE in row 1, column 1" in page.locator("#panel .title").inner_text()
 
 
+def test_a_long_time_line_follows_the_cycle(opened):
+    trace = third(frames=600)
+    page = opened([trace])
+    for cycle in (0, 300, 599, 20):
+        page.locator("#cycle").fill(str(cycle))
+        box, cursor = page.locator(".clock").bounding_box(), page.locator(".time.wide .cursor").bounding_box()
+        assert box["x"] <= cursor["x"] <= box["x"] + box["width"]
+
+
 @pytest.mark.parametrize("rows", [4, 16])
 def test_on_a_phone_only_the_array_scrolls_sideways(opened, rows, fsa, stream):
     page = opened([fsa, stream] if rows == 4 else [third(rows)], width=390, height=844)

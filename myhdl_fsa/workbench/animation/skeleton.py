@@ -13,6 +13,8 @@ __all__ = ["array", "time"]
 
 _LANE, _NAMES, _AXIS = 20, 46, 18
 """the height of a lane, the width of the lanes' names, and the height of the numbers of cycles"""
+_LEAST = 4
+"""how wide a cycle is at the least: a longer time line is scrolled"""
 
 
 def array(trace: CycleTrace, sizes: Sizes, style: str) -> str:
@@ -54,7 +56,8 @@ def _path(path: Path) -> Iterator[str]:
 
 
 def time(line: TimeLine, width: int, style: str) -> str:
-    """An SVG element of class ``style``; a cycle's cursor is moved by its ``x``."""
+    """An SVG element of class ``style``, of at least this width; a cycle's cursor is moved by its ``x``."""
+    width = max(width, _NAMES + 6 + _LEAST * line.span.cycles)
     room = width - _NAMES - 6
     wide, base = room / line.span.cycles, 4 + _LANE * len(line.lanes)
 

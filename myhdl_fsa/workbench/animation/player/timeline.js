@@ -1,6 +1,7 @@
 // A time line's cursor, and the cycle that is clicked.
 class TimeLine {
   constructor(svg, seek) {
+    this.svg = svg;
     this.cursor = svg.querySelector(".cursor");
     this.bars = [...svg.querySelectorAll(".bar")];
     this.first = Number(svg.dataset.first);
@@ -14,6 +15,10 @@ class TimeLine {
 
   paint(cycle) {
     this.cursor.setAttribute("x", this.left + this.wide * (cycle - this.first));
+    const box = this.svg.parentElement;
+    const { x, width } = this.svg.getBoundingClientRect();
+    // a long one scrolls; of the two sizes one is not shown
+    if (width > box.clientWidth) box.scrollLeft = this.cursor.getBoundingClientRect().x - x - box.clientWidth / 2;
     for (const bar of this.bars) {
       bar.classList.toggle("now", Number(bar.dataset.first) <= cycle && cycle <= Number(bar.dataset.last));
     }
