@@ -1,5 +1,7 @@
 """The animation: the page says what the trace says, its controls do what they say, and so do GIF and PNG."""
 
+import copy
+import dataclasses
 import io
 import itertools
 import math
@@ -22,7 +24,7 @@ from myhdl_fsa.workbench import animation
 from myhdl_fsa.workbench.animation.images import CYCLE_MS, LAST_MS
 from myhdl_fsa.workbench.animation.layout import COMPACT, FULL, layout
 from myhdl_fsa.workbench.animation.palette import SIGNS, THEMES, tint
-from myhdl_fsa.workbench.animation.timeline import span, time_line
+from myhdl_fsa.workbench.animation.timeline import Span, span, surroundings, time_line
 from myhdl_fsa.workbench.animation.values import decode, short, shorten
 from myhdl_fsa.workbench.animation.view import at_work, view
 from myhdl_fsa.workbench.workload import generate
@@ -571,6 +573,17 @@ def test_png_is_the_first_cycle_with_most_at_work(fsa, film):
     frames, _, _ = frames_of(film)
     expected = frames[busy.index(max(busy))]
     assert ImageChops.difference(shown.convert("RGB"), expected).getbbox() is None
+
+
+def test_the_time_line_of_a_single_cycle_shows_what_is_around_it(fsa):
+    frame, state = state_of(fsa, 30)
+    one = dataclasses.replace(fsa, frames=(Frame(frame.cycle, frame.multiplies, copy.deepcopy(state)),))
+    assert span([one]) == Span(30, 30)
+    assert surroundings([one]) == Span(1, 60)
+    assert surroundings([fsa]) == span([fsa])
+    bars = [bar for lane in time_line(one, surroundings([one])).lanes for bar in lane.bars]
+    assert {"ATTN_SCORE K tile 0", "ATTN_VALUE V tile 0"} <= {bar.labels[0] for bar in bars}
+    assert Image.open(io.BytesIO(animation.png([one]))).width <= 800
 
 
 def test_the_time_line_has_every_instruction_once(fsa, stream):

@@ -11,17 +11,17 @@ from PIL import Image
 
 from myhdl_fsa.trace.contents import WORKS, CycleTrace, Frame, State
 from myhdl_fsa.workbench.animation.brush import CLEAR, THEME, Brush, Picture
-from myhdl_fsa.workbench.animation.layout import COMPACT, FULL, layout
+from myhdl_fsa.workbench.animation.layout import COMPACT, FULL, ROOMY, layout
 from myhdl_fsa.workbench.animation.palette import SIGNS, tint
 from myhdl_fsa.workbench.animation.panel import Panel
-from myhdl_fsa.workbench.animation.timeline import Span, span
+from myhdl_fsa.workbench.animation.timeline import Span, span, surroundings
 from myhdl_fsa.workbench.animation.view import at_work
 
 __all__ = ["CYCLE_MS", "LAST_MS", "gif", "png"]
 
 CYCLE_MS, LAST_MS = 500, 4000
 """how long a cycle of a GIF is shown, and the last one"""
-_WIDE, _WIDEST = 1000, 1600
+_WIDE, _WIDEST = 1000, 2200
 """pixels: arrays have their numbers while they are at most so wide, and stand side by side while they are"""
 _BETWEEN = 12
 _LEGEND = 24
@@ -63,21 +63,25 @@ class _Sheet:
 
     def __init__(self, traces: Sequence[CycleTrace]) -> None:
         self.span: Span = span(traces)
-        wide = sum(layout(trace, FULL).width for trace in traces)
-        self._panels = [Panel(trace, FULL if wide <= _WIDE else COMPACT, self.span) for trace in traces]
-        together = sum(panel.width for panel in self._panels) + _BETWEEN * (len(traces) - 1)
-        self._array = max(panel.array_height for panel in self._panels)
+        if sum(layout(trace, FULL).width for trace in traces) <= _WIDE:
+            sizes = FULL
+        else:
+            sizes = ROOMY if any(map(_long_names, traces)) else COMPACT
+        self._panels = [Panel(trace, sizes, surroundings(traces)) for trace in traces]
+        beside = sum(panel.width for panel in self._panels) + _BETWEEN * (len(traces) - 1) <= _WIDEST
+        highest = max(panel.array_height for panel in self._panels)
+        self._arrays = [highest if beside else panel.array_height for panel in self._panels]
         x = y = 0
         self._corners: list[tuple[int, int]] = []
         for panel in self._panels:
             self._corners.append((x, y))
-            if together <= _WIDEST:
+            if beside:
                 x += panel.width + _BETWEEN
             else:
-                y += panel.height + self._array - panel.array_height + _BETWEEN
+                y += panel.height + _BETWEEN
         width = max(corner[0] + panel.width for corner, panel in zip(self._corners, self._panels, strict=True))
-        bottom = max(corner[1] + panel.height + self._array - panel.array_height
-                     for corner, panel in zip(self._corners, self._panels, strict=True))
+        bottom = max(corner[1] + panel.height - panel.array_height + array
+                     for corner, panel, array in zip(self._corners, self._panels, self._arrays, strict=True))
         self._walks = [_Walk(trace) for trace in traces]
         works = {changes["work"] for trace in traces for frame in trace.frames for changes in frame.units.values()
                  if "work" in changes}
@@ -87,8 +91,8 @@ class _Sheet:
 
     def draw(self, cycle: int) -> Picture:
         """The picture in a cycle that is not before the last one drawn; the next call changes it."""
-        for panel, corner, walk in zip(self._panels, self._corners, self._walks, strict=True):
-            panel.draw(self._picture, corner, *walk.to(cycle), cycle, self._array)
+        for panel, corner, walk, array in zip(self._panels, self._corners, self._walks, self._arrays, strict=True):
+            panel.draw(self._picture, corner, *walk.to(cycle), cycle, array)
         return self._picture
 
 
@@ -106,6 +110,12 @@ class _Walk:
             self._now = next(self._states)
             self._left -= 1
         return self._now
+
+
+def _long_names(trace: CycleTrace) -> bool:
+    """Whether indices are set apart by commas, as they are where one may have two digits."""
+    return any("," in value[1] for frame in trace.frames for changes in frame.units.values()
+               for value in changes.values() if isinstance(value, tuple))
 
 
 def _legend(works: Sequence[str], width: int) -> Picture:

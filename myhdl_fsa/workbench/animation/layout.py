@@ -6,11 +6,11 @@ All outputs draw the same layout; lengths are in pixels of a picture that is not
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from myhdl_fsa.trace.contents import CycleTrace, Kind, Unit
 
-__all__ = ["Box", "COMPACT", "FULL", "Layout", "Line", "Path", "Sizes", "layout", "where"]
+__all__ = ["Box", "COMPACT", "FULL", "Layout", "Line", "Path", "ROOMY", "Sizes", "layout", "where"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ FULL = Sizes(box=124, edge=84, gap=46, passage=26, margin=12, line=17, text=13, 
 """an array of 4 x 4 is 800 pixels wide"""
 COMPACT = Sizes(box=65, edge=34, gap=23, passage=20, margin=4, line=14, text=11, letter=5.4, numbers=False)
 """and 394: two stand side by side, and one on a phone"""
+ROOMY = replace(COMPACT, box=88, edge=44, gap=34)
+"""for names with two indices of two digits"""
 
 _BEYOND = 6
 """how far labels above and below a box may reach beyond it"""

@@ -16,7 +16,7 @@ from myhdl_fsa.trace.file import header
 from myhdl_fsa.workbench.animation import skeleton
 from myhdl_fsa.workbench.animation.layout import COMPACT, FULL, layout, where
 from myhdl_fsa.workbench.animation.palette import SIGNS, THEMES, Theme, tint
-from myhdl_fsa.workbench.animation.timeline import span, time_line
+from myhdl_fsa.workbench.animation.timeline import span, surroundings, time_line
 from myhdl_fsa.workbench.animation.words import FORMULAS
 
 __all__ = ["html"]
@@ -61,7 +61,7 @@ def _summary(traces: Sequence[CycleTrace]) -> str:
 
 
 def _machine(trace: CycleTrace, traces: Sequence[CycleTrace]) -> str:
-    line = time_line(trace, span(traces))
+    line = time_line(trace, surroundings(traces))
     formats = "/".join(FloatFormat(*size).name for size in trace.formats.values() if not isinstance(size, int))
     return f"""<section class="machine" aria-label="{escape(trace.dataflow)}">
 <div class="heading">

@@ -23,7 +23,7 @@ def array(trace: CycleTrace, sizes: Sizes, style: str) -> str:
     title = f"{trace.dataflow}: the array of {trace.rows} x {trace.columns}"
     style_of = f"--natural:{picture.width}px;--height:{picture.height}px;--text:{sizes.text}px"
     parts = [f'<svg class="array {style}" viewBox="0 0 {picture.width} {picture.height}" style="{style_of}" '
-             f'role="group" aria-label="{escape(title)}">', f"<title>{escape(title)}</title>"]
+             f'role="group" aria-label="{escape(title)}">']
     parts += [f'<text class="caption" x="{x:g}" y="{y:g}">{escape(text)}</text>' for text, x, y in picture.captions]
     for box in picture.boxes:
         parts += _unit(box, sizes)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from myhdl_fsa.trace.contents import CycleTrace, Instruction
 
-__all__ = ["Bar", "Lane", "Span", "TimeLine", "span", "time_line"]
+__all__ = ["Bar", "Lane", "Span", "TimeLine", "span", "surroundings", "time_line"]
 
 _LANES = (("load", "loads"), ("array", "array"), ("store", "stores"))
 """by ``Instruction.unit``, in the order of a tile's way, and how they are called"""
+_LEAST = 60
+"""cycles of a time line"""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Span:
-    """The cycles that a time line shows, counted from the start of each trace, both ends included."""
+    """Cycles counted from the start of each trace, both ends included."""
 
     first: int
     last: int
@@ -64,6 +66,14 @@ def span(traces: Sequence[CycleTrace]) -> Span:
     first = min(trace.frames[0].cycle - trace.start for trace in traces)
     last = max(trace.frames[-1].cycle - trace.start for trace in traces)
     return Span(max(first, 0) if last >= 0 else first, last)
+
+
+def surroundings(traces: Sequence[CycleTrace]) -> Span:
+    """What time lines show: the recorded cycles, and of a short record what lies before and after it in the run."""
+    recorded = span(traces)
+    ends = [item.last - trace.start for trace in traces for item in trace.instructions]
+    first = max(recorded.first - max(0, _LEAST - recorded.cycles) // 2, min(recorded.first, 0))
+    return Span(first, max(recorded.last, min(first + _LEAST - 1, max(ends, default=0))))
 
 
 def time_line(trace: CycleTrace, shown: Span) -> TimeLine:
