@@ -60,7 +60,7 @@ def test_metadata(wheel):
     assert "Requires-Python: >=3.11\n" in metadata
     required = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", metadata, re.M)
     assert set(required) == {
-        "click", "filelock", "myhdl", "numpy", "platformdirs", "pydantic", "pyvcd", "rich", "torch",
+        "click", "filelock", "myhdl", "numpy", "pillow", "platformdirs", "pydantic", "pyvcd", "rich", "torch",
     }
     assert "fsa-sim = myhdl_fsa.cli.entry:fsa_sim" in commands
     assert "fsa-convert = myhdl_fsa.cli.entry:fsa_convert" in commands

@@ -38,6 +38,8 @@ def write_recorded(options: Options, traces: Sequence[CycleTrace | None]) -> Non
     if options.animate is not None:
         from myhdl_fsa.workbench import animation
 
-        draw = {".html": animation.html, ".gif": animation.gif, ".png": animation.png}[options.animate.suffix]
-        drawn = draw(there)
-        write_output(spelled("--animate"), options.animate, drawn.encode() if isinstance(drawn, str) else drawn)
+        if options.animate.suffix == ".html":
+            drawn = animation.html(there).encode()
+        else:
+            drawn = {".gif": animation.gif, ".png": animation.png}[options.animate.suffix](there)
+        write_output(spelled("--animate"), options.animate, drawn)

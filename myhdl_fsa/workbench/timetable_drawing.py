@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows import iteration_cycles
+from myhdl_fsa.workbench.animation.palette import THEMES, tint
 from myhdl_fsa.workbench.dataflow_activity import (
     ACCUMULATORS,
     COMPARATORS,
@@ -46,18 +47,21 @@ def text(config: Config) -> str:
 
 _CELL, _ROW, _LEFT, _MARGIN = 18, 20, 110, 14
 """pixels: a cycle's width, a unit's height, the units' names, and what is left free around all"""
-_COLOURS = {
-    Work.SCORE: "#4c8bd6", Work.VALUE: "#3da35d", Work.SUBTRACT: "#f2a541", Work.SCALE: "#f2a541", Work.EXP2: "#d9602b",
-    Work.SUM: "#f2a541", Work.QUERY: "#9b87c9", Work.RETURN: "#8a8f98", Work.MAXIMUM: "#8a8f98",
+_THEME = THEMES["light"]
+_WORKS = {
+    Work.SCORE: "score", Work.VALUE: "value", Work.SUBTRACT: "subtract", Work.SCALE: "scale", Work.EXP2: "exp2",
+    Work.SUM: "sum", Work.QUERY: "load", Work.RETURN: "return", Work.MAXIMUM: "maximum",
 }
-_IDLE = "#e4e6e9"
+_COLOURS = {work: tint(name, _THEME)[0] for work, name in _WORKS.items()}
+"""those of the animation"""
+_IDLE = tint("idle", _THEME)[0]
 _MEANINGS = (
     (Work.SCORE, "S = Q K\u1d40, a key a cycle"), (Work.SUBTRACT, "S \u2212 max"),
     (Work.SCALE, "\u00b7 log2(e)/\u221ad"), (Work.EXP2, "P = 2^x"), (Work.SUM, "row sum"),
     (Work.VALUE, "P V, a row of V\u1d40 a cycle"), (Work.QUERY, "Q shifts in"),
     (Work.RETURN, "S goes back up"), (Work.MAXIMUM, "max goes back up"),
 )
-_STYLE = (".c{font-weight:bold;fill:#fff;text-anchor:middle}.m{text-anchor:middle}"
+_STYLE = (".c{font-weight:bold;text-anchor:middle}.m{text-anchor:middle}"
           ".n{text-anchor:middle;font-size:9px;fill:#666}.t{font-size:14px;font-weight:bold}.p{opacity:.35}")
 """of letters in cells, text in the middle, numbers of cycles, titles, and what belongs to another tile"""
 _FORMULAS = {"fsa": "5N+13", "stream": "2N+4"}
@@ -126,7 +130,7 @@ def _cell(item: Activity, config: Config, x: int, y: int) -> Iterator[str]:
         across = x + 13
         outline = {"up": f"M{across - 3} {y + 12}h6l-3-6z", "down": f"M{across - 3} {y + 7}h6l-3 6z",
                    "right": f"M{across - 2} {y + 6}v6l5-3z"}[way]
-        yield f'<path d="{outline}" fill="#fff"/>'
+        yield f'<path d="{outline}" fill="#222"/>'
     yield "</g>"
 
 
