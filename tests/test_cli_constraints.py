@@ -43,7 +43,7 @@ CASES = {
     "--engine": ["golden", "verilator", "icarus"],
     "--build-dir": ["builds"], "--max-cycles": ["100000"], "--mem-latency": ["5"], "--mem-bandwidth": ["1/2"],
     "--mem-stall": ["5"], "--push-interval": ["7"], "--diff": [None], "--diff-verbose": [None], "--diff-only": [None],
-    "--lockstep": ["icarus"], "--json": ["run.json"], "--dump-asm": ["p.s"], "--vcd": ["w.vcd", "w.fst"],
+    "--lockstep": ["icarus"], "--json": ["run.json"], "--report": ["r.html"], "--dump-asm": ["p.s"], "--vcd": ["w.vcd", "w.fst"],
     "--wave-from": ["2"], "--wave-to": ["30"], "--quiet": [None],
     "--clear-cache": [None],
 }

@@ -106,6 +106,8 @@ GROUPS: Groups = {
     "Output (FILE may be -, standard output, which then holds nothing else)": (
         option("--json", type=OutputFile(), metavar="FILE",
                help="Write figures and errors as JSON, with all that repeats the run."),
+        option("--report", type=OutputFile(), metavar="FILE.html",
+               help="Write a report as one HTML page: errors, cycles and where they went, with figures."),
         option("--dump-asm", type=OutputFile(), metavar="FILE", help="Write the program as text."),
         option("--vcd", type=OutputFile(), metavar="FILE",
                help="Write the waveform of the simulation, to a file; Verilator's and Icarus's as FST to FILE.fst."),
@@ -126,7 +128,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     Lacks("--top core", "has no instructions and no memory", f"{_PACE}, --dump-asm, --program"),
     Needs("--load, --dump", "--program"),
     Excludes("--seq-q, --seq-kv, --batch, --heads, --kv-heads, --head-dim, --seed, --distribution, --q, --k, "
-             "--v, --causal, --out, --diff-verbose, --diff-only, --compare", "attention", "--program"),
+             "--v, --causal, --out, --diff-verbose, --diff-only, --compare, --report", "attention", "--program"),
     Excludes("--seed, --distribution", "generated tensors", "--q, --k, --v"),
     Together("--q, --k, --v"),
     Excludes("--dataflow, --out, --diff-verbose, --lockstep, --dump-asm, --vcd", "one dataflow", "--compare"),
@@ -188,6 +190,7 @@ class Options:
     dump: tuple[Dump, ...]
     max_cycles: int | None
     json: Path | None
+    report: Path | None
     quiet: bool
 
     @property
@@ -221,8 +224,14 @@ class Options:
     @property
     def outputs(self) -> list[tuple[str, Path]]:
         """Every file to write, by its option."""
-        named = [("--out", self.out), ("--json", self.json), ("--vcd", self.vcd), ("--dump-asm", self.dump_asm)]
+        named = [("--out", self.out), ("--json", self.json), ("--report", self.report), ("--vcd", self.vcd),
+                 ("--dump-asm", self.dump_asm)]
         return [(name, path) for name, path in named if path is not None] + [("--dump", one.path) for one in self.dump]
+
+    @property
+    def recorded(self) -> bool:
+        """Whether a file has the record of the run."""
+        return self.json is not None or self.report is not None
 
     @property
     def prints(self) -> bool:
