@@ -31,7 +31,7 @@ def error_histogram(measured: Measured, name: str, described_by: str) -> str:
         for label, found, colour, filled in (("against float64", measured.float64_histogram, "first", True),
                                              ("against torch", measured.torch_histogram, "second", False)):
             _stairs(axes, found, label, COLOURS[colour], filled)
-        axes.set_xscale("log")
+        _decades(axes)
         axes.set_xlabel("absolute error of a value")
         axes.set_ylabel("values")
         axes.grid(axis="y")
@@ -46,6 +46,14 @@ def _stairs(axes: Axes, found: Histogram, label: str, colour: str, filled: bool)
                 alpha=0.75 if filled else 1.0)
 
 
+def _decades(axes: Axes) -> None:
+    """A logarithmic axis of powers of ten, written as text: setting formulas takes longer than all the rest."""
+    superscripts = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    axes.xaxis.set_major_formatter(lambda value, _: f"10{str(round(np.log10(value))).translate(superscripts)}")
+
+
 def step_errors(steps: Sequence[StepError], name: str, described_by: str) -> str:
     """Mean and largest relative error of each intermediate."""
     def plot(axes: Axes) -> None:
@@ -57,8 +65,10 @@ def step_errors(steps: Sequence[StepError], name: str, described_by: str) -> str
             shown = [value if value > 0 else np.nan for value in values]
             axes.plot(shown, places, mark, color=COLOURS[colour], label=label, markersize=5)
         axes.set_yticks(places, [step.name for step in steps])
-        axes.invert_yaxis()
-        axes.set_xscale("log")
+        axes.set_ylim(len(steps) - 0.5, -0.5)
+        if not any(step.max_relative > 0 for step in steps):  # NaN everywhere, or no error at all
+            axes.set_xlim(1e-8, 1)
+        _decades(axes)
         axes.set_xlabel("relative error")
         axes.grid()
         axes.legend()
@@ -132,6 +142,7 @@ def roofline_plot(machines: Sequence[MachineReport], name: str, described_by: st
         axes.set_yscale("log", base=2)
         for side in (axes.xaxis, axes.yaxis):
             side.set_major_formatter("{x:g}")
+        axes.minorticks_off()
         axes.set_ylim(bottom=min(min(line.achieved, low * float(line.bandwidth)) for _, line in lines) / 2)
         axes.set_xlabel(f"operations a byte of {lines[0][1].direction}")
         axes.set_ylabel("operations a cycle")

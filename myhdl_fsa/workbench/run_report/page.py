@@ -26,8 +26,9 @@ def html(report: RunReport) -> bytes:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(loader=PackageLoader("myhdl_fsa.workbench.run_report", "."), autoescape=True,
-                              undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("myhdl_fsa.workbench.run_report", "."), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.filters.update(count=_count, percent=_percent, error=str, size=_size)
     template = environment.get_template("page.html")
     drawings = {name: Markup(svg) for name, svg in _figures(report).items()}
