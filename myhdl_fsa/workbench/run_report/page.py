@@ -10,7 +10,7 @@ from myhdl_fsa.engine.cycle_use import CAUSES
 from myhdl_fsa.workbench import report as lines
 from myhdl_fsa.workbench.run_report import figures
 from myhdl_fsa.workbench.run_report.contents import RunReport
-from myhdl_fsa.workbench.run_report.cycle_split import LABELS
+from myhdl_fsa.workbench.run_report.cycle_split import LABELS, CycleSplit, Part
 from myhdl_fsa.workbench.run_report.intermediates import MEANINGS
 from myhdl_fsa.workbench.run_report.svg import variable
 
@@ -32,9 +32,11 @@ def html(report: RunReport) -> bytes:
     environment.filters.update(count=_count, percent=_percent, error=str, size=_size)
     template = environment.get_template("page.html")
     drawings = {name: Markup(svg) for name, svg in _figures(report).items()}
+    splits = [machine for machine in report.machines if machine.split is not None]
     text = template.render(report=report, figures=drawings, labels=LABELS, meanings=MEANINGS, causes=CAUSES,
                            cause_words=_CAUSE_WORDS, variable=variable, counter_title=lines.counter_title,
-                           facts=_facts(report), splits=[one for one in report.machines if one.split is not None])
+                           facts=_facts(report), splits=splits,
+                           split_rows=_split_rows([one.split for one in splits if one.split is not None]))
     return text.encode()
 
 
@@ -54,6 +56,13 @@ def _figures(report: RunReport) -> dict[str, str]:
     if any(machine.roofline is not None for machine in split):
         found["roofline"] = figures.roofline_plot(split, "roofline", "about-roofline")
     return found
+
+
+def _split_rows(splits: Sequence[CycleSplit]) -> list[tuple[str, list[Part]]]:
+    """By key what each run has of it; what none has is left out."""
+    by_run = [{part.key: part for part in split.parts} for split in splits]
+    return [(key, [parts.get(key, Part(key, 0, 0.0)) for parts in by_run]) for key in LABELS
+            if any(key in parts for parts in by_run)]
 
 
 def _facts(report: RunReport) -> Sequence[tuple[str, str]]:
