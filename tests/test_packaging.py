@@ -61,7 +61,7 @@ def test_metadata(wheel):
     assert "Requires-Python: >=3.11\n" in metadata
     required = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", metadata, re.M)
     assert set(required) == {
-        "click", "filelock", "Jinja2", "matplotlib", "myhdl", "numpy", "platformdirs", "pydantic", "pyvcd", "rich",
+        "click", "filelock", "jinja2", "matplotlib", "myhdl", "numpy", "platformdirs", "pydantic", "pyvcd", "rich",
         "torch",
     }
     assert "fsa-sim = myhdl_fsa.cli.entry:fsa_sim" in commands
