@@ -21,6 +21,7 @@ from myhdl_fsa.sims.memory import Memory, ReadPort, Stalls, WritePort
 from myhdl_fsa.sims.monitors import Intermediates, watchers
 from myhdl_fsa.sims.monitors.cycle_log import CycleLog
 from myhdl_fsa.sims.monitors.waits import device_waits, row_work
+from myhdl_fsa.sims.trace.recorder import Recording
 
 __all__ = [
     "DevicePorts",
@@ -48,6 +49,8 @@ class DeviceRun:
     """cycles, for ``watch.progress``"""
     captured: Intermediates | None = None
     """where an engine that sees inside puts intermediates, when the programs are one of attention"""
+    recording: Recording | None = None
+    """likewise, what happens in each cycle"""
     log: CycleLog | None = None
     """where an engine that sees inside says what the cycles are used for, likewise"""
     careful: bool = False

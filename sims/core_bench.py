@@ -31,6 +31,7 @@ from myhdl_fsa.sims.memory import Memory
 from myhdl_fsa.sims.monitors import Intermediates, watchers
 from myhdl_fsa.sims.monitors.cycle_log import CycleLog
 from myhdl_fsa.sims.monitors.waits import CoreWaits, row_work
+from myhdl_fsa.sims.trace.recorder import Recording
 from myhdl_fsa.tiling import tiles, visits
 
 __all__ = [
@@ -64,6 +65,8 @@ class CoreRun:
     """cycles, for ``watch.progress``"""
     captured: Intermediates | None = None
     """where an engine that sees inside puts intermediates"""
+    recording: Recording | None = None
+    """likewise, what happens in each cycle"""
     log: CycleLog | None = None
     """where an engine that sees inside says what the cycles are used for"""
     serial: bool = False
@@ -181,7 +184,7 @@ def attention_run(
     assert shape is not None
     return CoreRun(
         kernel, watch, expected_cycles(config, shape), Intermediates(config, shape) if watch.trace else None,
-        CycleLog(kernel) if watch.waits else None)
+        log=CycleLog(kernel) if watch.waits or watch.record else None)
 
 
 class CorePorts:

@@ -13,6 +13,7 @@ from myhdl_fsa.sims.accelerator_bench import DeviceRun, accelerator_bench, watch
 from myhdl_fsa.sims.core_bench import CoreRun, core_bench, watched_core
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 from myhdl_fsa.sims.hardware_engine import HardwareEngine
+from myhdl_fsa.sims.trace.recorder import recorder
 from myhdl_fsa.sims.vcd_writer import waveform
 from myhdl_fsa.sims.waveform_file import check_bounds, waveform_file
 
@@ -44,19 +45,28 @@ def _simulate(bench: Callable[..., Any], run: CoreRun | DeviceRun, top: str, mak
     with shared_analysis():
         inside = bench(run, clock, make)
     simulator, watch = CycleSimulator(inside), run.watch
-    if watch.vcd is None:
-        simulator.run()
-        return
-    failure: Exception | None = None
-    with waveform_file(watch.vcd) as path:
-        with waveform(path, top, find(inside, top), clock, watch.wave_from, watch.wave_to) as wave:
-            try:
-                simulator.run(wave.sample)
-            except OSError:
-                raise
-            except Exception as error:  # the waveform up to there tells why
-                failure = error
-        if failure is None:
-            check_bounds(watch, run.cycle, run.check_limit)
-    if failure is not None:
-        raise failure
+    with recorder(inside, run.recording) as record:
+        if watch.vcd is None:
+            simulator.run(record)
+            return
+        failure: Exception | None = None
+        with waveform_file(watch.vcd) as path:
+            with waveform(path, top, find(inside, top), clock, watch.wave_from, watch.wave_to) as wave:
+                try:
+                    simulator.run(wave.sample if record is None else _both(wave.sample, record))
+                except OSError:
+                    raise
+                except Exception as error:  # the waveform up to there tells why
+                    failure = error
+            if failure is None:
+                check_bounds(watch, run.cycle, run.check_limit)
+        if failure is not None:
+            raise failure
+
+
+def _both(one: Callable[[int], None], other: Callable[[int], None]) -> Callable[[int], None]:
+    def observe(cycle: int) -> None:
+        one(cycle)
+        other(cycle)
+
+    return observe

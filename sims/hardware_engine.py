@@ -8,12 +8,15 @@ from typing import Any
 from myhdl_fsa.dataflows import expected_cycles
 from myhdl_fsa.engine.base import Engine
 from myhdl_fsa.engine.request import AttentionRequest, EngineResult, ProgramRequest, RunError, Watch
+from myhdl_fsa.kernel.context import Kernel
 from myhdl_fsa.kernel.flash_attention import attention_kernel, attention_output
 from myhdl_fsa.program import Execution, State, error_message
 from myhdl_fsa.sims.accelerator_bench import DeviceRun
 from myhdl_fsa.sims.core_bench import CoreRun, attention_run
 from myhdl_fsa.sims.monitors import Intermediates
 from myhdl_fsa.sims.monitors.cycle_log import CycleLog
+from myhdl_fsa.sims.trace.recorder import Recording
+from myhdl_fsa.trace.contents import CycleTrace
 
 __all__ = ["HardwareEngine"]
 
@@ -31,6 +34,7 @@ class HardwareEngine(Engine):
 
     def run_attention(self, request: AttentionRequest, watch: Watch) -> EngineResult:
         """As Engine; ``watch.progress`` of the bare core is called with the cycles since the first issue."""
+        self.check_recording(request, watch)
         return self._core_attention(request, watch) if request.top == "core" else self._attention(request, watch)
 
     def run_programs(self, request: ProgramRequest, watch: Watch) -> list[Execution]:
@@ -39,11 +43,13 @@ class HardwareEngine(Engine):
 
     def _core_attention(self, request: AttentionRequest, watch: Watch) -> EngineResult:
         run = attention_run(request.q, request.k, request.v, request.config, request.causal, watch, request.scale)
+        run.recording = _recording(run.kernel, watch)
         self.simulate_core(run)
         run.check_limit()
         return EngineResult(
             output=run.result(), cycles=run.cycles, inner_iteration_cycles=run.inner_iteration_cycles(),
-            trace={} if run.captured is None else run.captured.cut(), **self._cycle_use(run.log),
+            trace={} if run.captured is None else run.captured.cut(), recorded=_trace(run, run.cycles),
+            **self._cycle_use(run.log),
         )
 
     def _attention(self, request: AttentionRequest, watch: Watch) -> EngineResult:
@@ -54,16 +60,17 @@ class HardwareEngine(Engine):
             request.config, [kernel.program(checked=False)], request.timing, watch=watch,
             expected=expected_cycles(request.config, shape), careful=True,
             captured=Intermediates(request.config, shape) if watch.trace else None,
-            log=CycleLog(kernel) if watch.waits else None,
+            log=CycleLog(kernel) if watch.waits or watch.record else None, recording=_recording(kernel, watch),
         )
         (execution,) = self._executions(run)
         if execution.state is not State.DONE:
             raise RunError(error_message(execution))
+        assert execution.counters is not None
+        cycles = execution.counters.execution_time
         return EngineResult(
-            output=attention_output(kernel, execution),
-            cycles=None if execution.counters is None else execution.counters.execution_time,
-            inner_iteration_cycles=None, trace={} if run.captured is None else run.captured.cut(),
-            counters=execution.counters, **self._cycle_use(run.log),
+            output=attention_output(kernel, execution), cycles=cycles, inner_iteration_cycles=None,
+            trace={} if run.captured is None else run.captured.cut(), counters=execution.counters,
+            recorded=_trace(run, cycles), **self._cycle_use(run.log),
         )
 
     @staticmethod
@@ -77,3 +84,13 @@ class HardwareEngine(Engine):
         self.simulate_device(run)
         run.check_limit()
         return run.executions()
+
+
+def _recording(kernel: Kernel, watch: Watch) -> Recording | None:
+    return Recording(kernel, watch.wave_from, watch.wave_to) if watch.record else None
+
+
+def _trace(run: CoreRun | DeviceRun, cycles: int) -> CycleTrace | None:
+    if run.recording is None or run.log is None:
+        return None
+    return run.recording.trace(cycles, run.log.waits())

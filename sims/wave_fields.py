@@ -15,7 +15,7 @@ from myhdl_fsa.dataflows.fsa.control import PE_SIGNALS, Accumulator, Comparator
 from myhdl_fsa.dataflows.fsa.sequencer import EDGE_FIELDS, ControlMemory
 from myhdl_fsa.dataflows.stream import control as stream
 
-__all__ = ["Bits", "Equals", "Field", "Within", "fields"]
+__all__ = ["Bits", "BitsEqual", "Equals", "Field", "Within", "fields", "is_streamed"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,31 @@ class Equals:
 
 
 @dataclass(frozen=True)
+class BitsEqual:
+    """1 where ``bits`` bits of ``source`` from bit ``low`` up are ``number``."""
+
+    name: str
+    source: str
+    low: int
+    bits: int
+    number: int
+    width: int = 1
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """As ``Bits``."""
+        return (self.source,)
+
+    def value(self, word: int) -> int:
+        """As ``Bits``."""
+        return int(word >> self.low & (1 << self.bits) - 1 == self.number)
+
+    def verilog(self) -> str:
+        """As ``Bits``."""
+        return f"({self.source}[{self.low} +: {self.bits}] == {self.number})"
+
+
+@dataclass(frozen=True)
 class Within:
     """1 where ``enable`` is 1 and ``source`` is from ``first`` to ``last``."""
 
@@ -89,14 +114,18 @@ class Within:
         return f"({self.enable} && {self.source} >= {self.first} && {self.source} <= {self.last})"
 
 
-Field = Bits | Equals | Within
+Field = Bits | Equals | BitsEqual | Within
 
 
 def fields(block: Any) -> Iterator[Field]:
     """The named fields of a block."""
-    place = block.func.__module__
-    table = _STREAM if place.startswith("myhdl_fsa.dataflows.stream.") else _FIELDS
+    table = _STREAM if is_streamed(block) else _FIELDS
     return table.get(block.func.__name__, lambda _: iter(()))(block)
+
+
+def is_streamed(block: Any) -> bool:
+    """Whether a block is one of the stream dataflow's own."""
+    return block.func.__module__.startswith("myhdl_fsa.dataflows.stream.")
 
 
 def _pe(_: Any) -> Iterator[Field]:
@@ -104,14 +133,21 @@ def _pe(_: Any) -> Iterator[Field]:
 
 
 def _stream_pe(_: Any) -> Iterator[Field]:
-    yield Bits("operation", "control", 0, stream.Operation.WIDTH)
+    width = stream.Operation.WIDTH
+    yield Bits("operation", "control", 0, width)
+    for name, number in _numbers(stream.Operation).items():
+        yield BitsEqual(f"operation_{name}", "control", 0, width, number)
     yield Bits("latch_p", "control", stream.LATCH_P.bit_length() - 1)
     yield Bits("latch_q", "control", stream.LATCH_Q.bit_length() - 1)
 
 
 def _commands(commands: type) -> Callable[[Any], Iterator[Field]]:
-    numbers = {name: value for name, value in vars(commands).items() if name.isupper() and name != "WIDTH"}
-    return lambda _: (Equals(f"command_{name.lower()}", "command", number) for name, number in numbers.items())
+    numbers = _numbers(commands)
+    return lambda _: (Equals(f"command_{name}", "command", number) for name, number in numbers.items())
+
+
+def _numbers(commands: type) -> dict[str, int]:
+    return {name.lower(): value for name, value in vars(commands).items() if name.isupper() and name != "WIDTH"}
 
 
 def _edges(_: Any) -> Iterator[Field]:

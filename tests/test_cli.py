@@ -335,7 +335,7 @@ def test_published_spellings(fake):
 def test_vcd_is_written_whole(fake, tmp_path):
     ok("--vcd", tmp_path / "wave.out")
     assert (tmp_path / "wave.out").read_text() == "$end\n"
-    assert len(list(tmp_path.iterdir())) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["wave.gtkw", "wave.out", "wave.sucl"]
 
 
 def test_a_link_is_followed_and_kept(fake, tmp_path):
@@ -634,8 +634,8 @@ def test_a_waveform_needs_a_regular_file(fake):
 def test_cycle_limit_too_small(fake, tmp_path):
     outputs = ["--out", tmp_path / "o.npy", "--json", tmp_path / "run.json", "--vcd", tmp_path / "wave.vcd"]
     assert "cycle limit of 64 reached" in refused("--max-cycles", 64, *outputs, status=1)
-    # The waveform of the cycles before the limit is whole, and worth having; nothing else is left.
-    assert [path.name for path in tmp_path.iterdir()] == ["wave.vcd"]
+    # The waveform of the cycles before the limit is whole, and worth having, with its save files; nothing else is left.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["wave.gtkw", "wave.sucl", "wave.vcd"]
     ok("--max-cycles", 65)
 
 
@@ -798,7 +798,7 @@ def test_published_numbers_from_the_hardware():
 def test_waveform_of_the_hardware(tmp_path):
     run = process("--vcd", tmp_path / "wave.vcd", cwd=tmp_path)
     assert (run.returncode, run.stderr) == (0, "")
-    assert [path.name for path in tmp_path.iterdir()] == ["wave.vcd"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["wave.gtkw", "wave.sucl", "wave.vcd"]
     wave = (tmp_path / "wave.vcd").read_text()
     assert "$enddefinitions" in wave
     # Change by change to the end of the run, not only the declarations.
@@ -811,7 +811,7 @@ def test_cycle_limit_of_the_hardware(tmp_path):
     assert len(run.stderr.splitlines()) == 1
     assert run.stderr.startswith("fsa-sim: error: ")
     assert "30" in run.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["wave.vcd"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["wave.gtkw", "wave.sucl", "wave.vcd"]
 
 
 def test_hardware_with_own_tensors(tmp_path, tensors):

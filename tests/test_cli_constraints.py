@@ -18,11 +18,11 @@ import myhdl_fsa.engine
 import myhdl_fsa.sims.build_cache
 import myhdl_fsa.sims.lockstep
 from myhdl_fsa.cli.command import GroupedCommand, option
-from myhdl_fsa.cli.constraints import Alone, Excludes, Lacks, Needs, Together, Use, uses
+from myhdl_fsa.cli.constraints import Alone, Excludes, Lacks, Needs, Together, listed, uses
 from myhdl_fsa.cli.sim import main
 from myhdl_fsa.cli.sim_options import CONSTRAINTS, GROUPS
-from myhdl_fsa.config import preset
-from myhdl_fsa.engine import EngineResult, Watch
+from myhdl_fsa.config import Config, preset
+from myhdl_fsa.engine import EngineResult, Watch, engine
 from myhdl_fsa.engine.base import Engine
 from myhdl_fsa.golden.engine import GoldenEngine
 from myhdl_fsa.isa import encode_all
@@ -46,9 +46,11 @@ CASES = {
     "--build-dir": ["builds"], "--max-cycles": ["100000"], "--mem-latency": ["5"], "--mem-bandwidth": ["1/2"],
     "--mem-stall": ["5"], "--push-interval": ["7"], "--diff": [None], "--diff-verbose": [None], "--diff-only": [None],
     "--lockstep": ["icarus"], "--json": ["run.json"], "--report": ["r.html"], "--dump-asm": ["p.s"],
-    "--vcd": ["w.vcd", "w.fst"], "--wave-from": ["2"], "--wave-to": ["30"], "--quiet": [None],
+    "--vcd": ["w.vcd", "w.fst"], "--trace": ["t.jsonl"],
+    "--animate": ["a.html", "a.gif", "a.png"], "--wave-from": ["2"], "--wave-to": ["30"], "--quiet": [None],
     "--clear-cache": [None],
 }
+TRACE = engine("myhdl").attention(*(np.zeros((2, 2), np.uint16),) * 3, Config(rows=2), record=True).recorded
 OWN = {"--q", "--k", "--v"}
 # Accepted, though one of the two changes nothing: it asks for what the other does anyway, or is only checked.
 WITHOUT_EFFECT = {
@@ -72,16 +74,18 @@ class Recording(Engine):
         self.calls.append((self.name, str(self.build_dir), repr(replace(request, **dict.fromkeys(tensors))),
                            [(getattr(request, name).shape, getattr(request, name).tobytes()) for name in tensors],
                            watch.trace, watch.waits, watch.max_cycles, watch.vcd and watch.vcd.suffix,
-                           watch.wave_from, watch.wave_to))
+                           watch.wave_from, watch.wave_to, watch.record))
         if watch.vcd is not None:
             watch.vcd.write_text("wave")
+        return TRACE if watch.record else None
 
     def run_attention(self, request, watch):
-        self.note(request, watch, "qkv")
+        recorded = self.note(request, watch, "qkv")
         result = GoldenEngine().run_attention(request, watch)
         if self.name == "golden":
             return result
-        return EngineResult(result.output, 50, None, {}, Counters(*range(10)) if request.top != "core" else None)
+        return EngineResult(result.output, 50, None, {}, Counters(*range(10)) if request.top != "core" else None,
+                            recorded=recorded)
 
     def run_programs(self, request, watch):
         self.note(request, watch)
@@ -154,7 +158,7 @@ def completed(pair):
     for row in CONSTRAINTS:
         needed = []
         if isinstance(row, Needs) and any(use.option in cases for use in uses(row.options)):
-            needed = [Use.parse(row.other).option]
+            needed = [] if any(use.option in cases for use in uses(row.others)) else [uses(row.others)[0].option]
         elif isinstance(row, Together) and any(use.option in cases for use in uses(row.options)):
             needed = [use.option for use in uses(row.options)]
         for name in needed:
@@ -235,7 +239,7 @@ def test_what_a_row_refuses_is_said_as_it_was_written(recorded, row):
 def test_what_an_option_needs_is_said(recorded, row):
     for use in uses(row.options):
         message = refused(example(use))
-        needed = row.other if isinstance(row, Needs) else " and ".join(
+        needed = listed(row.others.split(", ")) if isinstance(row, Needs) else " and ".join(
             other.option for other in uses(row.options) if other != use)
         assert message.startswith(f"fsa-sim: error: {' '.join(example(use))}: needs {needed}"), message
 
@@ -255,7 +259,17 @@ def test_what_an_option_needs_is_said(recorded, row):
     ("--vcd a.fst --engine myhdl", "--vcd a.fst: --engine myhdl writes no FST: needs --engine verilator or icarus, "
                                    "or a name that ends in .vcd"),
     ("--wave-from 9 --wave-to 8 --vcd a.vcd", "--wave-to 8: must not be less than --wave-from 9"),
-    ("--wave-from 9", "--wave-from 9: needs --vcd"),
+    ("--wave-from 9", "--wave-from 9: needs --vcd, --trace or --animate"),
+    ("--animate a.html --engine verilator", "--animate a.html: --engine verilator does not show what the machine "
+                                            "holds: needs --engine myhdl"),
+    ("--trace t --diff-only", "--trace t: --diff-only does not show what the machine holds: leave one of them out"),
+    ("--trace t --compare fsa,stream", "--trace t: is about one dataflow: cannot go with --compare fsa,stream"),
+    ("--animate a.gif --program p.s", "--animate a.gif: is about attention: cannot go with --program p.s"),
+    ("--animate a.avi", "--animate a.avi: must be a name that ends in .html, .gif or .png"),
+    ("--animate -", "--animate -: must be a name that ends in .html, .gif or .png"),
+    ("--trace t --config FSA32X32Fp16Config", "--trace t: the array is 32 x 32: must be at most 16 x 16"),
+    ("--animate a.png --config STREAM32X32Fp16Config", "--animate a.png: the array is 32 x 32: must be at most 16 x "
+                                                       "16"),
     ("--mem_stall 3 --top core", "--mem_stall 3: --top core has no instructions and no memory: "
                                  "needs --top accelerator"),
     ("--report a.html --program p.s", "--report a.html: is about attention: cannot go with --program p.s"),

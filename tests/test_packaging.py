@@ -66,6 +66,7 @@ def test_metadata(wheel):
     }
     assert "fsa-sim = myhdl_fsa.cli.entry:fsa_sim" in commands
     assert "fsa-convert = myhdl_fsa.cli.entry:fsa_convert" in commands
+    assert "fsa-wave-value = myhdl_fsa.cli.entry:fsa_wave_value" in commands
 
 
 def test_an_installation_works_without_the_checkout(wheel, tmp_path):

@@ -18,6 +18,7 @@ from myhdl_fsa.cli.command import said, spelled
 from myhdl_fsa.cli.common import write_output
 from myhdl_fsa.cli.device import usable_scale
 from myhdl_fsa.cli.outputs import Recorder, messages, say, warn, waveform
+from myhdl_fsa.cli.recordings import write_recorded
 from myhdl_fsa.cli.sim_options import Options
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import AttentionRequest, EngineResult, RunError, Watch, engine
@@ -169,7 +170,7 @@ def kernel_of(options: Options, config: Config, work: Workload) -> Kernel | None
 
     Raises click.ClickException for tensors that memory does not hold.
     """
-    recorded = options.runs_device and (options.lockstep is not None or options.recorded)
+    recorded = options.runs_device and (options.lockstep is not None or options.keeps_record)
     if not recorded and options.dump_asm is None:
         return None
     from myhdl_fsa.kernel.errors import KernelError
@@ -198,14 +199,14 @@ def simulated(options: Options, config: Config, work: Workload) -> EngineResult:
 
     machine = engine(options.engine_used, options.build_dir)
     with ExitStack() as stack:
-        vcd = waveform(options, stack)
+        vcd = waveform(options, config, options.top, stack)
         progress = stack.enter_context(report.progress_bar(not options.quiet))
         request = AttentionRequest(work.q, work.k, work.v, config, options.causal, options.top, options.timing,
                                    options.scale)
         try:
             return machine.run_attention(request, Watch(
                 options.diff_verbose, vcd, options.max_cycles, progress, options.wave_from or 0, options.wave_to,
-                messages(options), waits=options.report is not None))
+                messages(options), record=options.records, waits=options.report is not None))
         except KernelError as error:  # tensors that memory does not hold
             raise click.ClickException(str(error)) from None
 
@@ -222,7 +223,7 @@ def _report(options: Options, config: Config, work: Workload, recorder: Recorder
         verdict = report.comparison_line(comparison, result.output, golden.output, config.acc)
         mismatch = None if comparison.first is None else verdict
     poor = count_poor(options, config, work, golden or result)
-    if options.prints or options.recorded:  # torch takes a second to import
+    if options.prints or options.keeps_record:  # torch takes a second to import
         references = references_of(options, config, work)
         torch_errors, float64_errors = (
             {name: metrics.error_metrics(metrics.to_float32(bits, config.acc), reference)
@@ -237,9 +238,10 @@ def _report(options: Options, config: Config, work: Workload, recorder: Recorder
         if result.cycles is not None and utilisation is not None:
             say(options, report.cycle_lines(result.cycles, result.inner_iteration_cycles, utilisation))
         say(options, report.counter_lines(result.counters))
+    write_recorded(options, [result.recorded])
     if options.out is not None:
         write_output(spelled("--out"), options.out, _npy(metrics.to_float32(result.output, config.acc)))
-    if options.recorded:
+    if options.keeps_record:
         record = recorder.record(None if outcome.kernel is None else outcome.kernel.words,
                                  tensors_record(options, work), recorded_sizes(work))
     if options.json is not None:

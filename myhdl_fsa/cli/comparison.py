@@ -19,6 +19,7 @@ from myhdl_fsa.cli.attention import (
 from myhdl_fsa.cli.command import spelled
 from myhdl_fsa.cli.common import write_output
 from myhdl_fsa.cli.outputs import Recorder, say
+from myhdl_fsa.cli.recordings import write_recorded
 from myhdl_fsa.cli.sim_options import Options
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import RunError, engine
@@ -52,7 +53,8 @@ def run_comparison(options: Options, config: Config, machines: Sequence[Config],
     compared = DataflowComparison(runs, golden.output, config.acc)
     verdict = list(compared.verdict())
     say(options, [*compared.table(), *verdict])
-    if options.recorded:
+    write_recorded(options, [run.result.recorded for run in runs])
+    if options.keeps_record:
         words = {name: kernel.words for name, kernel in kernels.items() if kernel is not None}
         record = recorder.record(words or None, tensors_record(options, work), recorded_sizes(work))
     if options.json is not None:

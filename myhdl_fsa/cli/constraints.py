@@ -129,17 +129,17 @@ class Constraint(ABC):
 
 @dataclass(frozen=True)
 class Needs(Constraint):
-    """Options that mean nothing without another."""
+    """Options that mean nothing without another, or without one of several."""
 
     options: str
-    other: str
+    others: str
 
     def violations(self, line: CommandLine) -> Iterator[Violation]:
         """As Constraint."""
-        if not Use.parse(self.other).on(line):
+        if not any(use.on(line) for use in uses(self.others)):
             for use in uses(self.options):
                 if use.written(line):
-                    yield Violation(use.option, f"{line.said(use.option)}: needs {self.other}")
+                    yield Violation(use.option, f"{line.said(use.option)}: needs {listed(self.others.split(', '))}")
 
 
 @dataclass(frozen=True)

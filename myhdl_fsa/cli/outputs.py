@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ import click
 
 from myhdl_fsa.cli.command import options_in_effect, said, spelled
 from myhdl_fsa.cli.common import check_output, is_config_file, is_standard_output
+from myhdl_fsa.cli.save_files import check_save_files, save_files_beside
 from myhdl_fsa.cli.sim_options import Options
+from myhdl_fsa.config import Config
 from myhdl_fsa.engine import RunError, WaveformError
 from myhdl_fsa.workbench import report
 from myhdl_fsa.workbench.files import atomic_path, is_device
@@ -49,6 +52,7 @@ def check_outputs(options: Options) -> None:
                 raise click.UsageError(f"{option} -: {taken[place]} goes to standard output already: must be a file")
             raise click.UsageError(f"{option} {path}: is the file of {taken[place]} too: must be another")
         taken[place] = option
+    check_save_files(options, taken)
 
 
 def check_build_dir(options: Options) -> None:
@@ -64,14 +68,16 @@ def check_wave_bounds(options: Options) -> None:
         raise click.UsageError(f"{said('--wave-to')}: must not be less than {said('--wave-from')}")
 
 
-def waveform(options: Options, stack: ExitStack) -> Path | None:
-    """Where to write the waveform, renamed to its place at the end of ``stack``."""
+def waveform(options: Options, config: Config, top: str, stack: ExitStack) -> Path | None:
+    """Where to write the waveform of a ``top``, renamed to its place at the end of ``stack``, with its save files."""
     if options.vcd is None:
         return None
     # A run that reached its cycle limit leaves a waveform of every cycle before it, which is worth having.
     suffix = ".fst" if options.vcd.suffix == ".fst" else ".vcd"
     stack.enter_context(_named(options.vcd))
-    return stack.enter_context(atomic_path(options.vcd, suffix, keep=(RunError,)))
+    path = stack.enter_context(atomic_path(options.vcd, suffix, keep=(RunError,)))
+    stack.enter_context(save_files_beside(options, config, top, path, partial(warn, options)))
+    return path
 
 
 @contextmanager
@@ -108,7 +114,7 @@ class Recorder:
         """Raises click.UsageError for an input that cannot be read. Costs next to nothing where nothing is recorded."""
         self._options, self._start = options, time.perf_counter()
         self._inputs: list[InputFile] = []
-        if not options.recorded:
+        if not options.keeps_record:
             return
         from myhdl_fsa.workbench.record import input_files
 

@@ -81,7 +81,7 @@ def _lockstep(options: Options, config: Config, program: Program) -> LockstepRep
 
 def _execute(options: Options, config: Config, program: Program) -> Execution:
     with ExitStack() as stack:
-        vcd = waveform(options, stack)
+        vcd = waveform(options, config, "accelerator", stack)
         progress = stack.enter_context(report.progress_bar(not options.quiet))
         return engine(options.engine_used, options.build_dir).execute(
             program, config, timing=options.timing, vcd=vcd, max_cycles=options.max_cycles, progress=progress,

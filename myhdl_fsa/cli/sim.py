@@ -11,6 +11,7 @@ from myhdl_fsa.cli.common import CONTEXT, check_accelerator, load_config, with_d
 from myhdl_fsa.cli.comparison import run_comparison
 from myhdl_fsa.cli.outputs import Recorder, check_build_dir, check_outputs, check_wave_bounds
 from myhdl_fsa.cli.programs import run_program
+from myhdl_fsa.cli.recordings import check_recordable
 from myhdl_fsa.cli.sim_options import CONSTRAINTS, GROUPS, Options
 
 __all__ = ["main"]
@@ -27,6 +28,7 @@ def main(**given: object) -> int:
     chooses = next((said(name) for name in ("--dataflow", "--compare") if getattr(options, name[2:]) is not None), None)
     machines = [with_dataflow(options.config, config, dataflow, chooses)
                 for dataflow in options.compare or (options.dataflow,)]
+    check_recordable(options, config)
     check_build_dir(options)
     check_cache_limit(options)
     check_outputs(options)

@@ -13,6 +13,7 @@ from myhdl_fsa.cli.command import Groups, option
 from myhdl_fsa.cli.common import DEFAULT_CONFIG, FILE, is_standard_output
 from myhdl_fsa.cli.constraints import Alone, Constraint, Excludes, Lacks, Needs, Together
 from myhdl_fsa.cli.types import (
+    AnimationFile,
     Bandwidth,
     Dump,
     DumpType,
@@ -26,7 +27,7 @@ from myhdl_fsa.cli.types import (
     Several,
 )
 from myhdl_fsa.config import DATAFLOWS, PRESETS, RECIPROCALS
-from myhdl_fsa.engine import BUILDING_ENGINES, ENGINES, FST_ENGINES
+from myhdl_fsa.engine import BUILDING_ENGINES, ENGINES, FST_ENGINES, RECORDING_ENGINES
 from myhdl_fsa.program import Timing
 from myhdl_fsa.workbench.workload import DISTRIBUTIONS, MAX_SEQ
 
@@ -110,8 +111,15 @@ GROUPS: Groups = {
                help="Write a report as one HTML page: errors, cycles and where they went, with figures."),
         option("--dump-asm", type=OutputFile(), metavar="FILE", help="Write the program as text."),
         option("--vcd", type=OutputFile(), metavar="FILE",
-               help="Write the waveform of the simulation, to a file; Verilator's and Icarus's as FST to FILE.fst."),
-        option("--wave-from", type=Integer(0), metavar="CYCLE", help="The first cycle in it.  [default: 0]"),
+               help="Write the waveform of the simulation, to a file; Verilator's and Icarus's as FST to FILE.fst. "
+               "Save files for GTKWave and Surfer are written beside it."),
+        option("--trace", type=OutputFile(), metavar="FILE.jsonl",
+               help="Write what each unit of the array holds, takes and does in every cycle, as JSON lines."),
+        option("--animate", type=AnimationFile(), metavar="FILE.html|FILE.gif|FILE.png",
+               help="Draw the same: a page to step through, a film, or a picture of the last cycle; with --compare "
+               "side by side."),
+        option("--wave-from", type=Integer(0), metavar="CYCLE", help="The first cycle in the waveform, the trace or "
+               "the animation.  [default: 0]"),
         option("--wave-to", type=Integer(0), metavar="CYCLE", help="The last cycle in it.  [default: the run's]"),
         option("--quiet", is_flag=True, help="Print nothing but errors."),
     ),
@@ -119,6 +127,7 @@ GROUPS: Groups = {
 
 _GOLDEN = "--diff-only, --engine golden"
 _NOT_GOLDEN = "|".join(name for name in ENGINES if name != "golden")
+_NOT_RECORDING = "|".join(name for name in ENGINES if name not in RECORDING_ENGINES)
 _PACE = "--mem-latency, --mem-bandwidth, --mem-stall, --push-interval"
 _NOT_BUILDING = "|".join(name for name in ENGINES if name not in BUILDING_ENGINES)
 _NOT_FST = "|".join(name for name in ENGINES if name not in FST_ENGINES)
@@ -128,15 +137,18 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     Lacks("--top core", "has no instructions and no memory", f"{_PACE}, --dump-asm, --program"),
     Needs("--load, --dump", "--program"),
     Excludes("--seq-q, --seq-kv, --batch, --heads, --kv-heads, --head-dim, --seed, --distribution, --q, --k, "
-             "--v, --causal, --out, --diff-verbose, --diff-only, --compare, --report", "attention", "--program"),
+             "--v, --causal, --out, --diff-verbose, --diff-only, --compare, --report, --trace, --animate", "attention",
+             "--program"),
     Excludes("--seed, --distribution", "generated tensors", "--q, --k, --v"),
     Together("--q, --k, --v"),
-    Excludes("--dataflow, --out, --diff-verbose, --lockstep, --dump-asm, --vcd", "one dataflow", "--compare"),
+    Excludes("--dataflow, --out, --diff-verbose, --lockstep, --dump-asm, --vcd, --trace", "one dataflow",
+             "--compare"),
     Lacks("--diff-only", "runs the golden model alone", f"--engine {_NOT_GOLDEN}"),
     Lacks(_GOLDEN, "compares nothing", "--diff"),
     Lacks("--engine golden", "compares nothing", "--diff-verbose", unless="--diff-only"),
     Lacks(_GOLDEN, "has no waveform", "--vcd"),
-    Needs("--wave-from, --wave-to", "--vcd"),
+    Lacks(f"--diff-only, --engine {_NOT_RECORDING}", "does not show what the machine holds", "--trace, --animate"),
+    Needs("--wave-from, --wave-to", "--vcd, --trace, --animate"),
     Lacks(_GOLDEN, "has no clock", f"{_PACE}, --max-cycles", unless="--lockstep"),
     Lacks(_GOLDEN, "simulates no hardware", "--compare"),
     Lacks(_GOLDEN, "simulates no hardware", "--top core", unless="--lockstep"),
@@ -177,6 +189,8 @@ class Options:
     diff_verbose: bool
     diff_only: bool
     vcd: Path | None
+    trace: Path | None
+    animate: Path | None
     wave_from: int | None
     wave_to: int | None
     top: Literal["accelerator", "core"]
@@ -216,6 +230,11 @@ class Options:
         return (self.diff or self.diff_verbose) and not self.diff_only
 
     @property
+    def records(self) -> bool:
+        """Whether the machine is recorded cycle by cycle."""
+        return self.trace is not None or self.animate is not None
+
+    @property
     def inputs(self) -> list[tuple[str, Path]]:
         """Every file to read but the configuration's, by its option."""
         named = [(name, getattr(self, name[2:])) for name in ("--q", "--k", "--v", "--program")]
@@ -225,11 +244,11 @@ class Options:
     def outputs(self) -> list[tuple[str, Path]]:
         """Every file to write, by its option."""
         named = [("--out", self.out), ("--json", self.json), ("--report", self.report), ("--vcd", self.vcd),
-                 ("--dump-asm", self.dump_asm)]
+                 ("--trace", self.trace), ("--animate", self.animate), ("--dump-asm", self.dump_asm)]
         return [(name, path) for name, path in named if path is not None] + [("--dump", one.path) for one in self.dump]
 
     @property
-    def recorded(self) -> bool:
+    def keeps_record(self) -> bool:
         """Whether a file has the record of the run."""
         return self.json is not None or self.report is not None
 

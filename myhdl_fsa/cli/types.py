@@ -17,6 +17,7 @@ from myhdl_fsa.cli.constraints import shortened
 from myhdl_fsa.program import Region
 
 __all__ = [
+    "AnimationFile",
     "Bandwidth",
     "Dump",
     "DumpType",
@@ -188,6 +189,20 @@ class OutputFile(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Its path."""
         return output_path(value)
+
+
+class AnimationFile(click.ParamType):
+    """A file to write whose name says how."""
+
+    name = "FILE"
+    suffixes = (".html", ".gif", ".png")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Its path."""
+        path = output_path(value)
+        if path.suffix not in self.suffixes:
+            _refuse(self, str(value), "a name that ends in .html, .gif or .png", param, ctx)
+        return path
 
 
 def output_path(value: str | Path) -> Path:

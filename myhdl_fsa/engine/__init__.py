@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from myhdl_fsa.api.callable_module import make_callable
-from myhdl_fsa.engine.base import Engine
+from myhdl_fsa.engine.base import RECORDING_ENGINES, Engine
 from myhdl_fsa.engine.cycle_use import Stretch, Wait
 from myhdl_fsa.engine.request import (
     AttentionRequest,
@@ -22,6 +22,7 @@ __all__ = [
     "BUILDING_ENGINES",
     "ENGINES",
     "FST_ENGINES",
+    "RECORDING_ENGINES",
     "AttentionRequest",
     "Engine",
     "EngineResult",

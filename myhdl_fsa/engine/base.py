@@ -7,10 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from myhdl_fsa.config import Config
-from myhdl_fsa.engine.request import AttentionRequest, EngineResult, ProgramRequest, Watch
+from myhdl_fsa.engine.request import AttentionRequest, EngineResult, ProgramRequest, RunError, Watch
 from myhdl_fsa.program import Execution, Program, Timing
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "MAX_RECORDED", "RECORDING_ENGINES"]
+
+MAX_RECORDED = 16
+"""N up to which a run is recorded cycle by cycle"""
+RECORDING_ENGINES = ("myhdl",)
+"""engines that see what the machine holds in each cycle"""
 
 if TYPE_CHECKING:
     from myhdl_fsa.kernel.context import Kernel
@@ -20,7 +25,6 @@ class Engine(ABC):
     """Something that computes attention, on the bare core or on the whole device, and runs programs."""
 
     name = ""
-
     @abstractmethod
     def run_attention(self, request: AttentionRequest, watch: Watch) -> EngineResult:
         """Attention over elem-format patterns. Raises RunError, also when the device stops with an error."""
@@ -32,6 +36,14 @@ class Engine(ABC):
         Raises RunError for a run that does not end; a program that ends in an error state is an Execution that says
         so.
         """
+
+    def check_recording(self, request: AttentionRequest, watch: Watch) -> None:
+        """Raises RunError where ``watch`` asks for a record that there cannot be."""
+        if watch.record and self.name not in RECORDING_ENGINES:
+            raise RunError(f"engine {self.name} does not show what the machine holds: "
+                           f"only {' and '.join(RECORDING_ENGINES)} does")
+        if watch.record and request.config.rows > MAX_RECORDED:
+            raise RunError(f"N = {request.config.rows}: a machine that is recorded has at most {MAX_RECORDED}")
 
     # ``watch`` below are the fields of Watch.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.config import Config
@@ -22,6 +22,9 @@ __all__ = [
     "Watch",
     "WaveformError",
 ]
+
+if TYPE_CHECKING:
+    from myhdl_fsa.trace.contents import CycleTrace
 
 Progress = Callable[[int, int | None], None]
 """called now and then with (cycle, expected cycles); None where nobody knows how many there will be"""
@@ -93,6 +96,9 @@ class Watch:
     """the last cycle in the waveform; None for the end of the run"""
     message: Callable[[str], None] | None = None
     """called with a line about what takes a while, such as a build"""
+    record: bool = False
+    """record attention cycle by cycle, from ``wave_from`` to ``wave_to``: ``EngineResult.recorded``. The engine
+    ``myhdl`` can, for N up to 16; others raise RunError"""
     waits: bool = False
     """say what the cycles were used for, where the engine sees inside"""
 
@@ -129,6 +135,8 @@ class EngineResult:
     """of a run on the whole device"""
     poor_reciprocals: int | None = None
     """rows whose 1 / row sum is of no use, as only ``newton`` has them; None where nobody counted"""
+    recorded: CycleTrace | None = None
+    """what the machine held and did in each cycle, if asked for"""
     waits: tuple[Wait, ...] | None = None
     """what the matrix unit waited for; None unless asked for, or where the engine sees nothing inside"""
     stretches: tuple[Stretch, ...] | None = None

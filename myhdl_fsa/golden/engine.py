@@ -18,6 +18,7 @@ class GoldenEngine(Engine):
 
     def run_attention(self, request: AttentionRequest, watch: Watch) -> EngineResult:
         """As Engine; core and device give the same without a clock."""
+        self.check_recording(request, watch)
         found = golden.evaluate(request.q, request.k, request.v, request.config, request.causal, watch.trace,
                                 scale=request.scale, workers=None)
         return EngineResult(found.output, None, None, found.trace, poor_reciprocals=found.poor_reciprocals)
