@@ -81,7 +81,7 @@ class Recording(Engine):
 
     def run_attention(self, request, watch):
         recorded = self.note(request, watch, "qkv")
-        result = GoldenEngine().run_attention(request, watch)
+        result = GoldenEngine().run_attention(request, replace(watch, record=False))
         if self.name == "golden":
             return result
         return EngineResult(result.output, 50, None, {}, Counters(*range(10)) if request.top != "core" else None,
