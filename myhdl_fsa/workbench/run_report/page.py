@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from myhdl_fsa.engine.cycle_use import CAUSES
@@ -22,22 +23,26 @@ _CAUSE_WORDS = {"Q": "a tile of Q", "K": "a tile of K", "V": "a tile of V", "sto
 
 def html(report: RunReport) -> bytes:
     """The page, UTF-8: the same for the same report."""
-    # Jinja2 and matplotlib take a while to import
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
+
+    drawings = {name: Markup(svg) for name, svg in _figures(report).items()}
+    splits = [machine for machine in report.machines if machine.split is not None]
+    text = _template().render(report=report, figures=drawings, labels=LABELS, meanings=MEANINGS, causes=CAUSES,
+                           cause_words=_CAUSE_WORDS, variable=variable, counter_title=lines.counter_title,
+                           facts=_facts(report), splits=splits,
+                           split_rows=_split_rows([one.split for one in splits if one.split is not None]))
+    return text.encode()
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # which takes a while
 
     environment = Environment(
         loader=PackageLoader("myhdl_fsa.workbench.run_report", "."), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.filters.update(count=_count, percent=_percent, error=str, size=_size)
-    template = environment.get_template("page.html")
-    drawings = {name: Markup(svg) for name, svg in _figures(report).items()}
-    splits = [machine for machine in report.machines if machine.split is not None]
-    text = template.render(report=report, figures=drawings, labels=LABELS, meanings=MEANINGS, causes=CAUSES,
-                           cause_words=_CAUSE_WORDS, variable=variable, counter_title=lines.counter_title,
-                           facts=_facts(report), splits=splits,
-                           split_rows=_split_rows([one.split for one in splits if one.split is not None]))
-    return text.encode()
+    return environment.get_template("page.html")
 
 
 def _figures(report: RunReport) -> dict[str, str]:
