@@ -11,7 +11,7 @@ import pytest
 
 from myhdl_fsa.convert.regression import MissingTool
 
-__all__ = ["browser", "chromium", "open_page", "pages"]
+__all__ = ["browser_of_the_session", "chromium", "launched", "open_page", "pages"]
 
 _LOCAL = ("file:", "data:", "blob:", "about:")
 
@@ -24,17 +24,24 @@ def chromium():
     return path
 
 
-@pytest.fixture(scope="session")
-def browser():
-    """One Chromium for all tests of a process."""
+@contextmanager
+def launched():
+    """A Chromium of playwright's."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         # a container often has a /dev/shm that is too small, and no namespaces for the sandbox
-        launched = playwright.chromium.launch(
+        browser = playwright.chromium.launch(
             executable_path=chromium(), args=["--disable-dev-shm-usage", "--no-sandbox", "--disable-gpu"])
-        yield launched
-        launched.close()
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session", name="browser")
+def browser_of_the_session():
+    """One Chromium for all tests of a process."""
+    with launched() as browser:
+        yield browser
 
 
 @contextmanager

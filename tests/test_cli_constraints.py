@@ -4,6 +4,7 @@ it accepts each of the two options changes what the command does."""
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from itertools import combinations
 
@@ -28,6 +29,7 @@ from myhdl_fsa.isa import encode_all
 from myhdl_fsa.program import Counters, Timing
 from myhdl_fsa.sims.lockstep import LockstepReport
 from myhdl_fsa.workbench import metrics
+from myhdl_fsa.workbench.run_report import figures
 
 CONFIG = preset("FSA4X4Fp16Config")
 BASE = CONFIG.memory_base
@@ -43,8 +45,8 @@ CASES = {
     "--engine": ["golden", "verilator", "icarus"],
     "--build-dir": ["builds"], "--max-cycles": ["100000"], "--mem-latency": ["5"], "--mem-bandwidth": ["1/2"],
     "--mem-stall": ["5"], "--push-interval": ["7"], "--diff": [None], "--diff-verbose": [None], "--diff-only": [None],
-    "--lockstep": ["icarus"], "--json": ["run.json"], "--dump-asm": ["p.s"], "--vcd": ["w.vcd", "w.fst"],
-    "--trace": ["t.jsonl"],
+    "--lockstep": ["icarus"], "--json": ["run.json"], "--report": ["r.html"], "--dump-asm": ["p.s"],
+    "--vcd": ["w.vcd", "w.fst"], "--trace": ["t.jsonl"],
     "--animate": ["a.html", "a.gif", "a.png"], "--wave-from": ["2"], "--wave-to": ["30"], "--quiet": [None],
     "--clear-cache": [None],
 }
@@ -71,7 +73,7 @@ class Recording(Engine):
             request, watch = replace(request, timing=Timing(), **top), Watch(trace=watch.trace)
         self.calls.append((self.name, str(self.build_dir), repr(replace(request, **dict.fromkeys(tensors))),
                            [(getattr(request, name).shape, getattr(request, name).tobytes()) for name in tensors],
-                           watch.trace, watch.max_cycles, watch.vcd and watch.vcd.suffix,
+                           watch.trace, watch.waits, watch.max_cycles, watch.vcd and watch.vcd.suffix,
                            watch.wave_from, watch.wave_to, watch.record))
         if watch.vcd is not None:
             watch.vcd.write_text("wave")
@@ -79,7 +81,7 @@ class Recording(Engine):
 
     def run_attention(self, request, watch):
         recorded = self.note(request, watch, "qkv")
-        result = GoldenEngine().run_attention(request, watch)
+        result = GoldenEngine().run_attention(request, replace(watch, record=False))
         if self.name == "golden":
             return result
         return EngineResult(result.output, 50, None, {}, Counters(*range(10)) if request.top != "core" else None,
@@ -108,6 +110,7 @@ def recorded(monkeypatch, tmp_path):
     monkeypatch.setattr(myhdl_fsa.sims.build_cache, "default_root", lambda: tmp_path / "cache")  # not the user's
     monkeypatch.setattr(metrics, "torch_attention",
                         lambda work, *_: np.ones((*work.q.shape[:-1], work.v.shape[-1]), np.float16))
+    monkeypatch.setattr(figures, "draw", lambda *_: "<svg></svg>")  # tests/test_report.py looks at them
     monkeypatch.chdir(tmp_path)
     inputs = tmp_path / "in"
     inputs.mkdir()
@@ -133,6 +136,8 @@ def recorded(monkeypatch, tmp_path):
             document = json.loads(contents["run.json"])
             del document["run"]  # which repeats the options, whatever they do
             contents["run.json"] = json.dumps(document)
+        if "r.html" in contents:
+            contents["r.html"] = re.sub(rb'<section id="run">.*?</section>', b"", contents["r.html"], flags=re.S)
         return result.exit_code, result.stdout, result.stderr, contents, list(calls)
 
     return run
@@ -267,6 +272,7 @@ def test_what_an_option_needs_is_said(recorded, row):
                                                        "16"),
     ("--mem_stall 3 --top core", "--mem_stall 3: --top core has no instructions and no memory: "
                                  "needs --top accelerator"),
+    ("--report a.html --program p.s", "--report a.html: is about attention: cannot go with --program p.s"),
     ("--compare fsa,stream --vcd a.vcd", "--vcd a.vcd: is about one dataflow: cannot go with --compare fsa,stream"),
     ("--compare stream,fsa --dataflow stream", "--dataflow stream: is about one dataflow: cannot go with "
                                                "--compare stream,fsa"),

@@ -47,6 +47,7 @@ def test_a_wheel_holds_the_whole_package_and_nothing_else(wheel):
     for folder, installed in FOLDERS.items():
         for path in (ROOT / folder).rglob("*.py"):
             assert f"{installed}/{path.relative_to(ROOT / folder).as_posix()}" in names
+    assert "myhdl_fsa/workbench/run_report/page.html" in names
     assert not [name for name in names if name.startswith("myhdl_fsa/") and re.match("test_|conftest", Path(name).name)]
 
 
@@ -60,7 +61,8 @@ def test_metadata(wheel):
     assert "Requires-Python: >=3.11\n" in metadata
     required = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", metadata, re.M)
     assert set(required) == {
-        "click", "filelock", "myhdl", "numpy", "pillow", "platformdirs", "pydantic", "pyvcd", "rich", "torch",
+        "click", "filelock", "jinja2", "matplotlib", "myhdl", "numpy", "pillow", "platformdirs", "pydantic", "pyvcd",
+        "rich", "torch",
     }
     assert "fsa-sim = myhdl_fsa.cli.entry:fsa_sim" in commands
     assert "fsa-convert = myhdl_fsa.cli.entry:fsa_convert" in commands

@@ -7,10 +7,11 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
+import numpy.typing as npt
 
 from myhdl_fsa.arithmetic.formats import Bits
 from myhdl_fsa.cli.command import said, spelled
@@ -24,7 +25,6 @@ from myhdl_fsa.engine import AttentionRequest, EngineResult, RunError, Watch, en
 from myhdl_fsa.isa import Dma
 from myhdl_fsa.tiling import AttentionShape, tile_pairs, tiles
 from myhdl_fsa.workbench import metrics, report
-from myhdl_fsa.workbench.metrics import Errors
 from myhdl_fsa.workbench.workload import (
     MAX_PRINTED,
     MAX_TILE_PAIRS,
@@ -35,7 +35,16 @@ from myhdl_fsa.workbench.workload import (
     load,
 )
 
-__all__ = ["count_poor", "kernel_of", "recorded_sizes", "run_attention", "simulated", "tensors_record", "workload"]
+__all__ = [
+    "count_poor",
+    "kernel_of",
+    "recorded_sizes",
+    "references_of",
+    "run_attention",
+    "simulated",
+    "tensors_record",
+    "workload",
+]
 
 if TYPE_CHECKING:
     from myhdl_fsa.kernel.context import Kernel
@@ -161,7 +170,7 @@ def kernel_of(options: Options, config: Config, work: Workload) -> Kernel | None
 
     Raises click.ClickException for tensors that memory does not hold.
     """
-    recorded = options.runs_device and (options.lockstep is not None or options.json is not None)
+    recorded = options.runs_device and (options.lockstep is not None or options.keeps_record)
     if not recorded and options.dump_asm is None:
         return None
     from myhdl_fsa.kernel.errors import KernelError
@@ -197,7 +206,7 @@ def simulated(options: Options, config: Config, work: Workload) -> EngineResult:
         try:
             return machine.run_attention(request, Watch(
                 options.diff_verbose, vcd, options.max_cycles, progress, options.wave_from or 0, options.wave_to,
-                messages(options), options.records))
+                messages(options), record=options.records, waits=options.report is not None))
         except KernelError as error:  # tensors that memory does not hold
             raise click.ClickException(str(error)) from None
 
@@ -214,8 +223,11 @@ def _report(options: Options, config: Config, work: Workload, recorder: Recorder
         verdict = report.comparison_line(comparison, result.output, golden.output, config.acc)
         mismatch = None if comparison.first is None else verdict
     poor = count_poor(options, config, work, golden or result)
-    if options.prints or options.json is not None:  # torch takes a second to import
-        torch_errors, float64_errors = _errors(options, config, work, outcome)
+    if options.prints or options.keeps_record:  # torch takes a second to import
+        references = references_of(options, config, work)
+        torch_errors, float64_errors = (
+            {name: metrics.error_metrics(metrics.to_float32(bits, config.acc), reference)
+             for name, bits in outcome.implementations.items()} for reference in references)
     if options.prints:
         if options.diff_verbose:
             say(options, _matrices(config, result, golden))
@@ -229,6 +241,9 @@ def _report(options: Options, config: Config, work: Workload, recorder: Recorder
     write_recorded(options, [result.recorded])
     if options.out is not None:
         write_output(spelled("--out"), options.out, _npy(metrics.to_float32(result.output, config.acc)))
+    if options.keeps_record:
+        record = recorder.record(None if outcome.kernel is None else outcome.kernel.words,
+                                 tensors_record(options, work), recorded_sizes(work))
     if options.json is not None:
         write_output(spelled("--json"), options.json, report.json_document(
             config=config,
@@ -244,25 +259,25 @@ def _report(options: Options, config: Config, work: Workload, recorder: Recorder
             counters=None if result.counters is None else result.counters.to_dict(),
             errors=torch_errors,
             errors_float64=float64_errors,
-            run=recorder.record(
-                None if outcome.kernel is None else outcome.kernel.words, tensors_record(options, work),
-                recorded_sizes(work),
-            ),
+            run=record,
         ))
+    if options.report is not None:
+        from myhdl_fsa.cli.report import Run, write_report
+
+        bit_exact = None if golden is None else mismatch is None
+        write_report(options, config, work, [Run(config, result, outcome.kernel, utilisation, bit_exact)],
+                     outcome.implementations, references, record)
     if mismatch is not None and not options.prints:
         raise click.ClickException(mismatch)
     return 0 if mismatch is None else 1
 
 
-def _errors(
-    options: Options, config: Config, work: Workload, outcome: _Outcome
-) -> tuple[dict[str, Errors], dict[str, Errors]]:
-    """Against torch in the input format, and against float64, by implementation."""
-    torch = metrics.torch_attention(work, config.elem, options.causal, options.scale)
-    float64 = metrics.float64_attention(work, config.elem, options.causal, options.scale)
-    outputs = {name: metrics.to_float32(bits, config.acc) for name, bits in outcome.implementations.items()}
-    return ({name: metrics.error_metrics(output, torch) for name, output in outputs.items()},
-            {name: metrics.error_metrics(output, float64) for name, output in outputs.items()})
+def references_of(
+    options: Options, config: Config, work: Workload
+) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
+    """What torch makes of the tensors in the input format, and what float64 does."""
+    return (metrics.torch_attention(work, config.elem, options.causal, options.scale),
+            metrics.float64_attention(work, config.elem, options.causal, options.scale))
 
 
 def count_poor(options: Options, config: Config, work: Workload, result: EngineResult) -> int | None:

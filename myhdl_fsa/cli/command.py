@@ -6,6 +6,7 @@ Also what the command's own code wants to know of the command line: ``said`` and
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import click
 from myhdl_fsa.cli.base import OneLineCommand
 from myhdl_fsa.cli.constraints import CommandLine, Constraint, Written, first_violation, in_effect, shortened
 
-__all__ = ["GroupedCommand", "Groups", "option", "options_in_effect", "said", "spelled"]
+__all__ = ["GroupedCommand", "Groups", "command_written", "option", "options_in_effect", "said", "spelled"]
 
 Groups = Mapping[str, Sequence[click.Option]]
 """options by their title in the help"""
@@ -112,6 +113,16 @@ def spelled(name: str) -> str:
     """The same without a value."""
     written = _line().written.get(name)
     return name if written is None else written.spelling
+
+
+def command_written(leave_out: str) -> str:
+    """The running command with the options that were written, in their order, for a shell; one is left out."""
+    written = _line().written
+    words = [click.get_current_context().command.name or ""]
+    for name, entry in written.items():
+        for value in (entry.values if entry.repeatable else entry.values[-1:]) or (None,):
+            words += [] if name == leave_out else [entry.spelling] if value is None else [entry.spelling, value]
+    return shlex.join(words)
 
 
 def options_in_effect() -> dict[str, str | bool | list[str]]:

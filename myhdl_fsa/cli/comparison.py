@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from myhdl_fsa.cli.attention import count_poor, kernel_of, recorded_sizes, simulated, tensors_record, workload
+from myhdl_fsa.cli.attention import (
+    count_poor,
+    kernel_of,
+    recorded_sizes,
+    references_of,
+    simulated,
+    tensors_record,
+    workload,
+)
 from myhdl_fsa.cli.command import spelled
 from myhdl_fsa.cli.common import write_output
 from myhdl_fsa.cli.outputs import Recorder, say
@@ -15,7 +23,7 @@ from myhdl_fsa.cli.recordings import write_recorded
 from myhdl_fsa.cli.sim_options import Options
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine import RunError, engine
-from myhdl_fsa.workbench import metrics
+from myhdl_fsa.workbench import metrics, report
 from myhdl_fsa.workbench.dataflow_comparison import DataflowComparison, DataflowRun
 
 __all__ = ["run_comparison"]
@@ -46,12 +54,20 @@ def run_comparison(options: Options, config: Config, machines: Sequence[Config],
     verdict = list(compared.verdict())
     say(options, [*compared.table(), *verdict])
     write_recorded(options, [run.result.recorded for run in runs])
-    if options.json is not None:
+    if options.keeps_record:
         words = {name: kernel.words for name, kernel in kernels.items() if kernel is not None}
+        record = recorder.record(words or None, tensors_record(options, work), recorded_sizes(work))
+    if options.json is not None:
         write_output(spelled("--json"), options.json, compared.document(
-            config, options.engine_used, work.shape(options.causal), options.scale, poor,
-            recorder.record(words or None, tensors_record(options, work), recorded_sizes(work)),
-        ))
+            config, options.engine_used, work.shape(options.causal), options.scale, poor, record))
+    if options.report is not None:
+        from myhdl_fsa.cli.report import Run, write_report
+
+        ended = [Run(machine, run.result, kernels[machine.dataflow], run.utilisation,
+                     report.compare(run.result.output, golden.output).first is None)
+                 for machine, run in zip(machines, runs, strict=True)]
+        write_report(options, config, work, ended, {run.dataflow: run.result.output for run in runs},
+                     references_of(options, config, work), record)
     if compared.equal:
         return 0
     if not options.prints:

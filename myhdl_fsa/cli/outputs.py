@@ -111,10 +111,10 @@ class Recorder:
     """Gathers the record of a run from its start on: the hashes of its inputs are those of before it."""
 
     def __init__(self, options: Options) -> None:
-        """Raises click.UsageError for an input that cannot be read. Costs next to nothing without --json."""
+        """Raises click.UsageError for an input that cannot be read. Costs next to nothing where nothing is recorded."""
         self._options, self._start = options, time.perf_counter()
         self._inputs: list[InputFile] = []
-        if options.json is None:
+        if not options.keeps_record:
             return
         from myhdl_fsa.workbench.record import input_files
 

@@ -121,6 +121,8 @@ GROUPS: Groups = {
         option("--json", type=OutputFile(), metavar="FILE",
                help="Write configuration, figures and errors as JSON, with all that repeats the run; an error that is "
                "not finite is null."),
+        option("--report", type=OutputFile(), metavar="FILE.html",
+               help="Write a report as one HTML page: errors, cycles and where they went, with figures."),
         option("--dump-asm", type=OutputFile(), metavar="FILE", help="Write the program as text."),
         option("--vcd", type=OutputFile(), metavar="FILE",
                help="Write the waveform of the simulation, to a file; Verilator's and Icarus's as FST to FILE.fst. "
@@ -128,8 +130,8 @@ GROUPS: Groups = {
         option("--trace", type=OutputFile(), metavar="FILE.jsonl",
                help="Write what each unit of the array holds, takes and does in every cycle, as JSON lines."),
         option("--animate", type=AnimationFile(), metavar="FILE.html|FILE.gif|FILE.png",
-               help="Draw the same: a page to step through, a film, or a picture of the last cycle; with --compare "
-               "side by side."),
+               help="Draw the same: a page to step through, a film, or a picture of the cycle with most units at work; "
+               "with --compare side by side."),
         option("--wave-from", type=Integer(0), metavar="CYCLE", help="The first cycle in the waveform, the trace or "
                "the animation.  [default: 0]"),
         option("--wave-to", type=Integer(0), metavar="CYCLE", help="The last cycle in it.  [default: the run's]"),
@@ -149,7 +151,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     Lacks("--top core", "has no instructions and no memory", f"{_PACE}, --dump-asm, --program"),
     Needs("--load, --dump", "--program"),
     Excludes("--seq-q, --seq-kv, --batch, --heads, --kv-heads, --head-dim, --seed, --distribution, --q, --k, "
-             "--v, --causal, --out, --diff-verbose, --diff-only, --compare, --trace, --animate", "attention",
+             "--v, --causal, --out, --diff-verbose, --diff-only, --compare, --report, --trace, --animate", "attention",
              "--program"),
     Excludes("--seed, --distribution", "generated tensors", "--q, --k, --v"),
     Together("--q, --k, --v"),
@@ -216,6 +218,7 @@ class Options:
     dump: tuple[Dump, ...]
     max_cycles: int | None
     json: Path | None
+    report: Path | None
     quiet: bool
 
     @property
@@ -254,9 +257,14 @@ class Options:
     @property
     def outputs(self) -> list[tuple[str, Path]]:
         """Every file to write, by its option."""
-        named = [("--out", self.out), ("--json", self.json), ("--vcd", self.vcd), ("--trace", self.trace),
-                 ("--animate", self.animate), ("--dump-asm", self.dump_asm)]
+        named = [("--out", self.out), ("--json", self.json), ("--report", self.report), ("--vcd", self.vcd),
+                 ("--trace", self.trace), ("--animate", self.animate), ("--dump-asm", self.dump_asm)]
         return [(name, path) for name, path in named if path is not None] + [("--dump", one.path) for one in self.dump]
+
+    @property
+    def keeps_record(self) -> bool:
+        """Whether a file has the record of the run."""
+        return self.json is not None or self.report is not None
 
     @property
     def prints(self) -> bool:
