@@ -1,7 +1,8 @@
-"""Makes the pictures of docs/animation.md and the film of the README: ``python docs/pictures.py``, with Chromium."""
+"""Makes the pictures of docs/animation.md and docs/attention.md and the film of the README, with Chromium."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from playwright.sync_api import Browser, sync_playwright
 DOCS = Path(__file__).parent
 FILM = ("--config", "STREAM4X4Fp16Config", "--seq-q", "4", "--seq-kv", "8", "--top", "core", "--compare", "fsa,stream")
 """what docs/innerloop.gif shows"""
+STEPS, STEPS_OF = (4, 9, 12, 14, 15, 20, 28, 33), ("--top", "core")
+"""the cycles that docs/attention.md shows, and of what run"""
 PAGES = {
     "fsa": ("--seq-q", "4", "--seq-kv", "8", "--top", "core"),
     "both": FILM,
@@ -49,11 +52,24 @@ def screenshot(browser: Browser, page_path: Path, shot: tuple[str, str, int, str
         picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
+def steps() -> None:
+    """The cycles of docs/attention.md, a picture each."""
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace.jsonl"
+        subprocess.run([sys.executable, "-m", "myhdl_fsa", *STEPS_OF, "--quiet", "--trace", trace], check=True)
+        with trace.open() as file:
+            start = json.loads(file.readline())["start"]
+    for step in STEPS:
+        bounds = ("--wave-from", str(start + step), "--wave-to", str(start + step))
+        animate((*STEPS_OF, *bounds), DOCS / "frames" / f"step-{step}.png")
+
+
 def main() -> None:
     """Everything anew."""
     (DOCS / "frames").mkdir(exist_ok=True)
     animate(FILM, DOCS / "innerloop.gif")
     animate(PAGES["fsa"], DOCS / "frames" / "one-cycle.png")
+    steps()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         pages = {name: Path(folder) / f"{name}.html" for name in PAGES}
         for name, path in pages.items():
