@@ -33,7 +33,8 @@ def _plus(before: str, product: str) -> str:
 def _said(kind: str, state: dict[str, Any]) -> str:
     """What a unit does, with the names of what it holds and takes; nothing where a value only passes."""
     names = {name: value[1] for name, value in state.items() if name not in ("work", "control") and value is not None}
-    work, above, left, register = state["work"], names.get("above", ""), names.get("left", ""), names.get("register", "")
+    work = state["work"]
+    above, left, register = (names.get(name, "") for name in ("above", "left", "register"))
     piece = left.rpartition(" ")[2]
     match kind, work:
         case "pe", "load":
