@@ -597,7 +597,7 @@ def test_sizes_that_are_too_large_are_refused_at_once(fake, args, says):
     assert time.perf_counter() - before < 5
 
 
-@pytest.mark.parametrize("option", ["--out", "--json", "--report", "--vcd"])
+@pytest.mark.parametrize("option", ["--out", "--json", "--report", "--trace", "--vcd"])
 def test_unwritable_outputs_are_found_before_the_run(fake, tmp_path, option):
     fake(fail=AssertionError("the simulation ran"))
     (tmp_path / "file").write_text("kept")

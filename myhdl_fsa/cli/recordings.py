@@ -13,7 +13,7 @@ from myhdl_fsa.cli.sim_options import Options
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine.base import MAX_RECORDED
 
-__all__ = ["check_recordable", "write_recorded"]
+__all__ = ["MAX_FILM", "check_recordable", "write_recorded"]
 
 if TYPE_CHECKING:
     from myhdl_fsa.trace.contents import CycleTrace
@@ -27,6 +27,20 @@ def check_recordable(options: Options, config: Config) -> None:
                                f"{MAX_RECORDED} x {MAX_RECORDED}")
 
 
+MAX_FILM = 1000
+"""cycles of a film: one takes 11 kB at N = 4 and 60 kB at N = 16"""
+
+
+def _check_film(options: Options, traces: Sequence[CycleTrace]) -> None:
+    """Raises click.ClickException for a film without end."""
+    cycles = max(len(trace.frames) for trace in traces)
+    if options.animate is not None and options.animate.suffix == ".gif" and cycles > MAX_FILM:
+        first = traces[0].frames[0].cycle
+        raise click.ClickException(
+            f"{said('--animate')}: {cycles} cycles: a film has at most {MAX_FILM}: bound them, as with "
+            f"--wave-from {first} --wave-to {first + MAX_FILM - 1}, or make a page (.html)")
+
+
 def write_recorded(options: Options, traces: Sequence[CycleTrace | None]) -> None:
     """Writes the files of what was recorded, of each dataflow. Raises click.ClickException of one line."""
     there = [trace for trace in traces if trace is not None]
@@ -36,6 +50,7 @@ def write_recorded(options: Options, traces: Sequence[CycleTrace | None]) -> Non
         (trace,) = there
         write_output(spelled("--trace"), options.trace, "".join(f"{line}\n" for line in write_trace(trace)).encode())
     if options.animate is not None:
+        _check_film(options, there)
         from myhdl_fsa.workbench import animation
 
         if options.animate.suffix == ".html":
