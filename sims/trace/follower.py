@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from myhdl_fsa.config import Config
@@ -11,7 +11,7 @@ from myhdl_fsa.sims.trace.names import Name, Names
 from myhdl_fsa.sims.trace.spans import Spans
 from myhdl_fsa.trace.contents import Kind, Unit
 
-__all__ = ["Follower", "Part", "Seen", "Sight", "commands"]
+__all__ = ["Follower", "Part", "Seen", "Sight", "commands", "with_edges"]
 
 Sight = tuple[int, Name | None]
 """A value: its bits and its name."""
@@ -42,6 +42,16 @@ class Part(Protocol):
 
     def edge(self) -> None:
         """Gives its registers the names that they have from the next cycle on."""
+
+
+def with_edges(pes: Sequence[Part], columns: int) -> Iterator[Seen]:
+    """Every PE, row by row, and before each row its ``edge``: what its first PE takes from the left."""
+    for place, pe in enumerate(pes):
+        seen = pe.observe()
+        if place % columns == 0:
+            taken = seen.values["left"]
+            yield Seen(f"edge_{place // columns}", "idle" if taken is None else seen.work, "", {"value": taken})
+        yield seen
 
 
 class Follower(ABC):

@@ -12,7 +12,7 @@ from myhdl_fsa.dataflows.fsa.plans import plans
 from myhdl_fsa.dataflows.fsa.sequencer import EDGE_BIT
 from myhdl_fsa.isa import Function
 from myhdl_fsa.sims.trace import follower
-from myhdl_fsa.sims.trace.follower import Part, Seen
+from myhdl_fsa.sims.trace.follower import Part, Seen, with_edges
 from myhdl_fsa.sims.trace.fsa.accumulator import FollowedAccumulator
 from myhdl_fsa.sims.trace.fsa.array import FollowedComparator, FollowedPe
 from myhdl_fsa.sims.trace.movers import Delay, FollowedRam, inside
@@ -85,12 +85,7 @@ class Follower(follower.Follower):
         """As Follower."""
         for comparator in self._comparators:
             yield comparator.observe()
-        for place, pe in enumerate(self._pes):
-            seen = pe.observe()
-            if place % self._n == 0:
-                taken = seen.values["left"]
-                yield Seen(f"edge_{place // self._n}", "idle" if taken is None else seen.work, "", {"value": taken})
-            yield seen
+        yield from with_edges(self._pes, self._n)
         for accumulator in self._accumulators:
             yield accumulator.observe()
 

@@ -12,7 +12,7 @@ from myhdl_fsa.dataflows.stream.times import Times
 from myhdl_fsa.isa import Function
 from myhdl_fsa.sims.monitors.stream import TO_SLOT
 from myhdl_fsa.sims.trace import follower
-from myhdl_fsa.sims.trace.follower import Part, Seen
+from myhdl_fsa.sims.trace.follower import Part, Seen, with_edges
 from myhdl_fsa.sims.trace.movers import Delay, FollowedRam, inside
 from myhdl_fsa.sims.trace.names import ONE, SCALE, ZERO, Name, Names, Row
 from myhdl_fsa.sims.trace.spans import Spans
@@ -103,12 +103,7 @@ class Follower(follower.Follower):
         """As Follower."""
         for top in self._tops:
             yield top.observe()
-        for place, pe in enumerate(self._pes):
-            seen = pe.observe()
-            if place % self._n == 0:
-                taken = seen.values["left"]
-                yield Seen(f"edge_{place // self._n}", "idle" if taken is None else seen.work, "", {"value": taken})
-            yield seen
+        yield from with_edges(self._pes, self._n)
         edge: list[Part] = [*self._comparators, *self._accumulators]
         for part in edge:
             yield part.observe()
