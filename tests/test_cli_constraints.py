@@ -50,7 +50,8 @@ CASES = {
     "--animate": ["a.html", "a.gif", "a.png"], "--wave-from": ["2"], "--wave-to": ["30"], "--quiet": [None],
     "--clear-cache": [None],
 }
-TRACE = engine("myhdl").attention(*(np.zeros((2, 2), np.uint16),) * 3, Config(rows=2), record=True).recorded
+TRACE = engine("myhdl").attention(*(np.zeros((2, 2), np.uint16),) * 3, Config(rows=2), record=True,
+                                   wave_from=20, wave_to=21).recorded
 OWN = {"--q", "--k", "--v"}
 # Accepted, though one of the two changes nothing: it asks for what the other does anyway, or is only checked.
 WITHOUT_EFFECT = {

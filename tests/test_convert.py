@@ -111,12 +111,13 @@ def test_one_file_a_module_and_a_list_children_first(converted):
     assert sorted(contents(converted)) == sorted([*FILES, *BENCH, MANIFEST])
     order = (converted / "fsa_accelerator.f").read_text().split()
     assert sorted(order) == sorted(name for name in FILES if name.endswith(".v"))
+    blocks = modules(PRESETS[NAME])
     for position, name in enumerate(order):
         text = (converted / name).read_text()
         assert re.findall(r"^module (\w+) #?\($", text, re.MULTILINE) == [Path(name).stem]
         instantiated = set(re.findall(r"^ *(fsa_\w+) (?:#\(\S+\) )?\w+ \($", text, re.MULTILINE))
         assert {f"{child}.v" for child in instantiated} <= set(order[:position])
-        assert bool(instantiated) == bool(modules(PRESETS[NAME])[Path(name).stem.removeprefix("fsa_")].children)
+        assert bool(instantiated) == bool(blocks[Path(name).stem.removeprefix("fsa_")].children)
         assert text.startswith(f"// myhdl-fsa 0.1.0, {NAME}\n//\n// ")
 
 
