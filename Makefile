@@ -13,7 +13,7 @@ LINT_TREE := build/lint/myhdl_fsa
 SOURCES := myhdl_fsa convert sims tests docs $(wildcard benchmarks examples)
 PYTEST := $(BIN)/python -m pytest -n 2
 
-.PHONY: help install sim test test-slow convert-check lint docs docs-tables docs-links bench clean hdl-tools
+.PHONY: help install sim test test-slow convert-check lint docs docs-tables docs-pictures docs-links bench clean hdl-tools
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -80,6 +80,9 @@ docs: $(DOCUMENTING) ## the pages of docs/ as a site, in build/docs
 
 docs-tables: $(DOCUMENTING) ## write the tables that stand in docs/*.md from the code
 	$(BIN)/python docs/tables.py
+
+docs-pictures: $(TESTING) hdl-tools ## make the pictures of runs in docs/ anew, in Chromium
+	$(BIN)/python docs/pictures.py
 
 docs-links: $(DOCUMENTING) ## ask the network whether the links that lead out of docs/ are alive
 	$(SPHINX) -b linkcheck docs build/linkcheck

@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/animation.md and docs/attention.md and the film of the README, with Chromium."""
+"""Makes the pictures of the pages that show a run, and the film of the README, with Chromium: make docs-pictures."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ PAGES = {
     "both": FILM,
     "large": ("--config", "STREAM16X16Fp16Config", "--seq-q", "16", "--seq-kv", "32", "--top", "core"),
 }
+REPORT = ("--config", "STREAM16X16Fp16Config", "--seq-q", "32", "--seq-kv", "128", "--compare", "fsa,stream",
+          "--mem-latency", "60", "--mem-bandwidth", "1/8")
+"""as docs/report.md has it"""
 SCREENSHOTS = (
     ("desktop", "fsa", 30, "pe_1_1", 1280, 800, False),
     ("dark", "fsa", 50, "pe_1_1", 1280, 800, True),
@@ -64,6 +67,20 @@ def steps() -> None:
         animate((*STEPS_OF, *bounds), DOCS / "frames" / f"step-{step}.png")
 
 
+def report(browser: Browser) -> None:
+    """The part of a report that says where the cycles went."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.html"
+        subprocess.run([sys.executable, "-m", "myhdl_fsa", *REPORT, "--quiet", "--report", path], check=True)
+        page = browser.new_page(viewport={"width": 860, "height": 900})
+        page.goto(path.as_uri())
+        boxes = [page.locator(selector).bounding_box() for selector in ("#split", "#split ~ h3")]
+        top, bottom = (box["y"] for box in boxes if box is not None)
+        page.screenshot(path=DOCS / "report.png", full_page=True,
+                        clip={"x": 0, "y": top - 12, "width": 860, "height": bottom - top})
+        page.close()
+
+
 def main() -> None:
     """Everything anew."""
     (DOCS / "frames").mkdir(exist_ok=True)
@@ -78,6 +95,7 @@ def main() -> None:
                                              args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
         for shot in SCREENSHOTS:
             screenshot(browser, pages[shot[1]], shot)
+        report(browser)
         browser.close()
 
 
