@@ -19,11 +19,6 @@ CONFIG = Config(rows=2, cols=2, instruction_queue=16, matrix_queue=4, load_infli
 STREAM = CONFIG.replace(dataflow="stream", reciprocal="division")
 
 
-@pytest.fixture(scope="module")
-def build_dir(tmp_path_factory):
-    return tmp_path_factory.mktemp("lockstep")
-
-
 def programs(config: Config, count: int, seed: int, tiles: int) -> list[Program]:
     """Random kernels, and now and then a program with something wrong in it."""
     rng = random.Random(seed)

@@ -55,11 +55,6 @@ def check(executions: list[Execution], answers: list[Attention | None]) -> None:
             answer.check(execution)
 
 
-@pytest.fixture(scope="module")
-def build_dir(tmp_path_factory):
-    return tmp_path_factory.mktemp("fuzz")
-
-
 @BOTH
 def test_all_keys_of_a_tile_hidden(config, build_dir):
     """The instruction is refused, in every engine; in any other the field means nothing."""

@@ -25,11 +25,6 @@ from myhdl_fsa.sims.icarus_engine import IcarusEngine
 from myhdl_fsa.sims.lockstep import LockstepMismatch, lockstep
 
 
-@pytest.fixture(scope="session")
-def build_dir(tmp_path_factory):
-    return tmp_path_factory.mktemp("icarus")
-
-
 def operands(config, tiles_q, tiles_kv, special=False):
     rng = np.random.default_rng(5)
     n = config.rows

@@ -254,10 +254,10 @@ def test_stages_before_the_addend_keep_the_iteration(n, tiles, mac_stages):
 @pytest.mark.slow
 @pytest.mark.parametrize("stages", [(1, 1), (2, 1), (1, 2)])
 @pytest.mark.parametrize("n", [32, 64, 128])
-def test_large_arrays_with_a_pipelined_multiply_adder(n, stages, tmp_path):
+def test_large_arrays_with_a_pipelined_multiply_adder(n, stages, build_dir):
     config = staged(n, stages, 3)
     q, k, v = operands(config, 1, 3, "fa3")
-    result = engine("verilator", tmp_path).attention(q, k, v, config)
+    result = engine("verilator", build_dir).attention(q, k, v, config)
     np.testing.assert_array_equal(result.output, golden.attention(q, k, v, config))
     assert result.cycles == Times.of(config).total(3) + QUEUE_CYCLES
     if stages[1] == 1:
@@ -341,24 +341,24 @@ def test_iterations_are_the_visits():
 
 
 @pytest.mark.parametrize("name", ["icarus", "verilator"])
-def test_the_converted_core_is_the_same_bit_for_bit_and_cycle_for_cycle(name, tmp_path):
+def test_the_converted_core_is_the_same_bit_for_bit_and_cycle_for_cycle(name, build_dir):
     config = machine(4)
     q, k, v = operands(config, 2, 3, "fa3")
     for causal in (False, True):
         ours = engine("myhdl").attention(q, k, v, config, causal=causal)
-        theirs = engine(name, tmp_path).attention(q, k, v, config, causal=causal)
+        theirs = engine(name, build_dir).attention(q, k, v, config, causal=causal)
         np.testing.assert_array_equal(theirs.output, ours.output)
         np.testing.assert_array_equal(ours.output, golden.attention(q, k, v, config, causal=causal))
         assert (theirs.cycles, theirs.inner_iteration_cycles) == (ours.cycles, ours.inner_iteration_cycles)
 
 
 @pytest.mark.parametrize("name", ["icarus", "verilator"])
-def test_the_converted_core_with_a_pipelined_multiply_adder(name, tmp_path):
+def test_the_converted_core_with_a_pipelined_multiply_adder(name, build_dir):
     config = Config.from_json(staged(5, (1, 2), 3).to_json())
     assert (config.mac_stages, config.adder_stages) == (1, 2)
     q, k, v = operands(config, 2, 3, "fa3")
     ours = engine("myhdl").attention(q, k, v, config)
-    theirs = engine(name, tmp_path).attention(q, k, v, config)
+    theirs = engine(name, build_dir).attention(q, k, v, config)
     np.testing.assert_array_equal(theirs.output, golden.attention(q, k, v, config))
     assert theirs.cycles == ours.cycles
 

@@ -116,11 +116,6 @@ def test_late_tiles_cost_no_more_than_their_lateness():
     assert early < late <= early + transfers * 59
 
 
-@pytest.fixture(scope="module")
-def build_dir(tmp_path_factory):
-    return tmp_path_factory.mktemp("stream")
-
-
 @pytest.mark.parametrize("name", ["icarus", "verilator"])
 def test_attention_in_verilog(name, build_dir):
     problems = [Attention(CONFIG, seed, 2, 3 + seed, bool(seed)) for seed in range(2)]

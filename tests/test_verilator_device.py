@@ -1,7 +1,5 @@
 """The accelerator in Verilator: cycles, counters and outputs of the MyHDL bench, whatever memory and host do."""
 
-import fcntl
-import os
 import random
 import re
 import subprocess
@@ -28,19 +26,6 @@ FOUR = Config(rows=4, cols=4)
 SIXTEEN = Config(rows=16, cols=16, memory_ports=8)
 LEFT = ("cycle", "position", "results", "outputs", "limit_reached")
 """what a run leaves behind"""
-
-
-@pytest.fixture(scope="session")
-def build_dir(tmp_path_factory):
-    """One for all workers of a session, so that each configuration is built once."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "verilator-device-builds"
-    shared.mkdir(exist_ok=True)
-    with (shared / "device").open("w") as first:
-        # one worker builds what every test uses; the others wait for it
-        fcntl.flock(first, fcntl.LOCK_EX)
-        device_executable(FOUR, build_dir=shared)
-    return shared
 
 
 def attention(config, tiles_q, tiles_kv, causal=False, seed=5):

@@ -1,6 +1,5 @@
 """The Verilator engine: the numbers, bits and cycles of the MyHDL engine, and a build cache that is never trusted."""
 
-import fcntl
 import json
 import os
 import re
@@ -34,19 +33,6 @@ from myhdl_fsa.workbench.temporary import temporary_folder
 FLOAT64 = "{'MAE': 4.951203e-05, 'MSE': 5.370038e-09, 'MaxErr': 0.0001521907, 'RelErr': 0.000105008105}"
 PUBLISHED = "{'MAE': 9.6587464e-05, 'MSE': 1.6099552e-08, 'MaxErr': 0.00030440092, 'RelErr': 0.00019886618}"
 FOUR = Config(rows=4, cols=4)
-
-
-@pytest.fixture(scope="session")
-def build_dir(tmp_path_factory):
-    """One for all workers of a session, so that each configuration is built once; builds at once do no harm."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "verilator-builds"
-    shared.mkdir(exist_ok=True)
-    with (shared / "first").open("w") as first:
-        # one worker builds what every test uses; the others wait for it
-        fcntl.flock(first, fcntl.LOCK_EX)
-        executable(FOUR, build_dir=shared)
-    return shared
 
 
 def operands(config, tiles_q, tiles_kv, special=False):
@@ -149,9 +135,8 @@ def test_an_exception_in_progress_ends_the_simulation(build_dir):
 @pytest.fixture
 def own(build_dir, tmp_path):
     """A cache of one's own with the build of FOUR in it; gives its root and the build's folder."""
-    executable(FOUR, build_dir=build_dir)
-    kept = {path for path in (build_dir / "verilator").iterdir() if path.suffix == ".entry"}
     folder = executable(FOUR, build_dir=build_dir).parent
+    kept = {path for path in (build_dir / "verilator").glob("*.entry") if path.read_text().strip() == folder.name}
     (tmp_path / "verilator").mkdir()
     shutil.copytree(folder, tmp_path / "verilator" / folder.name)
     for path in kept:

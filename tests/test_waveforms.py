@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import resource
 from contextlib import contextmanager
@@ -28,26 +26,12 @@ from myhdl_fsa.signals import unsigned
 from myhdl_fsa.sims import verilator_engine
 from myhdl_fsa.sims.core_bench import attention_run, core_bench
 from myhdl_fsa.sims.cycle_simulator import CycleSimulator
-from myhdl_fsa.sims.verilator_engine import executable
 from myhdl_fsa.sims.waves import icarus
 from myhdl_fsa.sims.waves.file import check_fst, last_time, waveform_file
 from myhdl_fsa.sims.waves.scopes import PERIOD
 
 FOUR = Config(rows=4, cols=4)
 SIXTEEN = Config(rows=16, cols=16)
-
-
-@pytest.fixture(scope="session")
-def build_dir(tmp_path_factory):
-    """One for all workers of a session, so that each configuration is built once."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "waveform-builds"
-    shared.mkdir(exist_ok=True)
-    with (shared / "first").open("w") as first:
-        # one worker builds what every test uses; the others wait for it
-        fcntl.flock(first, fcntl.LOCK_EX)
-        executable(FOUR, waveform=".vcd", build_dir=shared)
-    return shared
 
 
 @pytest.fixture(scope="session")
