@@ -87,6 +87,15 @@ def test_a_film_without_end_is_refused(tmp_path, monkeypatch):
     assert fsa_sim(*CORE, "--animate", path, "--wave-to", 53).exit_code == 0
 
 
+def test_a_film_that_takes_long_to_draw_is_announced(tmp_path, monkeypatch):
+    monkeypatch.setattr(recordings, "PATIENCE", 0.1)
+    window = ("--top", "core", "--wave-from", 30, "--wave-to", 39)
+    result = fsa_sim(*window, "--animate", tmp_path / "a.gif")
+    assert result.stderr == "fsa-sim: drawing 10 cycles, about 0 s\n"
+    assert fsa_sim(*window, "--animate", tmp_path / "a.html").stderr == ""
+    assert fsa_sim(*window, "--quiet", "--animate", tmp_path / "a.gif").stderr == ""
+
+
 def test_two_outputs_are_not_one_file(tmp_path):
     path = Path(tmp_path / "a.html")
     assert "is the file of" in refused(2, *CORE, "--trace", path, "--animate", path)

@@ -9,11 +9,12 @@ import click
 
 from myhdl_fsa.cli.command import said, spelled
 from myhdl_fsa.cli.common import write_output
+from myhdl_fsa.cli.outputs import messages
 from myhdl_fsa.cli.sim_options import Options
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine.base import MAX_RECORDED
 
-__all__ = ["MAX_FILM", "check_recordable", "write_recorded"]
+__all__ = ["MAX_FILM", "PATIENCE", "SECONDS", "check_recordable", "write_recorded"]
 
 if TYPE_CHECKING:
     from myhdl_fsa.trace.contents import CycleTrace
@@ -27,6 +28,10 @@ def check_recordable(options: Options, config: Config) -> None:
                                f"{MAX_RECORDED} x {MAX_RECORDED}")
 
 
+SECONDS = 0.012, 0.0002
+"""to draw a cycle, and for each unit in it"""
+PATIENCE = 10
+"""seconds after which a user wonders"""
 MAX_FILM = 1000
 """cycles of a film: one takes 11 kB at N = 4 and 60 kB at N = 16"""
 
@@ -39,6 +44,14 @@ def _check_film(options: Options, traces: Sequence[CycleTrace]) -> None:
         raise click.ClickException(
             f"{said('--animate')}: {cycles} cycles: a film has at most {MAX_FILM}: bound them, as with "
             f"--wave-from {first} --wave-to {first + MAX_FILM - 1}, or make a page (.html)")
+
+
+def _announce(options: Options, traces: Sequence[CycleTrace]) -> None:
+    """Says about how long a film takes to draw, if that is long."""
+    tell = messages(options)
+    seconds = sum(len(trace.frames) * (SECONDS[0] + SECONDS[1] * len(trace.units)) for trace in traces)
+    if options.animate is not None and options.animate.suffix == ".gif" and seconds > PATIENCE and tell is not None:
+        tell(f"drawing {max(len(trace.frames) for trace in traces)} cycles, about {seconds:.0f} s")
 
 
 def write_recorded(options: Options, traces: Sequence[CycleTrace | None]) -> None:
@@ -56,5 +69,6 @@ def write_recorded(options: Options, traces: Sequence[CycleTrace | None]) -> Non
         if options.animate.suffix == ".html":
             drawn = animation.html(there).encode()
         else:
+            _announce(options, there)
             drawn = {".gif": animation.gif, ".png": animation.png}[options.animate.suffix](there)
         write_output(spelled("--animate"), options.animate, drawn)
