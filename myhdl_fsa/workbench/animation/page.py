@@ -18,6 +18,7 @@ from myhdl_fsa.workbench.animation.layout import COMPACT, FULL, layout, where
 from myhdl_fsa.workbench.animation.palette import SIGNS, THEMES, Theme, tint
 from myhdl_fsa.workbench.animation.timeline import span, surroundings, time_line
 from myhdl_fsa.workbench.animation.words import FORMULAS
+from myhdl_fsa.workbench.html_template import html_template
 
 __all__ = ["html"]
 
@@ -28,24 +29,22 @@ _PLAIN_BYTES = 32 << 10
 
 def html(traces: Sequence[CycleTrace]) -> str:
     """A page with the machines of all traces, each from its first instruction on."""
+    from markupsafe import Markup
+
     first = traces[0]
     title = f"FlashAttention in a {first.rows} x {first.columns} array: {' and '.join(one.dataflow for one in traces)}"
     shown = span(traces)
-    parts = {
-        "title": escape(title),
-        "summary": escape(_summary(traces)),
+    markup = {
         "style": f"{_read('style.css')}\n{_colours()}",
         "machines": "\n".join(_machine(trace, traces) for trace in traces),
         "legend": "\n".join(_legend(traces)),
-        "first": str(shown.first),
-        "last": str(shown.last),
         "data": _data(traces),
         "script": "\n".join(map(_read, _SCRIPTS)),
     }
-    page = _read("page.html")
-    head, *rest = page.split("{{")
-    # one pass: what is put in may hold the marks itself
-    return head + "".join(parts[name] + text for name, _, text in (piece.partition("}}") for piece in rest))
+    page: str = html_template(__package__, "page.html", "player").render(
+        title=title, summary=_summary(traces), first=shown.first, last=shown.last,
+        **{name: Markup(text) for name, text in markup.items()})
+    return page
 
 
 def _read(name: str) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 from myhdl_fsa.engine.cycle_use import CAUSES
 from myhdl_fsa.workbench import report as lines
+from myhdl_fsa.workbench.html_template import html_template
 from myhdl_fsa.workbench.run_report import figures
 from myhdl_fsa.workbench.run_report.contents import RunReport
 from myhdl_fsa.workbench.run_report.cycle_split import LABELS, CycleSplit, Part
@@ -18,7 +18,7 @@ from myhdl_fsa.workbench.run_report.svg import variable
 __all__ = ["html"]
 
 _CAUSE_WORDS = {"Q": "a tile of Q", "K": "a tile of K", "V": "a tile of V", "store of O": "a result to be stored",
-          "host": "instruction words", "array": "the array"}
+                "host": "instruction words", "array": "the array"}
 
 
 def html(report: RunReport) -> bytes:
@@ -27,22 +27,13 @@ def html(report: RunReport) -> bytes:
 
     drawings = {name: Markup(svg) for name, svg in _figures(report).items()}
     splits = [machine for machine in report.machines if machine.split is not None]
-    text = _template().render(report=report, figures=drawings, labels=LABELS, meanings=MEANINGS, causes=CAUSES,
-                           cause_words=_CAUSE_WORDS, variable=variable, counter_title=lines.counter_title,
-                           facts=_facts(report), splits=splits,
-                           split_rows=_split_rows([one.split for one in splits if one.split is not None]))
+    template = html_template(__package__, "page.html",
+                             filters={"count": _count, "percent": _percent, "error": str, "size": _size})
+    text: str = template.render(
+        report=report, figures=drawings, labels=LABELS, meanings=MEANINGS, causes=CAUSES, cause_words=_CAUSE_WORDS,
+        variable=variable, counter_title=lines.counter_title, facts=_facts(report), splits=splits,
+        split_rows=_split_rows([one.split for one in splits if one.split is not None]))
     return text.encode()
-
-
-@cache
-def _template() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # which takes a while
-
-    environment = Environment(
-        loader=PackageLoader("myhdl_fsa.workbench.run_report", "."), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters.update(count=_count, percent=_percent, error=str, size=_size)
-    return environment.get_template("page.html")
 
 
 def _figures(report: RunReport) -> dict[str, str]:
