@@ -6,8 +6,9 @@ them.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from myhdl_fsa.convert.hierarchy import arguments
@@ -19,102 +20,107 @@ __all__ = ["Bits", "BitsEqual", "Equals", "Field", "Within", "fields", "is_strea
 
 
 @dataclass(frozen=True)
-class Bits:
-    """``width`` bits of ``source`` from bit ``low`` up."""
+class Field(ABC):
+    """A field of a scope."""
 
     name: str
+    width: int = field(default=1, kw_only=True)
+
+    @property
+    @abstractmethod
+    def sources(self) -> tuple[str, ...]:
+        """The signals of the same scope that ``value`` takes."""
+
+    @abstractmethod
+    def value(self, *words: int) -> int:
+        """The field where the sources are these words."""
+
+    @abstractmethod
+    def verilog(self) -> str:
+        """The same as an expression over the sources' names."""
+
+
+@dataclass(frozen=True)
+class _OfOne(Field):
+    """A field of one signal."""
+
     source: str
-    low: int
-    width: int = 1
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The signals of the same scope that ``value`` takes."""
+        """As Field."""
         return (self.source,)
 
-    def value(self, word: int) -> int:
-        """The field where the source is ``word``."""
-        return word >> self.low & (1 << self.width) - 1
+
+@dataclass(frozen=True)
+class Bits(_OfOne):
+    """``width`` bits of ``source`` from bit ``low`` up."""
+
+    low: int
+
+    def value(self, *words: int) -> int:
+        """As Field."""
+        return words[0] >> self.low & (1 << self.width) - 1
 
     def verilog(self) -> str:
-        """The same as an expression over the sources' names."""
+        """As Field."""
         return f"{self.source}[{self.low} +: {self.width}]"
 
 
 @dataclass(frozen=True)
-class Equals:
+class Equals(_OfOne):
     """1 where ``source`` is ``number``."""
 
-    name: str
-    source: str
     number: int
-    width: int = 1
 
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """As ``Bits``."""
-        return (self.source,)
-
-    def value(self, word: int) -> int:
-        """As ``Bits``."""
-        return int(word == self.number)
+    def value(self, *words: int) -> int:
+        """As Field."""
+        return int(words[0] == self.number)
 
     def verilog(self) -> str:
-        """As ``Bits``."""
+        """As Field."""
         return f"({self.source} == {self.number})"
 
 
 @dataclass(frozen=True)
-class BitsEqual:
+class BitsEqual(_OfOne):
     """1 where ``bits`` bits of ``source`` from bit ``low`` up are ``number``."""
 
-    name: str
-    source: str
     low: int
     bits: int
     number: int
-    width: int = 1
 
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """As ``Bits``."""
-        return (self.source,)
-
-    def value(self, word: int) -> int:
-        """As ``Bits``."""
-        return int(word >> self.low & (1 << self.bits) - 1 == self.number)
+    def value(self, *words: int) -> int:
+        """As Field."""
+        return int(words[0] >> self.low & (1 << self.bits) - 1 == self.number)
 
     def verilog(self) -> str:
-        """As ``Bits``."""
+        """As Field."""
         return f"({self.source}[{self.low} +: {self.bits}] == {self.number})"
 
 
 @dataclass(frozen=True)
-class Within:
+class Within(Field):
     """1 where ``enable`` is 1 and ``source`` is from ``first`` to ``last``."""
 
-    name: str
     enable: str
     source: str
     first: int
     last: int
-    width: int = 1
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """As ``Bits``."""
+        """As Field."""
         return (self.enable, self.source)
 
-    def value(self, enable: int, word: int) -> int:
-        """As ``Bits``."""
+    def value(self, *words: int) -> int:
+        """As Field."""
+        enable, word = words
         return int(bool(enable) and self.first <= word <= self.last)
 
     def verilog(self) -> str:
-        """As ``Bits``."""
+        """As Field."""
         return f"({self.enable} && {self.source} >= {self.first} && {self.source} <= {self.last})"
-
-
-Field = Bits | Equals | BitsEqual | Within
 
 
 def fields(block: Any) -> Iterator[Field]:
@@ -134,7 +140,7 @@ def _pe(_: Any) -> Iterator[Field]:
 
 def _stream_pe(_: Any) -> Iterator[Field]:
     width = stream.Operation.WIDTH
-    yield Bits("operation", "control", 0, width)
+    yield Bits("operation", "control", 0, width=width)
     for name, number in _numbers(stream.Operation).items():
         yield BitsEqual(f"operation_{name}", "control", 0, width, number)
     yield Bits("latch_p", "control", stream.LATCH_P.bit_length() - 1)
@@ -153,7 +159,7 @@ def _numbers(commands: type) -> dict[str, int]:
 def _edges(_: Any) -> Iterator[Field]:
     low = 0
     for name, width in EDGE_FIELDS:
-        yield Bits(f"control_edges_{name}", "control_edges", low, width)
+        yield Bits(f"control_edges_{name}", "control_edges", low, width=width)
         low += width
 
 
