@@ -50,6 +50,7 @@ class Options:
     json: Path | None
     testbench: bool
     header: bool
+    fusesoc: bool
     check: bool
     quiet: bool
 
@@ -74,7 +75,7 @@ class Conversion:
     bench: str | None
     """the testbench's file"""
     beside: tuple[str, ...] = ()
-    """the file of --header"""
+    """the files of --header and --fusesoc"""
 
     @property
     def top(self) -> str:
@@ -128,6 +129,8 @@ def _schema(context: click.Context, parameter: click.Parameter, wanted: bool) ->
               "the .hex files that it reads.")
 @click.option("--header", is_flag=True,
               help="Write the device's registers, instructions and sizes as a C header too, <prefix>registers.h.")
+@click.option("--fusesoc", is_flag=True,
+              help="Write a FuseSoC core file too, <module>.core, with the targets lint and, with --testbench, sim.")
 @click.option("--check", is_flag=True,
               help="verilator --lint-only -Wall and iverilog -g2005 -Wall on what was written, the testbench "
               "too, with no flag that waives a warning.")
@@ -213,18 +216,22 @@ def _convert(options: Options, config: Config, name: str) -> Conversion:
     files[f"{top}.f"] = "".join(f"{module}.v\n" for module in modules)
     files[f"{name}.json"] = config.to_json()
     files.update({file: head + text if file.endswith(".v") else text for file, text in bench.items()})
-    beside = _beside(options, config)
+    beside = _beside(options, config, name, list(modules), list(bench))
     return Conversion(modules, {**files, **beside}, f"tb_{top}.v" if bench else None, tuple(beside))
 
 
-def _beside(options: Options, config: Config) -> dict[str, str]:
-    """The file of --header."""
+def _beside(options: Options, config: Config, name: str, modules: list[str], bench: list[str]) -> dict[str, str]:
+    """The files of --header and --fusesoc."""
     from myhdl_fsa.convert.design import installed_version
+    from myhdl_fsa.convert.fusesoc import core_file, core_name
     from myhdl_fsa.workbench.c_header.text import header_name, header_text
 
-    files, version = {}, installed_version()
+    files, top, version = {}, modules[-1], installed_version()
     if options.header:
         files[header_name(options.prefix)] = header_text(config, options.prefix, version)
+    if options.fusesoc:
+        sources = [f"{module}.v" for module in modules]
+        files[f"{top}.core"] = core_file(core_name(name, top, version), sources, bench)
     return files
 
 
