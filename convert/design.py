@@ -25,6 +25,7 @@ __all__ = [
     "build_core",
     "design",
     "header",
+    "installed_version",
     "modules",
     "tops",
     "verilog_modules",
@@ -99,10 +100,14 @@ def verilog_modules(config: Config, top: str = DEFAULT_TOP, prefix: str = PREFIX
 
 def header(config: Config) -> str:
     """The comment on top of every module: version and the configuration's name; the same from run to run."""
-    try:
-        ours = version("myhdl-fsa")
-    except PackageNotFoundError:
-        ours = "unknown"
     # a name is any text: it must not end the comment's line
     name = json.dumps(config.name)[1:-1] or "unnamed configuration"
-    return f"// myhdl-fsa {ours}, {name}\n//\n"
+    return f"// myhdl-fsa {installed_version()}, {name}\n//\n"
+
+
+def installed_version() -> str:
+    """Of this package; ``unknown`` where it runs without being installed."""
+    try:
+        return version("myhdl-fsa")
+    except PackageNotFoundError:
+        return "unknown"

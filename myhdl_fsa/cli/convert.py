@@ -49,6 +49,8 @@ class Options:
     out: Path | None
     json: Path | None
     testbench: bool
+    header: bool
+    fusesoc: bool
     check: bool
     quiet: bool
 
@@ -72,6 +74,8 @@ class Conversion:
     files: dict[str, str]
     bench: str | None
     """the testbench's file"""
+    beside: tuple[str, ...] = ()
+    """the files of --header and --fusesoc"""
 
     @property
     def top(self) -> str:
@@ -123,6 +127,10 @@ def _schema(context: click.Context, parameter: click.Parameter, wanted: bool) ->
 @click.option("--testbench", is_flag=True,
               help="Write a self-checking testbench for plain Icarus and Verilator too, tb_<module>.v and "
               "the .hex files that it reads.")
+@click.option("--header", is_flag=True,
+              help="Write the device's registers, instructions and sizes as a C header too, <prefix>registers.h.")
+@click.option("--fusesoc", is_flag=True,
+              help="Write a FuseSoC core file too, <module>.core, with the targets lint and, with --testbench, sim.")
 @click.option("--check", is_flag=True,
               help="verilator --lint-only -Wall and iverilog -g2005 -Wall on what was written, the testbench "
               "too, with no flag that waives a warning.")
@@ -166,7 +174,7 @@ def _require_tools() -> None:
 
 
 def _check_options(options: Options, config: Config, folder: Path) -> None:
-    from myhdl_fsa.convert.design import IN_CORE, ONLY_IN, TOPS, tops
+    from myhdl_fsa.convert.design import DEFAULT_TOP, IN_CORE, ONLY_IN, TOPS, tops
 
     if options.top not in TOPS:
         raise click.UsageError(f"--top {options.top}: unknown: known are {', '.join(TOPS)}")
@@ -177,6 +185,8 @@ def _check_options(options: Options, config: Config, folder: Path) -> None:
         raise click.UsageError(f"--prefix {options.prefix}: must be letters, digits and underscores, no digit first")
     if options.top not in IN_CORE:
         check_accelerator(options.config, config, options.dataflow_option)
+    if options.header and options.top != DEFAULT_TOP:
+        raise click.UsageError(f"--header: --top {options.top} is not the whole device: must be --top {DEFAULT_TOP}")
     if options.json is not None:
         if folder.exists() or not _same(options.json.parent, folder):  # it may be in the folder that this run makes
             check_output("--json", options.json)
@@ -206,7 +216,23 @@ def _convert(options: Options, config: Config, name: str) -> Conversion:
     files[f"{top}.f"] = "".join(f"{module}.v\n" for module in modules)
     files[f"{name}.json"] = config.to_json()
     files.update({file: head + text if file.endswith(".v") else text for file, text in bench.items()})
-    return Conversion(modules, files, f"tb_{top}.v" if bench else None)
+    beside = _beside(options, config, name, list(modules), list(bench))
+    return Conversion(modules, {**files, **beside}, f"tb_{top}.v" if bench else None, tuple(beside))
+
+
+def _beside(options: Options, config: Config, name: str, modules: list[str], bench: list[str]) -> dict[str, str]:
+    """The files of --header and --fusesoc."""
+    from myhdl_fsa.convert.design import installed_version
+    from myhdl_fsa.convert.fusesoc import core_file, core_name
+    from myhdl_fsa.workbench.c_header.text import header_name, header_text
+
+    files, top, version = {}, modules[-1], installed_version()
+    if options.header:
+        files[header_name(options.prefix)] = header_text(config, options.prefix, version)
+    if options.fusesoc:
+        sources = [f"{module}.v" for module in modules]
+        files[f"{top}.core"] = core_file(core_name(name, top, version), sources, bench)
+    return files
 
 
 def _check_json(options: Options, folder: Path, name: str, conversion: Conversion) -> bool:
@@ -243,8 +269,9 @@ def _report(folder: Path, conversion: Conversion, seconds: float) -> None:
         text = conversion.files[f"{name}.v"]
         lines, size = lines + text.count("\n"), size + len(text.encode())
         click.echo(f"{name:{width}}  {text.count(chr(10)):7}  {len(text.encode()):9}  {counts[name]:9}")
-    bench = "" if conversion.bench is None else f", and {conversion.bench}"
-    click.echo(f"{len(conversion.modules)} modules, {lines} lines, {size} bytes in {folder}{bench}: {seconds:.1f} s")
+    others = [*([] if conversion.bench is None else [conversion.bench]), *conversion.beside]
+    said = f", and {', '.join(others)}" if others else ""
+    click.echo(f"{len(conversion.modules)} modules, {lines} lines, {size} bytes in {folder}{said}: {seconds:.1f} s")
 
 
 def instance_counts(modules: dict[str, Module]) -> Counter[str]:

@@ -1,0 +1,3 @@
+"""The device for software in C: a header made from the tables that the hardware is made from."""
+
+__all__ = []
