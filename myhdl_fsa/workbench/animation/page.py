@@ -18,7 +18,7 @@ from myhdl_fsa.workbench.animation.layout import COMPACT, FULL, layout, where
 from myhdl_fsa.workbench.animation.palette import SIGNS, THEMES, Theme, tint
 from myhdl_fsa.workbench.animation.timeline import span, surroundings, time_line
 from myhdl_fsa.workbench.animation.words import FORMULAS
-from myhdl_fsa.workbench.html_template import html_template
+from myhdl_fsa.workbench.templates import template
 
 __all__ = ["html"]
 
@@ -41,7 +41,7 @@ def html(traces: Sequence[CycleTrace]) -> str:
         "data": _data(traces),
         "script": "\n".join(map(_read, _SCRIPTS)),
     }
-    page: str = html_template(__package__, "page.html", "player").render(
+    page: str = template(__package__, "page.html", "player").render(
         title=title, summary=_summary(traces), first=shown.first, last=shown.last,
         **{name: Markup(text) for name, text in markup.items()})
     return page

@@ -7,6 +7,7 @@ import textwrap
 
 from myhdl_fsa.config import Config
 from myhdl_fsa.workbench.c_header.contents import groups, instruction_kinds
+from myhdl_fsa.workbench.templates import template
 
 __all__ = ["c_prefix", "header_name", "header_text"]
 
@@ -28,16 +29,11 @@ def c_prefix(prefix: str) -> str:
 
 def header_text(config: Config, prefix: str, version: str) -> str:
     """The header of a device of ``config``, C99 and C++11. ``prefix`` is that of the modules' names."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # which takes a while
-
-    environment = Environment(
-        loader=PackageLoader("myhdl_fsa.workbench.c_header", "."), undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters["comment"] = _comment
     c = c_prefix(prefix)
-    return environment.get_template("registers.h").render(
+    text: str = template(__package__, "registers.h", filters={"comment": _comment}, escape=False).render(
         c=c, C=c.upper(), groups=groups(config), kinds=instruction_kinds(), version=version,
         name=json.dumps(config.name)[1:-1] or "unnamed configuration")
+    return text
 
 
 def _comment(text: str, indent: int = 0) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 
 from myhdl_fsa.engine.cycle_use import CAUSES
 from myhdl_fsa.workbench import report as lines
-from myhdl_fsa.workbench.html_template import html_template
 from myhdl_fsa.workbench.run_report import figures
 from myhdl_fsa.workbench.run_report.contents import RunReport
 from myhdl_fsa.workbench.run_report.cycle_split import LABELS, CycleSplit, Part
 from myhdl_fsa.workbench.run_report.intermediates import MEANINGS
 from myhdl_fsa.workbench.run_report.svg import variable
+from myhdl_fsa.workbench.templates import template
 
 __all__ = ["html"]
 
@@ -27,9 +27,9 @@ def html(report: RunReport) -> bytes:
 
     drawings = {name: Markup(svg) for name, svg in _figures(report).items()}
     splits = [machine for machine in report.machines if machine.split is not None]
-    template = html_template(__package__, "page.html",
-                             filters={"count": _count, "percent": _percent, "error": str, "size": _size})
-    text: str = template.render(
+    page = template(__package__, "page.html",
+                    filters={"count": _count, "percent": _percent, "error": str, "size": _size})
+    text: str = page.render(
         report=report, figures=drawings, labels=LABELS, meanings=MEANINGS, causes=CAUSES, cause_words=_CAUSE_WORDS,
         variable=variable, counter_title=lines.counter_title, facts=_facts(report), splits=splits,
         split_rows=_split_rows([one.split for one in splits if one.split is not None]))
