@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import synthesis
 from area import dataflows, gates, osu018, xcup, yosys
-from area.hierarchy import Hierarchy, Source
+from myhdl_fsa.fpga.hierarchy import Hierarchy, Source
 from area.requirement import Requirement
 
 STREAM = dataflows.STREAM

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from area import dataflows, osu018, xcup
-from area.hierarchy import STRUCTURE, Hierarchy
+from myhdl_fsa.fpga.hierarchy import STRUCTURE, Hierarchy
 from area.requirement import Requirement
 
 __all__ = ["Limits", "report"]

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from area import gates
-from area.hierarchy import Hierarchy
+from myhdl_fsa.fpga.hierarchy import Hierarchy
 from area.requirement import Requirement
 from myhdl_fsa.config import Config, ConfigError
 from myhdl_fsa.convert.design import modules

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from area import yosys
-from area.hierarchy import Source
+from myhdl_fsa.fpga.hierarchy import Source
 
 __all__ = ["Resources", "multiplications", "resources"]
 
