@@ -16,6 +16,7 @@ from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 from area import plain_array
+
 from myhdl_fsa.fpga.hierarchy import Hierarchy
 
 N = 4

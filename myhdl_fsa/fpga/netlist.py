@@ -24,7 +24,8 @@ def netlist(hierarchy: Hierarchy, top: str, family: Family) -> str:
     Raises YosysError, MissingTool and OSError.
     """
     names = list(hierarchy.parts(top))
-    outer = Source(HARNESS, (harness(hierarchy.source(top).top, hierarchy.ports(top)),), (hierarchy.part(top).texts[0],))
+    text = harness(hierarchy.source(top).top, hierarchy.ports(top))
+    outer = Source(HARNESS, (text,), (hierarchy.part(top).texts[0],))
     files = {"harness.il": mapped(outer, family).netlist}
     files |= {f"{name}.il": mapped(hierarchy.part(name), family).netlist for name in names}
     script = [f"read_verilog -lib {file}" for file in family.library] + ["read_rtlil harness.il"]
@@ -34,8 +35,8 @@ def netlist(hierarchy: Hierarchy, top: str, family: Family) -> str:
         script += _instances(hierarchy.source(name), name)
     script += [f"hierarchy -check -top {HARNESS}", "flatten", "opt_clean", f"select {HARNESS}",
                "write_json -selected netlist.json"]
-    text, _ = yosys.run(files, script, "netlist.json")
-    return text
+    made, _ = yosys.run(files, script, "netlist.json")
+    return made
 
 
 def _instances(source: Source, name: str) -> Iterator[str]:

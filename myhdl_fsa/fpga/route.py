@@ -63,8 +63,8 @@ class Routed:
     def to_dict(self) -> dict[str, Any]:
         """For JSON; lengths in ns, the frequency in MHz."""
         return {"frequency": self.frequency, "path": [
-            {"instance": step.place, "module": step.module, "logic": round(step.logic, 3), "routing": round(step.routing, 3),
-             "cells": step.cells} for step in self.path], "used": dict(self.used)}
+            {"instance": step.place, "module": step.module, "logic": round(step.logic, 3),
+             "routing": round(step.routing, 3), "cells": step.cells} for step in self.path], "used": dict(self.used)}
 
 
 def route(
@@ -98,8 +98,10 @@ def route(
 
 def _read(report: Mapping[str, Any], instances: Mapping[str, str]) -> Routed:
     frequency = min((float(clock["achieved"]) for clock in report["fmax"].values()), default=math.inf)
-    paths = [path["path"] for path in report["critical_paths"]
-             if path["from"].startswith("posedge") and path["from"] == path["to"]]
+    paths: list[list[Mapping[str, Any]]] = [
+        path["path"] for path in report["critical_paths"]
+        if path["from"].startswith("posedge") and path["from"] == path["to"]
+    ]
     slowest = max(paths, key=lambda path: sum(float(step["delay"]) for step in path), default=[])
     used = {kind: int(found["used"]) for kind, found in report["utilization"].items() if found["used"]}
     return Routed(frequency, tuple(_steps(slowest, instances)), used)

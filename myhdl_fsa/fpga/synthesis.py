@@ -13,7 +13,7 @@ from myhdl_fsa.fpga import yosys
 from myhdl_fsa.fpga.hierarchy import Hierarchy, Source
 from myhdl_fsa.fpga.resources import Family, Resources
 
-__all__ = ["Area", "Mapped", "Part", "mapped", "synthesize"]
+__all__ = ["Announce", "Area", "Mapped", "Part", "mapped", "synthesize"]
 
 Announce = Callable[[str, int, int], None]
 """is told a module before it is synthesised, and how much of the design was and will be: characters of Verilog"""
