@@ -32,7 +32,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 MARKS = ("follows", "slow", "clone")
-COMMAND = re.compile(r"^\s*(\$ |fsa-sim|fsa-convert|python |pip |make |iverilog|verilator)")
+COMMAND = re.compile(r"^\s*(\$ |fsa-sim|fsa-convert|fsa-fpga|python |pip |make |iverilog|verilator)")
 TIMEOUT = 1200
 
 

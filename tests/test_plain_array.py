@@ -16,7 +16,8 @@ from myhdl_fsa.sims.cycle_simulator import CycleSimulator
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 from area import plain_array
-from area.hierarchy import Hierarchy
+
+from myhdl_fsa.fpga.hierarchy import Hierarchy
 
 N = 4
 CONFIG = Config(rows=N)

@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import synthesis
 from area import dataflows, gates, osu018, xcup, yosys
-from area.hierarchy import Hierarchy, Source
 from area.requirement import Requirement
+
+from myhdl_fsa.fpga.hierarchy import Hierarchy, Source
 
 STREAM = dataflows.STREAM
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from area import dataflows, osu018, xcup
-from area.hierarchy import STRUCTURE, Hierarchy
 from area.requirement import Requirement
+from myhdl_fsa.fpga.hierarchy import STRUCTURE, Hierarchy
 
 __all__ = ["Limits", "report"]
 

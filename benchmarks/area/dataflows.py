@@ -13,11 +13,11 @@ from functools import cache
 from typing import Any
 
 from area import gates
-from area.hierarchy import Hierarchy
 from area.requirement import Requirement
 from myhdl_fsa.config import Config, ConfigError
 from myhdl_fsa.convert.design import modules
 from myhdl_fsa.dataflows import iteration_cycles
+from myhdl_fsa.fpga.hierarchy import Hierarchy
 
 __all__ = ["MACHINES", "OUTSIDE", "PE_FLIP_FLOPS", "converted", "machines", "report"]
 

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from area import yosys
-from area.hierarchy import Hierarchy, Source
+from myhdl_fsa.fpga.hierarchy import Hierarchy, Source
 
 __all__ = ["Array", "Part", "array", "flip_flop_bits", "part", "part_of"]
 

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from area import yosys
-from area.hierarchy import Hierarchy, Source
+from myhdl_fsa.fpga.hierarchy import Hierarchy, Source
 
 __all__ = ["LIBERTY", "Cells", "area", "cells", "require"]
 

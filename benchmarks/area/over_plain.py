@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from area import dataflows, osu018, plain_array
-from area.hierarchy import Hierarchy
 from myhdl_fsa.config import Config
+from myhdl_fsa.fpga.hierarchy import Hierarchy
 
 __all__ = ["report"]
 

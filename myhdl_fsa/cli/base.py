@@ -13,7 +13,7 @@ import click
 
 from myhdl_fsa.cli.termination import Terminated, Termination
 
-__all__ = ["OneLineCommand"]
+__all__ = ["OneLineCommand", "OneLineGroup"]
 
 
 class OneLineCommand(click.Command):
@@ -69,6 +69,27 @@ class OneLineCommand(click.Command):
         with suppress(OSError):
             click.echo(f"{self.name}: error: {' '.join(message.split())}", err=True)
         return status
+
+
+class OneLineGroup(OneLineCommand, click.Group):
+    """A command of several commands, whose errors are likewise."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the command line. Raises click.UsageError where no command is named."""
+        if not args and not ctx.resilient_parsing:
+            raise click.UsageError(f"a command must follow: {self._known(ctx)}", ctx)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is named. Raises click.UsageError where it is none."""
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            raise click.UsageError(f"{args[0] or repr('')}: unknown: must be {self._known(ctx)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def _known(self, ctx: click.Context) -> str:
+        return " or ".join(self.list_commands(ctx))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import sys
 
 from myhdl_fsa.cli.termination import Terminated, exit_at_once
 
-__all__ = ["fsa_convert", "fsa_sim", "fsa_wave_value"]
+__all__ = ["fsa_convert", "fsa_fpga", "fsa_sim", "fsa_wave_value"]
 
 
 def fsa_sim() -> None:
@@ -17,6 +17,11 @@ def fsa_sim() -> None:
 def fsa_convert() -> None:
     """The command fsa-convert."""
     _run("myhdl_fsa.cli.convert")
+
+
+def fsa_fpga() -> None:
+    """The command fsa-fpga."""
+    _run("myhdl_fsa.cli.fpga")
 
 
 def fsa_wave_value() -> None:

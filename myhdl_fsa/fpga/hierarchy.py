@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from area import yosys
+from myhdl_fsa.fpga import yosys
 
-__all__ = ["PREFIX", "STRUCTURE", "Hierarchy", "Source"]
+__all__ = ["PREFIX", "STRUCTURE", "Hierarchy", "Port", "Source"]
 
 PREFIX = "fsa_"
 """what the converter may put in front of its modules' names; names here go without"""
@@ -20,6 +20,16 @@ STRUCTURE = (
     "plain_array", "plain_row",
 )
 """modules that are synthesised apart from what they instantiate; all others are flattened"""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of a module."""
+
+    name: str
+    direction: str
+    """input or output"""
+    width: int
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,7 @@ class Source:
 
     @property
     def files(self) -> dict[str, str]:
+        """The texts by the names that ``script`` has for them."""
         return {"module.v": "".join(self.texts), "stubs.v": "".join(self.stubs)}
 
     @property
@@ -50,8 +61,9 @@ class _Elaborated:
 
     verilog: str
     parameters: tuple[tuple[str, int], ...]
-    children: Counter[str]
-    """instances by yosys' names"""
+    instances: Mapping[str, str]
+    """yosys' names of the modules by the instances' own"""
+    ports: tuple[Port, ...]
 
 
 @dataclass(frozen=True)
@@ -93,10 +105,22 @@ class Hierarchy:
 
     def children(self, name: str) -> Counter[str]:
         """Instances in a module, by their modules."""
-        found: Counter[str] = Counter()
-        for child, times in self._modules[name].children.items():
-            found[self._plain[child]] += times
+        return Counter(self._plain[module] for module in self._modules[name].instances.values())
+
+    def instances(self, top: str, above: str = "") -> dict[str, str]:
+        """The modules of the ``parts`` of ``top`` by the path of each of their instances, ``array.pe_rows[0].pe_row``.
+
+        ``top`` itself has the path ``above``.
+        """
+        found = {above: top}
+        if top in STRUCTURE:
+            for instance, module in self._modules[top].instances.items():
+                found |= self.instances(self._plain[module], f"{above}.{instance}" if above else instance)
         return found
+
+    def ports(self, name: str) -> tuple[Port, ...]:
+        """The ports of a module."""
+        return self._modules[name].ports
 
     def inside(self, name: str) -> list[str]:
         """A module and all that it and its children instantiate, each once."""
@@ -140,5 +164,6 @@ def _elaborated(name: str, module: Mapping[str, Any], all_: Collection[str]) -> 
     values = module.get("parameter_default_values", {}) if derived else {}
     return _Elaborated(
         verilog.removeprefix("\\"), tuple((parameter, int(value, 2)) for parameter, value in values.items()),
-        Counter(cell["type"] for cell in module["cells"].values() if cell["type"] in all_),
+        {instance: cell["type"] for instance, cell in module["cells"].items() if cell["type"] in all_},
+        tuple(Port(port, item["direction"], len(item["bits"])) for port, item in module["ports"].items()),
     )

@@ -1,0 +1,217 @@
+"""``fsa-fpga report``: what a machine takes of a part, and the clock that it reaches there."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from myhdl_fsa.cli.command import GroupedCommand, Groups, option, said
+from myhdl_fsa.cli.common import (
+    CONTEXT,
+    DEFAULT_CONFIG,
+    FILE,
+    check_accelerator,
+    check_output,
+    is_config_file,
+    is_standard_output,
+    load_config,
+    with_dataflow,
+    write_output,
+)
+from myhdl_fsa.cli.constraints import Constraint, Lacks, Needs
+from myhdl_fsa.cli.types import OneOf, PositiveNumber
+from myhdl_fsa.config import DATAFLOWS, RECIPROCALS, Config
+from myhdl_fsa.fpga import tools
+from myhdl_fsa.fpga.devices import DEVICES, Device
+
+__all__ = ["CONSTRAINTS", "GROUPS", "Options", "report"]
+
+if TYPE_CHECKING:
+    from myhdl_fsa.fpga.hierarchy import Hierarchy
+    from myhdl_fsa.fpga.route import Routed
+    from myhdl_fsa.fpga.synthesis import Area
+
+_AIM = 12.0
+"""MHz, where none are asked for"""
+
+GROUPS: Groups = {
+    "Machine": (
+        option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json",
+               help="The machine: a known configuration, or a file of its fields."),
+        option("--reciprocal", type=OneOf(RECIPROCALS), help="1/x, instead of the configuration's own."),
+        option("--dataflow", type=OneOf(DATAFLOWS), help="Instead of the configuration's own."),
+        option("--top", default="accelerator", metavar="NAME",
+               help="The device, the bare core, or one block, with all it instantiates; fsa-convert --list has them."),
+    ),
+    "FPGA": (
+        option("--device", type=OneOf(tuple(DEVICES)), default="ecp5-85k",
+               help="The part; xcup is UltraScale+ of any size."),
+        option("--route", is_flag=True, help="Place and route the whole, and say the clock reached and its slowest "
+               "path; takes minutes."),
+        option("--frequency", type=PositiveNumber(), metavar="MHZ", help="The clock that --route must reach; "
+               "status 1 if it does not.  [default: any]"),
+    ),
+    "Output": (
+        option("--json", type=FILE, metavar="FILE", help="Write the report there too (-: standard output, which then "
+               "holds nothing else)."),
+        option("--quiet", is_flag=True, help="Print nothing but errors."),
+    ),
+}
+CONSTRAINTS: tuple[Constraint, ...] = (
+    Lacks("--device " + "|".join(name for name, device in DEVICES.items() if device.nextpnr is None),
+          "has no open router", "--route"),
+    Needs("--frequency", "--route"),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, as given; None where nothing was."""
+
+    config: str
+    reciprocal: str | None
+    dataflow: str | None
+    top: str
+    device: str
+    route: bool
+    frequency: float | None
+    json: Path | None
+    quiet: bool
+
+    @property
+    def dataflow_option(self) -> str | None:
+        """--dataflow with its value, for errors; None where it was not given."""
+        return None if self.dataflow is None else f"--dataflow {self.dataflow}"
+
+    @property
+    def prints(self) -> bool:
+        """Whether the tables go to standard output."""
+        return not self.quiet and not is_standard_output(self.json)
+
+
+class _Announcements:
+    """What is under way, a line each on standard error, with the time that is left where that is known."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet, self._start = quiet, time.monotonic()
+
+    def say(self, text: str) -> None:
+        """A stage begins."""
+        if not self._quiet:
+            click.echo(f"fsa-fpga: {time.monotonic() - self._start:.0f} s: {text}", err=True)
+
+    def module(self, name: str, done: int, whole: int) -> None:
+        """A module's synthesis begins; ``done`` of ``whole`` is behind it."""
+        left = (time.monotonic() - self._start) * (whole - done) / done if done else None
+        self.say(f"synthesis of {name}" + ("" if left is None else f", about {left:.0f} s left"))
+
+
+def _report(**given: object) -> int:
+    """What the machine takes of a part, module by module, and with --route the clock that it reaches."""
+    options = Options(**given)  # type: ignore[arg-type]
+    device = DEVICES[options.device]
+    config = load_config(options.config, options.reciprocal)
+    config = with_dataflow(options.config, config, options.dataflow, options.dataflow_option)
+    _check(options, config)
+    announcements = _Announcements(options.quiet)
+    try:
+        tools.synthesizer()
+        if options.route and device.nextpnr is not None:
+            tools.router(device.nextpnr.tool)
+        return _run(options, config, device, announcements)
+    except tools.MissingTool as error:
+        raise click.ClickException(str(error)) from None
+    except tools.ToolError as error:
+        raise click.ClickException(f"{said('--config')}, {said('--device')}: {error}") from None
+
+
+report = GroupedCommand("report", callback=_report, help=_report.__doc__, groups=GROUPS, constraints=CONSTRAINTS,
+                        context_settings=CONTEXT)
+
+
+def _check(options: Options, config: Config) -> None:
+    from myhdl_fsa.convert.design import IN_CORE, ONLY_IN, TOPS, tops
+
+    if options.top not in TOPS:
+        raise click.UsageError(f"{said('--top')}: unknown: known are {', '.join(TOPS)}")
+    if options.top not in tops(config):
+        raise click.UsageError(f"{said('--top')}: only the dataflow {ONLY_IN[options.top]} has it: this is "
+                               f"{config.dataflow}")
+    if options.top not in IN_CORE:
+        check_accelerator(options.config, config, options.dataflow_option)
+    if options.json is not None:
+        check_output("--json", options.json)
+        if is_config_file(options.config) and _same(options.json, Path(options.config)):
+            raise click.UsageError(f"{said('--json')}: is the file of --config too: must be another")
+
+
+def _same(one: Path, other: Path) -> bool:
+    return not is_standard_output(one) and one.resolve() == other.resolve()
+
+
+def _run(options: Options, config: Config, device: Device, announcements: _Announcements) -> int:
+    from myhdl_fsa.fpga.synthesis import synthesize
+    from myhdl_fsa.fpga.table import area_lines, excess, path_lines, path_text
+
+    hierarchy, top = _converted(options, config)
+    area = synthesize(hierarchy, top, device.family, announcements.module)
+    _say(options, area_lines(area, device))
+    over = excess(area, device)
+    routed = _routed(hierarchy, top, options, device, announcements) if options.route and not over else None
+    if routed is not None:
+        _say(options, path_lines(routed))
+    write_output("--json", options.json, _document(options, config, device, area, routed))
+    if over:
+        raise click.ClickException(f"{said('--config')}: {options.top} is too big for {said('--device')}, "
+                                   f"{device.part}: {over}")
+    if routed is not None and options.frequency is not None and routed.frequency < options.frequency:
+        raise click.ClickException(f"{said('--frequency')}: not reached: {path_text(routed)}")
+    return 0
+
+
+def _converted(options: Options, config: Config) -> tuple[Hierarchy, str]:
+    """The design, and the name of its top."""
+    from myhdl_fsa.convert.design import modules
+    from myhdl_fsa.fpga.hierarchy import Hierarchy
+
+    try:
+        found = modules(config, options.top)
+    except ValueError as error:
+        raise click.ClickException(f"cannot convert {options.top} of {options.config}: {error}") from None
+    return Hierarchy({name: module.text for name, module in found.items()}), list(found)[-1]
+
+
+def _routed(
+    hierarchy: Hierarchy, top: str, options: Options, device: Device, announcements: _Announcements
+) -> Routed:
+    from myhdl_fsa.fpga.netlist import netlist
+    from myhdl_fsa.fpga.route import route
+
+    assert device.nextpnr is not None
+    announcements.say("the netlist of the whole")
+    text = netlist(hierarchy, top, device.family)
+    announcements.say(f"place and route by {device.nextpnr.tool}: minutes")
+    return route(text, hierarchy.instances(top), device.nextpnr, options.frequency or _AIM, announcements.say)
+
+
+def _say(options: Options, lines: Any) -> None:
+    if options.prints:
+        for line in lines:
+            click.echo(line)
+
+
+def _document(options: Options, config: Config, device: Device, area: Area, routed: Routed | None) -> bytes:
+    from myhdl_fsa.workbench.report import to_json
+
+    capacity = None if device.capacity is None else device.capacity.to_dict()
+    return to_json({
+        "config": config.to_dict(), "top": options.top,
+        "device": {"name": options.device, "part": device.part, "family": device.family.title, "has": capacity},
+        **area.to_dict(),
+        "over": {} if device.capacity is None else area.over(device.capacity),
+        "route": None if routed is None else {"wanted": options.frequency, **routed.to_dict()},
+    })
