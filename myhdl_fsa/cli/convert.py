@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections import Counter
@@ -17,14 +16,11 @@ from myhdl_fsa.cli.common import (
     CONTEXT,
     DEFAULT_CONFIG,
     FILE,
-    check_accelerator,
     check_output,
     is_config_file,
-    is_standard_output,
-    load_config,
-    with_dataflow,
     write_output,
 )
+from myhdl_fsa.cli.design_options import DesignOptions, same_file
 from myhdl_fsa.config import DATAFLOWS, PRESETS, RECIPROCALS, Config
 from myhdl_fsa.workbench.files import OutputError
 
@@ -38,31 +34,15 @@ _PREFIX = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)?")
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(DesignOptions):
     """The command line, as given; folder and file are None when they are not."""
 
-    config: str
-    reciprocal: str | None
-    dataflow: str | None
-    top: str
     prefix: str
     out: Path | None
-    json: Path | None
     testbench: bool
     header: bool
     fusesoc: bool
     check: bool
-    quiet: bool
-
-    @property
-    def dataflow_option(self) -> str | None:
-        """--dataflow with its value, for errors; None where it was not given."""
-        return None if self.dataflow is None else f"--dataflow {self.dataflow}"
-
-    @property
-    def prints(self) -> bool:
-        """Whether lines go to standard output: not when --quiet, nor when it is --json's file."""
-        return not self.quiet and not is_standard_output(self.json)
 
 
 @dataclass(frozen=True)
@@ -144,8 +124,7 @@ def main(**given: object) -> int:
     """Convert the machine to Verilog: one file a module, and a list of them, children first."""
     options = Options(**given)  # type: ignore[arg-type]
     start = time.perf_counter()
-    config = load_config(options.config, options.reciprocal)
-    config = with_dataflow(options.config, config, options.dataflow, options.dataflow_option)
+    config = options.machine()
     name = Path(options.config).stem if is_config_file(options.config) else options.config
     folder = Path("build") / name if options.out is None else options.out
     _check_options(options, config, folder)
@@ -174,24 +153,17 @@ def _require_tools() -> None:
 
 
 def _check_options(options: Options, config: Config, folder: Path) -> None:
-    from myhdl_fsa.convert.design import DEFAULT_TOP, IN_CORE, ONLY_IN, TOPS, tops
+    from myhdl_fsa.convert.design import DEFAULT_TOP
 
-    if options.top not in TOPS:
-        raise click.UsageError(f"--top {options.top}: unknown: known are {', '.join(TOPS)}")
-    if options.top not in tops(config):
-        raise click.UsageError(f"--top {options.top}: only the dataflow {ONLY_IN[options.top]} has it: this is "
-                               f"{config.dataflow}")
+    options.check_top(config, f"--top {options.top}")
     if not _PREFIX.fullmatch(options.prefix):
         raise click.UsageError(f"--prefix {options.prefix}: must be letters, digits and underscores, no digit first")
-    if options.top not in IN_CORE:
-        check_accelerator(options.config, config, options.dataflow_option)
     if options.header and options.top != DEFAULT_TOP:
         raise click.UsageError(f"--header: --top {options.top} is not the whole device: must be --top {DEFAULT_TOP}")
     if options.json is not None:
-        if folder.exists() or not _same(options.json.parent, folder):  # it may be in the folder that this run makes
+        if folder.exists() or not same_file(options.json.parent, folder):  # it may be in the folder that this run makes
             check_output("--json", options.json)
-        if is_config_file(options.config) and _same(options.json, Path(options.config)):
-            raise click.UsageError(f"--json {options.json}: is the file of --config too: must be another")
+        options.check_not_config(f"--json {options.json}")
 
 
 def _convert(options: Options, config: Config, name: str) -> Conversion:
@@ -240,15 +212,11 @@ def _check_json(options: Options, folder: Path, name: str, conversion: Conversio
     if options.json is None:
         return False
     for file in conversion.files:
-        if _same(options.json, folder / file):
+        if same_file(options.json, folder / file):
             if file == f"{name}.json":
                 return True
             raise click.UsageError(f"--json {options.json}: is a file of the converted folder too: must be another")
     return False
-
-
-def _same(one: Path, other: Path) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _write(options: Options, folder: Path, conversion: Conversion) -> None:

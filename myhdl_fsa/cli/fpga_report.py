@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,15 +13,11 @@ from myhdl_fsa.cli.common import (
     CONTEXT,
     DEFAULT_CONFIG,
     FILE,
-    check_accelerator,
     check_output,
-    is_config_file,
-    is_standard_output,
-    load_config,
-    with_dataflow,
     write_output,
 )
 from myhdl_fsa.cli.constraints import Constraint, Lacks, Needs
+from myhdl_fsa.cli.design_options import DesignOptions
 from myhdl_fsa.cli.types import OneOf, PositiveNumber
 from myhdl_fsa.config import DATAFLOWS, RECIPROCALS, Config
 from myhdl_fsa.fpga import tools
@@ -69,28 +64,12 @@ CONSTRAINTS: tuple[Constraint, ...] = (
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(DesignOptions):
     """The command line, as given; None where nothing was."""
 
-    config: str
-    reciprocal: str | None
-    dataflow: str | None
-    top: str
     device: str
     route: bool
     frequency: float | None
-    json: Path | None
-    quiet: bool
-
-    @property
-    def dataflow_option(self) -> str | None:
-        """--dataflow with its value, for errors; None where it was not given."""
-        return None if self.dataflow is None else f"--dataflow {self.dataflow}"
-
-    @property
-    def prints(self) -> bool:
-        """Whether the tables go to standard output."""
-        return not self.quiet and not is_standard_output(self.json)
 
 
 class _Announcements:
@@ -114,9 +93,11 @@ def _report(**given: object) -> int:
     """What the machine takes of a part, module by module, and with --route the clock that it reaches."""
     options = Options(**given)  # type: ignore[arg-type]
     device = DEVICES[options.device]
-    config = load_config(options.config, options.reciprocal)
-    config = with_dataflow(options.config, config, options.dataflow, options.dataflow_option)
-    _check(options, config)
+    config = options.machine()
+    options.check_top(config, said("--top"))
+    if options.json is not None:
+        check_output("--json", options.json)
+        options.check_not_config(said("--json"))
     announcements = _Announcements(options.quiet)
     try:
         tools.synthesizer()
@@ -131,26 +112,6 @@ def _report(**given: object) -> int:
 
 report = GroupedCommand("report", callback=_report, help=_report.__doc__, groups=GROUPS, constraints=CONSTRAINTS,
                         context_settings=CONTEXT)
-
-
-def _check(options: Options, config: Config) -> None:
-    from myhdl_fsa.convert.design import IN_CORE, ONLY_IN, TOPS, tops
-
-    if options.top not in TOPS:
-        raise click.UsageError(f"{said('--top')}: unknown: known are {', '.join(TOPS)}")
-    if options.top not in tops(config):
-        raise click.UsageError(f"{said('--top')}: only the dataflow {ONLY_IN[options.top]} has it: this is "
-                               f"{config.dataflow}")
-    if options.top not in IN_CORE:
-        check_accelerator(options.config, config, options.dataflow_option)
-    if options.json is not None:
-        check_output("--json", options.json)
-        if is_config_file(options.config) and _same(options.json, Path(options.config)):
-            raise click.UsageError(f"{said('--json')}: is the file of --config too: must be another")
-
-
-def _same(one: Path, other: Path) -> bool:
-    return not is_standard_output(one) and one.resolve() == other.resolve()
 
 
 def _run(options: Options, config: Config, device: Device, announcements: _Announcements) -> int:
