@@ -11,7 +11,7 @@ from myhdl_fsa.sims.trace.names import Name, Names
 from myhdl_fsa.sims.trace.spans import Spans
 from myhdl_fsa.trace.contents import Kind, Unit
 
-__all__ = ["Follower", "Part", "Seen", "Sight", "commands", "with_edges"]
+__all__ = ["Follower", "Part", "Seen", "Sight", "with_edges"]
 
 Sight = tuple[int, Name | None]
 """A value: its bits and its name."""
@@ -27,11 +27,6 @@ class Seen(NamedTuple):
     """the control bits that are 1, or the command, by their names; empty for none"""
     values: dict[str, Sight | None]
     """by name, all that the unit's kind holds and takes"""
-
-
-def commands(of: type) -> dict[int, str]:
-    """The names of a unit's commands, by number."""
-    return {value: name for name, value in vars(of).items() if name.isupper() and name != "WIDTH"}
 
 
 class Part(Protocol):

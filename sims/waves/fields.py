@@ -15,6 +15,7 @@ from myhdl_fsa.convert.hierarchy import arguments
 from myhdl_fsa.dataflows.fsa.control import PE_SIGNALS, Accumulator, Comparator
 from myhdl_fsa.dataflows.fsa.sequencer import EDGE_FIELDS, ControlMemory
 from myhdl_fsa.dataflows.stream import control as stream
+from myhdl_fsa.sims.command_names import command_names
 
 __all__ = ["Bits", "BitsEqual", "Equals", "Field", "Within", "fields", "is_streamed"]
 
@@ -153,7 +154,7 @@ def _commands(commands: type) -> Callable[[Any], Iterator[Field]]:
 
 
 def _numbers(commands: type) -> dict[str, int]:
-    return {name.lower(): value for name, value in vars(commands).items() if name.isupper() and name != "WIDTH"}
+    return {name.lower(): number for number, name in command_names(commands).items()}
 
 
 def _edges(_: Any) -> Iterator[Field]:

@@ -14,6 +14,7 @@ from myhdl_fsa.dataflows.fsa.control import PE_SIGNALS, Accumulator, Comparator,
 from myhdl_fsa.dataflows.stream.control import Accumulate, Capture, Compare, Left, Operation
 from myhdl_fsa.isa import Function
 from myhdl_fsa.program import ErrorCode, State
+from myhdl_fsa.sims.command_names import command_names
 
 __all__ = ["CODES", "FLAGS", "MOST", "Reader", "float_text", "reader", "translate"]
 
@@ -26,7 +27,7 @@ MOST = 1000
 def _codes(codes: type) -> dict[int, str]:
     if issubclass(codes, IntEnum):
         return {member.value: member.name.lower() for member in codes}
-    return {value: name.lower() for name, value in vars(codes).items() if name.isupper() and name != "WIDTH"}
+    return {number: name.lower() for number, name in command_names(codes).items()}
 
 
 CODES: dict[str, Mapping[int, str]] = {

@@ -6,13 +6,14 @@ from typing import Any
 
 from myhdl_fsa.convert.blocks import arguments
 from myhdl_fsa.dataflows.fsa.control import Accumulator
-from myhdl_fsa.sims.trace.follower import Seen, Sight, commands
+from myhdl_fsa.sims.command_names import command_names
+from myhdl_fsa.sims.trace.follower import Seen, Sight
 from myhdl_fsa.sims.trace.movers import inside
 from myhdl_fsa.sims.trace.names import Name, Names, accumulated
 
 __all__ = ["FollowedAccumulator"]
 
-_COMMANDS = commands(Accumulator)
+_COMMANDS = command_names(Accumulator)
 _ACCUMULATES = {Accumulator.EXP_S1: "scale", Accumulator.EXP_S2: "exp2", Accumulator.ACC: "normalise",
                 Accumulator.SET_SCALE: "reciprocal", Accumulator.RECIPROCAL: "reciprocal"}
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from myhdl_fsa.convert.blocks import arguments
 from myhdl_fsa.dataflows.fsa.control import PE_BIT, Comparator
-from myhdl_fsa.sims.trace.follower import Seen, Sight, commands
+from myhdl_fsa.sims.command_names import command_names
+from myhdl_fsa.sims.trace.follower import Seen, Sight
 from myhdl_fsa.sims.trace.movers import inside
 from myhdl_fsa.sims.trace.names import ONE, ZERO, Name, Names, greatest, scored, weighted
 
@@ -15,7 +16,7 @@ __all__ = ["FollowedComparator", "FollowedPe"]
 
 _MAC, _ACC_UI, _UPDATE_REG, _EXP2, _LOAD_LEFT, _LOAD_ABOVE, _RIGHT, _DOWN, _UP = PE_BIT.values()
 _ARITHMETIC = _MAC | _UPDATE_REG | _EXP2
-_COMMANDS = commands(Comparator)
+_COMMANDS = command_names(Comparator)
 _COMPARES = {Comparator.UPDATE: "maximum", Comparator.PROP_MAX: "subtract", Comparator.PROP_MAX_DIFF: "scale",
              Comparator.PROP_EXP2_INTERCEPTS: "exp2", Comparator.PROP_ZERO: "sum"}
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from myhdl_fsa.convert.blocks import arguments
 from myhdl_fsa.dataflows.stream.control import Accumulate
-from myhdl_fsa.sims.trace.follower import Seen, Sight, commands
+from myhdl_fsa.sims.command_names import command_names
+from myhdl_fsa.sims.trace.follower import Seen, Sight
 from myhdl_fsa.sims.trace.movers import inside
 from myhdl_fsa.sims.trace.names import Name, Names, accumulated
 
 __all__ = ["FollowedAccumulator"]
 
-_COMMANDS = commands(Accumulate)
+_COMMANDS = command_names(Accumulate)
 _ACCUMULATES = {Accumulate.EXP_S1: "scale", Accumulate.EXP_S2: "exp2", Accumulate.ACC_SUM: "sum",
                 Accumulate.ACC_SA: "value", Accumulate.NORM: "normalise"}
 

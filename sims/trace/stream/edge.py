@@ -8,13 +8,14 @@ from typing import Any
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.blocks import arguments
 from myhdl_fsa.dataflows.stream.control import Capture, Compare, Lane
-from myhdl_fsa.sims.trace.follower import Seen, commands
+from myhdl_fsa.sims.command_names import command_names
+from myhdl_fsa.sims.trace.follower import Seen
 from myhdl_fsa.sims.trace.movers import inside
 from myhdl_fsa.sims.trace.names import ZERO, Name, Names, greatest
 
 __all__ = ["FollowedComparator", "FollowedTop"]
 
-_CAPTURES, _COMPARES, _LANES = commands(Capture), commands(Compare), commands(Lane)
+_CAPTURES, _COMPARES, _LANES = command_names(Capture), command_names(Compare), command_names(Lane)
 _LANE = (1 << Lane.WIDTH) - 1
 _UPDATES = (Compare.UPDATE, Compare.UPDATE_FIRST)
 _DIFFERENCES = (Compare.DIFF, Compare.DIFF_FIRST)

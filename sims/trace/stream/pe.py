@@ -9,13 +9,14 @@ from typing import Any
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.blocks import arguments
 from myhdl_fsa.dataflows.stream.control import LATCH_P, LATCH_Q, OPERAND_WIDTH, Operation, addend_at, result_at
-from myhdl_fsa.sims.trace.follower import Seen, Sight, commands
+from myhdl_fsa.sims.command_names import command_names
+from myhdl_fsa.sims.trace.follower import Seen, Sight
 from myhdl_fsa.sims.trace.movers import inside
 from myhdl_fsa.sims.trace.names import ONE, Name, Names, scored, weighted
 
 __all__ = ["FollowedPe"]
 
-_OPERATIONS = commands(Operation)
+_OPERATIONS = command_names(Operation)
 _OPERATION = (1 << Operation.WIDTH) - 1
 _WORKS = {Operation.QK: "score", Operation.PASS: "subtract", Operation.SUB: "subtract", Operation.SCALE: "scale",
           Operation.EXP: "exp2"}
