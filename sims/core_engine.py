@@ -45,15 +45,15 @@ def _simulate(bench: Callable[..., Any], run: CoreRun | DeviceRun, top: str, mak
     with shared_analysis():
         inside = bench(run, clock, make)
     simulator, watch = CycleSimulator(inside), run.watch
-    with recorder(inside, run.recording) as record:
+    with recorder(inside, run.recording) as observers:
         if watch.vcd is None:
-            simulator.run(record)
+            simulator.run(*observers)
             return
         failure: Exception | None = None
         with waveform_file(watch.vcd) as path:
             with waveform(path, top, find(inside, top), clock, watch.wave_from, watch.wave_to) as wave:
                 try:
-                    simulator.run(wave.sample if record is None else _both(wave.sample, record))
+                    simulator.run(wave.sample, *observers)
                 except OSError:
                     raise
                 except Exception as error:  # the waveform up to there tells why
@@ -62,11 +62,3 @@ def _simulate(bench: Callable[..., Any], run: CoreRun | DeviceRun, top: str, mak
                 check_bounds(watch, run.cycle, run.check_limit)
         if failure is not None:
             raise failure
-
-
-def _both(one: Callable[[int], None], other: Callable[[int], None]) -> Callable[[int], None]:
-    def observe(cycle: int) -> None:
-        one(cycle)
-        other(cycle)
-
-    return observe

@@ -75,18 +75,16 @@ class CycleSimulator:
             else:
                 raise TypeError(f"{getattr(process, 'name', process)} is neither clocked nor combinational")
 
-    def run(self, observe: Callable[[int], None] | None = None) -> None:
+    def run(self, *observers: Callable[[int], None]) -> None:
         """Runs until a process raises StopSimulation; any other exception goes to the caller.
 
-        ``observe`` is called with the number of each clock edge, from 0, just before it.
+        Each of ``observers`` is called with the number of each clock edge, from 0, just before it.
         """
         try:
             self.start()
-            if observe is None:
-                while True:
-                    self.edge()
             for number in itertools.count():
-                observe(number)
+                for observe in observers:
+                    observe(number)
                 self.edge()
         except StopSimulation:
             pass

@@ -16,7 +16,6 @@ from myhdl_fsa.sims.core_bench import CoreRun, attention_run
 from myhdl_fsa.sims.monitors import Intermediates
 from myhdl_fsa.sims.monitors.cycle_log import CycleLog
 from myhdl_fsa.sims.trace.recorder import Recording
-from myhdl_fsa.trace.contents import CycleTrace
 
 __all__ = ["HardwareEngine"]
 
@@ -48,8 +47,7 @@ class HardwareEngine(Engine):
         run.check_limit()
         return EngineResult(
             output=run.result(), cycles=run.cycles, inner_iteration_cycles=run.inner_iteration_cycles(),
-            trace={} if run.captured is None else run.captured.cut(), recorded=_trace(run, run.cycles),
-            **self._cycle_use(run.log),
+            **_seen_inside(run, run.cycles),
         )
 
     def _attention(self, request: AttentionRequest, watch: Watch) -> EngineResult:
@@ -69,16 +67,8 @@ class HardwareEngine(Engine):
         cycles = execution.counters.execution_time
         return EngineResult(
             output=attention_output(kernel, execution), cycles=cycles, inner_iteration_cycles=None,
-            trace={} if run.captured is None else run.captured.cut(), counters=execution.counters,
-            recorded=_trace(run, cycles), **self._cycle_use(run.log),
+            counters=execution.counters, **_seen_inside(run, cycles),
         )
-
-    @staticmethod
-    def _cycle_use(log: CycleLog | None) -> dict[str, Any]:
-        """``waits`` and ``stretches`` of EngineResult; an engine that sees nothing inside leaves the log empty."""
-        if log is None or log.first is None:
-            return {}
-        return {"waits": log.waits(), "stretches": log.stretches()}
 
     def _executions(self, run: DeviceRun) -> list[Execution]:
         self.simulate_device(run)
@@ -90,7 +80,12 @@ def _recording(kernel: Kernel, watch: Watch) -> Recording | None:
     return Recording(kernel, watch.wave_from, watch.wave_to) if watch.record else None
 
 
-def _trace(run: CoreRun | DeviceRun, cycles: int) -> CycleTrace | None:
-    if run.recording is None or run.log is None:
-        return None
-    return run.recording.trace(cycles, run.log.waits())
+def _seen_inside(run: CoreRun | DeviceRun, cycles: int) -> dict[str, Any]:
+    """Fields of the EngineResult of a run that took so many cycles; what an engine cannot see is left out."""
+    found: dict[str, Any] = {} if run.captured is None else {"trace": run.captured.cut()}
+    # an engine that sees nothing inside leaves the log empty
+    if run.log is not None and run.log.first is not None:
+        found |= {"waits": run.log.waits(), "stretches": run.log.stretches()}
+        if run.recording is not None:
+            found["recorded"] = run.recording.trace(cycles, found["waits"])
+    return found

@@ -45,12 +45,11 @@ class Recording:
         """Of a run that took so many cycles, and waited so."""
         config, follower = self.kernel.config, self.follower
         assert follower is not None and self.start is not None
+        end = max((self.start + cycles - 1, *(item.last for item in self.instructions)))
         if not self.frames:
-            end = max(self.start + cycles - 1, *(item.last for item in self.instructions))
             raise RunError(f"nothing to record: the run ended in cycle {end}, before cycle {self.first}")
         formats: dict[str, tuple[int, int] | int] = {
             name: (fmt.exponent_bits, fmt.mantissa_bits) for name, fmt in (("elem", config.elem), ("acc", config.acc))}
-        end = max((self.start + cycles - 1, *(item.last for item in self.instructions)))
         frames = tuple(frame for frame in self.frames if frame.cycle <= end)
         return CycleTrace(
             config.dataflow, json.loads(config.to_json()), config.rows, config.cols,
@@ -134,13 +133,13 @@ class Recorder:
 
 
 @contextmanager
-def recorder(design: Any, into: Recording | None) -> Iterator[Callable[[int], None] | None]:
-    """What to call before every clock edge of an elaborated design; None where nothing is to be recorded."""
+def recorder(design: Any, into: Recording | None) -> Iterator[list[Callable[[int], None]]]:
+    """What to call before every clock edge of an elaborated design: nothing where nothing is to be recorded."""
     if into is None:
-        yield None
+        yield []
         return
     found = Recorder(design, into)
-    yield found.sample
+    yield [found.sample]
     found.close()
 
 
