@@ -17,7 +17,7 @@ from myhdl_fsa.program import Execution
 from myhdl_fsa.scale import Scale
 from myhdl_fsa.tiling import AttentionShape, tiles, visits
 
-__all__ = ["attention_kernel", "attention_output", "flash_attention"]
+__all__ = ["attention_kernel", "attention_output", "flash_attention", "tensor_at"]
 
 
 @kernel
@@ -70,6 +70,18 @@ def attention_kernel(
     transposed = part(config, "kernel").QUERIES_TRANSPOSED
     written = flash_attention(config, q=q.T if transposed else q, k=k, v_t=v.T, causal=causal, shape=shape)
     return replace(written, scale=None if factors == Scale.of(config) else factors, attention=shape)
+
+
+def tensor_at(kernel: Kernel, address: int) -> tuple[str, MemoryTensor]:
+    """Which tensor of a kernel of ``attention_kernel`` is at a byte address: ``Q``, ``K`` or ``V``, and where it lies.
+
+    Raises ValueError where none does.
+    """
+    for name, (tensor, _) in zip("QKV", kernel.inputs, strict=True):
+        low, high = tensor.extent
+        if low <= address < high:
+            return name, tensor
+    raise ValueError(f"address {address:#x}: must be in Q, K or V")
 
 
 def _in_tiles(name: str, array: np.ndarray, config: Config) -> Bits:

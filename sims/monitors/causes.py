@@ -8,18 +8,17 @@ from itertools import accumulate
 
 from myhdl_fsa.isa import Dma, Fence, Instruction, Transfer
 from myhdl_fsa.kernel.context import Kernel
+from myhdl_fsa.kernel.flash_attention import tensor_at
 
 __all__ = ["Causes"]
 
-_TENSORS = ("Q", "K", "V")
-"""what a kernel of attention has in memory, in this order"""
 
 
 class Causes:
     """Of a kernel of attention, in the words of ``engine.cycle_use.CAUSES``."""
 
     def __init__(self, kernel: Kernel) -> None:
-        self._places = [(name, *tensor.extent) for name, (tensor, _) in zip(_TENSORS, kernel.inputs, strict=True)]
+        self._kernel = kernel
         self._instructions = kernel.instructions
         self._transfers: dict[Transfer, list[tuple[int, Dma]]] = {kind: [] for kind in Transfer}
         self._ends = list(accumulate(item.WORDS for item in kernel.instructions))
@@ -48,7 +47,7 @@ class Causes:
         """What a load brings, or the store."""
         if transfer.function == Transfer.STORE:
             return "store of O"
-        return next(name for name, low, high in self._places if low <= transfer.address < high)
+        return tensor_at(self._kernel, transfer.address)[0]
 
     def of_word(self, index: int) -> tuple[int, Instruction]:
         """The instruction that a word of the program belongs to, and its number."""

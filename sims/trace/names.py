@@ -35,12 +35,17 @@ Row = tuple[Name | None, ...]
 """of a word that is as wide as the array"""
 
 
+def _with_one_more(kind: str, at: tuple[int, ...], before: Name | None, whole: int) -> Name:
+    """What has a term more than ``before``, if that is a part of the same, and ``whole`` terms in the end."""
+    terms = 1 + ((before.terms or 0) if before is not None and (before.kind, before.at) == (kind, at) else 0)
+    return Name(kind, at, None if terms == whole else terms)
+
+
 def scored(register: Name | None, left: Name | None, before: Name | None, whole: int) -> Name | None:
     """Of a partial sum of S = Q K^T, with ``whole`` terms in the end."""
     if register is None or left is None:
         return None
-    terms = 1 + ((before.terms or 0) if before is not None and before.kind == "S" else 0)
-    return Name("S", (register.at[0], left.at[0]), None if terms == whole else terms)
+    return _with_one_more("S", (register.at[0], left.at[0]), before, whole)
 
 
 def weighted(register: Name | None, left: Name | None, before: Name | None, whole: int) -> Name | None:
@@ -48,18 +53,16 @@ def weighted(register: Name | None, left: Name | None, before: Name | None, whol
     if register is None or left is None:
         return None
     query, key = register.at
-    terms = 1 + ((before.terms or 0) if before is not None and before.kind in "lo" else 0)
-    where = (query, key // whole) if left == ONE else (query, left.at[1], key // whole)
-    return Name("l" if left == ONE else "o", where, None if terms == whole else terms)
+    if left == ONE:
+        return _with_one_more("l", (query, key // whole), before, whole)
+    return _with_one_more("o", (query, left.at[1], key // whole), before, whole)
 
 
 def greatest(score: Name | None, before: Name | None, whole: int) -> Name | None:
     """Of the running maximum that has seen ``score``; it is whole when it has seen a tile of ``whole`` keys."""
     if score is None:
         return None
-    where = (score.at[0], score.at[1] // whole)
-    terms = 1 + ((before.terms or 0) if before is not None and before.at == where else 0)
-    return Name("m", where, None if terms == whole else terms)
+    return _with_one_more("m", (score.at[0], score.at[1] // whole), before, whole)
 
 
 def accumulated(inflow: Name | None) -> Name | None:

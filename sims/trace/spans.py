@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Sequence
 
-from myhdl_fsa.config import Config
 from myhdl_fsa.dataflows import part
 from myhdl_fsa.isa import Dma, Function, Matrix, Transfer
 from myhdl_fsa.kernel.context import Kernel
+from myhdl_fsa.kernel.flash_attention import tensor_at
 from myhdl_fsa.kernel.legality import accumulator_rows, memory_rows, scratchpad_rows
-from myhdl_fsa.kernel.tensor import MemoryTensor, element_bytes
+from myhdl_fsa.kernel.tensor import element_bytes
 from myhdl_fsa.sims.trace.names import Name, Row, Speaker
 from myhdl_fsa.trace.contents import Instruction
 
@@ -26,12 +25,13 @@ class Spans:
     def __init__(self, kernel: Kernel, speak: Speaker) -> None:
         self.cycle = 0
         """the cycle that the others mean"""
-        self._kernel, self._config, self._speak = kernel, kernel.config, speak
+        self._kernel, self._speak = kernel, speak
         self._spans: dict[int, list[int]] = {}
         self._what: dict[int, str] = {}
         self._matrix: dict[int, list[int]] = defaultdict(list)
         self._begun: dict[int, int] = defaultdict(int)
         self._writes: dict[int, deque[tuple[int, int]]] = defaultdict(deque)
+        self._stores: list[int] = []
         self._reads: dict[int, deque[int]] = defaultdict(deque)
         for number, item in enumerate(kernel.instructions):
             match item:
@@ -42,6 +42,7 @@ class Spans:
                     for row, address in places:
                         self._writes[row].append((number, address))
                 case Dma():
+                    self._stores.append(number)
                     for row in accumulator_rows(item, kernel.config).tolist():
                         self._reads[row].append(number)
 
@@ -62,7 +63,7 @@ class Spans:
         number, place = self._matrix[function][self._begun[function]], self._begun[function]
         self._begun[function] += 1
         self._spans[number] = [self.cycle + after] * 2
-        self._what[number] = f"query tile {place}" if about is None else self._tile(about)
+        self._what[number] = f"query tile {place}" if about is None else self._speak.tile(about)
 
     def end(self, function: int, after: int) -> None:
         """The last one that began ends so many cycles after this one."""
@@ -71,7 +72,7 @@ class Spans:
     def written(self, row: int) -> Row:
         """What the next write to a row of the scratchpad brings, which is now."""
         number, address = self._writes[row].popleft()
-        names = _values(self._kernel.inputs, address, self._config)
+        names = _values(self._kernel, address)
         self._at_work(number, names[0])
         return names
 
@@ -83,13 +84,8 @@ class Spans:
     def _at_work(self, number: int, about: Name | None) -> None:
         if number not in self._spans:
             self._spans[number] = [self.cycle] * 2
-            stores = [one for one, item in enumerate(self._kernel.instructions)
-                      if isinstance(item, Dma) and item.function == Transfer.STORE]
-            self._what[number] = f"O tile {stores.index(number)}" if about is None else self._tile(about)
+            self._what[number] = f"O tile {self._stores.index(number)}" if about is None else self._speak.tile(about)
         self._spans[number][1] = self.cycle
-
-    def _tile(self, about: Name) -> str:
-        return self._speak.tile(about)
 
     def instructions(self) -> tuple[Instruction, ...]:
         """Those that have begun, in the order of the program."""
@@ -105,13 +101,10 @@ class Spans:
         return tuple(found)
 
 
-def _values(inputs: Sequence[tuple[MemoryTensor, bytes]], address: int, config: Config) -> Row:
+def _values(kernel: Kernel, address: int) -> Row:
     """The names of a scratchpad row's values, which lie in memory from ``address`` on."""
-    queries_transposed = part(config, "kernel").QUERIES_TRANSPOSED
-    for (tensor, _), kind, transposed in zip(inputs, "QKV", (queries_transposed, False, True), strict=True):
-        low, high = tensor.extent
-        if low <= address < high:
-            row, column = divmod((address - low) // element_bytes(tensor.format), tensor.shape[1])
-            places = [(row, column + lane) for lane in range(config.rows)]
-            return tuple(Name(kind, place[::-1] if transposed else place) for place in places)
-    return (None,) * config.rows
+    kind, tensor = tensor_at(kernel, address)
+    transposed = {"Q": part(kernel.config, "kernel").QUERIES_TRANSPOSED, "K": False, "V": True}[kind]
+    row, column = divmod((address - tensor.extent[0]) // element_bytes(tensor.format), tensor.shape[1])
+    places = [(row, column + lane) for lane in range(kernel.config.rows)]
+    return tuple(Name(kind, place[::-1] if transposed else place) for place in places)

@@ -6,6 +6,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 
 from myhdl_fsa.arithmetic.formats import FloatFormat
+from myhdl_fsa.easyfloat import to_float
 
 __all__ = ["LEFT_OUT", "decode", "short", "shorten"]
 
@@ -16,13 +17,7 @@ LEFT_OUT = "\u2026"
 
 def decode(bits: int, fmt: FloatFormat) -> float:
     """The value of a pattern; what is subnormal is zero, as the machine reads it."""
-    sign = -1.0 if bits & fmt.sign_mask else 1.0
-    exponent, mantissa = bits >> fmt.mantissa_bits & fmt.exponent_max, bits & fmt.mantissa_mask
-    if exponent == fmt.exponent_max:
-        return float("nan") if mantissa else sign * float("inf")
-    if exponent == 0:
-        return sign * 0.0
-    return sign * 2.0 ** (exponent - fmt.bias) * (1 + mantissa / (1 << fmt.mantissa_bits))
+    return float(to_float(fmt.dtype.type(bits), fmt))
 
 
 @lru_cache(maxsize=1 << 16)
