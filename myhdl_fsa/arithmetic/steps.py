@@ -154,8 +154,7 @@ def adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Callable[[int,
     k = fraction_bits(mul, add)
     raw_format = raw_of_product(mul, add)
     product_shift, addend_shift = k - 2 * m, k - mc
-    farthest, ones = shift_limit(k + 2), (1 << (k + 2)) - 1
-    shift_bits = farthest.bit_length()
+    shift_bits = shift_limit(k + 2).bit_length()
     # with its sign turned round a two's complement number is itself plus this
     turned = 1 << exponent_sign
     sum_offset = raw_format.offset + 2 - turned
@@ -200,13 +199,18 @@ def adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Callable[[int,
                 distance = reverse
                 exponent = ec
                 sign = sc
-            near = distance & farthest
-            aligned = lesser >> near
-            # what is shifted out altogether leaves the sticky bit
-            sticky = (lesser & (ones << near)) != lesser
-            if (distance >> shift_bits) != 0:
-                aligned = 0
+            # the shifter, its longest way first; what falls out leaves the sticky bit
+            aligned = lesser
+            sticky = (distance >> shift_bits) != 0
+            if sticky:
                 sticky = lesser != 0
+                aligned = 0
+            for i in range(shift_bits):
+                way = 1 << (shift_bits - 1 - i)
+                if ((distance >> (shift_bits - 1 - i)) & 1) != 0:
+                    if (aligned & ((1 << way) - 1)) != 0:
+                        sticky = True
+                    aligned = aligned >> way
             if sticky:
                 aligned = aligned | 1
             # one adder: minus is the complement plus 1
