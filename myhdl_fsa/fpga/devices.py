@@ -1,4 +1,10 @@
-"""The FPGAs that ``fsa-fpga`` knows by name, with what they have."""
+"""The FPGAs that ``fsa-fpga`` knows by name, with what they have.
+
+Sources: of the ECP5 the family data sheet (FPGA-DS-02012, table 1.1: 24, 44 and 84 thousand LUTs, 28, 72 and 156
+multipliers, 1008, 1944 and 3744 kbit of EBR), with LUTs to the last one as nextpnr and Lattice Diamond count them; of
+UltraScale+ the product tables of Zynq UltraScale+ (XMP104: ZU3EG) and the data sheets of the Kria K26 (DS987) and of the
+Alveo U55C (DS978), whose thousands are here CLBs times 8 LUTs and 16 flip-flops: 8820, 14640 and 162960 CLBs.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +40,6 @@ def _ecp5(size: str, package: str, capacity: Resources) -> Device:
                   Nextpnr("nextpnr-ecp5", (f"--{size}", "--package", package, "--speed", "6")))
 
 
-# As the makers' tables of parts list them; LUTs of the ECP5 to the last one, as nextpnr counts them.
 DEVICES = {
     "ecp5-25k": _ecp5("25k", "CABGA381", Resources(24288, 24288, 28, 56)),
     "ecp5-45k": _ecp5("45k", "CABGA381", Resources(43848, 43848, 72, 108)),
