@@ -59,6 +59,11 @@ def test_an_array_that_was_synthesised(fields):
         assert found[name] == pytest.approx(measured[name], rel=0.05), name
 
 
+@pytest.mark.slow
+def test_the_clock_of_a_small_module():
+    assert fpga.clock(Config(), "input_skew", DEVICES["ecp5-25k"], 12.0) > 50
+
+
 def test_machines():
     assert list(fpga.MACHINES) == ["fsa", "stream", "stream M=1", "stream M=2", "stream H=2", "stream M=1 H=2",
                                    "stream M=2 H=2"]

@@ -89,7 +89,7 @@ source $script
 # constraints: an interface of the block design has its signals behind its name
 proc current_design {} {return design}
 proc get_ports {name} {
-    if {[regexp {^(.*)_clk_[pn]\[0\]$} $name -> interface]} {return [found interface_ports $interface]}
+    if {[regexp {^(.*)_clk_[pn]\*$} $name -> interface]} {return [found interface_ports $interface]}
     found ports $name
 }
 proc create_clock {args} {record clock [option $args -name] [option $args -period] [lindex $args end]}
