@@ -135,16 +135,24 @@ def _largest(
 ) -> str:
     """Which array is the largest that is not too big, with nothing left for what stands around it."""
     assert device.capacity is not None
-    size, found = max(measured), measured[max(measured)]
-    while True:
-        bigger = larger_area(Config(rows=size + STEP, **fields), top, device, measured)
-        if bigger.over(device.capacity):
-            break
-        size, found = size + STEP, bigger
-    names, have = device.family.names, device.capacity.to_dict()
-    full = {name: used / have[name] for name, used in found.total.to_dict().items() if have[name]}
-    most = max(full, key=full.__getitem__)
-    return f"{label}: {top} of N={size} is the largest that fits, with {full[most]:.0%} of the {names[most]}"
+    have, base = device.capacity.to_dict(), max(measured)
+
+    def part(found: Area) -> tuple[float, str]:
+        return max((used / have[name], name) for name, used in found.total.to_dict().items() if have[name])
+
+    def of(size: int) -> tuple[float, str]:
+        return part(larger_area(Config(rows=size, **fields), top, device, measured) if size > base else measured[base])
+
+    # PEs are most of it, and so the square of the side tells nearly where to begin
+    size = max(base, int(base / part(measured[base])[0] ** 0.5) // STEP * STEP)
+    while size > base and of(size)[0] > 1:
+        size -= STEP
+    if of(size)[0] > 1:
+        return f"{label}: {top} of N={base} does not fit"
+    while of(size + STEP)[0] <= 1:
+        size += STEP
+    full, most = of(size)
+    return f"{label}: {top} of N={size} is the largest that fits, with {full:.0%} of the {device.family.names[most]}"
 
 
 def tables(top: str, device: Device, found: Sequence[Row | str]) -> Iterator[str]:
