@@ -289,6 +289,8 @@ def test_what_does_not_fit_the_card(fields, message, tmp_path):
     (["--frequency", "50"], "--frequency 50: needs --vivado"),
     (["--vivado", "--frequency", "9.5"], "--frequency 9.5: must be 10 to 500"),
     (["--vivado", "--top", "core"], "--vivado: --top core is not the whole device: must be --top accelerator"),
+    (["--ram-style", "block", "--top", "pe"],
+     "--ram-style block: --top pe holds none of the RAMs: must be --top accelerator, core or ram"),
 ])
 def test_bad_usage(args, message, tmp_path):
     assert refused(*args, "--out", tmp_path / "out") == message

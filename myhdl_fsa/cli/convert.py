@@ -172,6 +172,9 @@ def _convert(options: Options, config: Config, name: str) -> Conversion:
         raise click.ClickException(f"--testbench: {error}") from None
     except ValueError as error:
         raise click.ClickException(f"cannot convert {options.top} of {name}: {error}") from None
+    if options.ram_style != "none" and not any("ram_style" in module.text for module in modules.values()):
+        raise click.UsageError(f"--ram-style {options.ram_style}: --top {options.top} holds none of the RAMs: "
+                               "must be --top accelerator, core or ram")
     for module in modules.keys() & VERILOG_KEYWORDS:
         raise click.UsageError(f"--prefix {options.prefix}: makes a module {module}, which is a keyword of Verilog")
     head = header(config)
