@@ -1,9 +1,9 @@
 """The FPGAs that ``fsa-fpga`` knows by name, with what they have.
 
-Sources: of the ECP5 the family data sheet (FPGA-DS-02012, table 1.1: 24, 44 and 84 thousand LUTs, 28, 72 and 156
-multipliers, 1008, 1944 and 3744 kbit of EBR), with LUTs to the last one as nextpnr and Lattice Diamond count them; of
-UltraScale+ the product tables of Zynq UltraScale+ (XMP104: ZU3EG) and the data sheets of the Kria K26 (DS987) and of the
-Alveo U55C (DS978), whose thousands are here CLBs times 8 LUTs and 16 flip-flops: 8820, 14640 and 162960 CLBs.
+The makers' documents are the ECP5 family data sheet (FPGA-DS-02012), the product table of Zynq UltraScale+ (XMP104) and
+the data sheets of the Kria K26 (DS987) and the Alveo U55C (DS978). They give thousands of LUTs; to the last one the
+figures are those of nextpnr's and Lattice Diamond's reports and, of UltraScale+, 8 LUTs and 16 flip-flops in each of
+8820, 14640 and 162960 CLBs, as public tables of the dice count them: an XCU55C is an XCVU47P, an XCK26 an XCZU5EV.
 """
 
 from __future__ import annotations
