@@ -56,7 +56,7 @@ def test_an_array_that_was_synthesised(fields):
     measured, found = sizes[16].total.to_dict(), guessed.total.to_dict()
     assert found["dsp"] == measured["dsp"] == 16 * 16 + 2 * 16
     for name in ("lut", "ff", "bram"):
-        assert found[name] == pytest.approx(measured[name], rel=0.05), name
+        assert found[name] == pytest.approx(measured[name], rel=0.02), name
 
 
 @pytest.mark.slow
