@@ -44,7 +44,7 @@ SIZES = (4, 8, 16)
 TOPS = ("accelerator", "core")
 MEMORIES = ("ram", "fifo")
 """modules that are synthesised at every size: they do not grow as the others do"""
-AIM = 12.0
+AIM = 50.0
 """MHz that place and route aims at, where none are asked for"""
 STEP = 4
 """between the sizes of which the largest that fits is sought"""
