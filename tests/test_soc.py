@@ -1,4 +1,4 @@
-"""The accelerator in a LiteX SoC: its wiring, what LiteX's files say of it, the demo's data, and the SoC in Verilator."""
+"""The accelerator in a LiteX SoC: its wiring, what LiteX says of it, the demo's data, and the SoC in Verilator."""
 
 from __future__ import annotations
 
