@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from myhdl_fsa.cli.common import (
 )
 from myhdl_fsa.cli.constraints import Constraint, Lacks, Needs
 from myhdl_fsa.cli.design_options import DesignOptions
+from myhdl_fsa.cli.fpga_progress import Announcements
 from myhdl_fsa.cli.types import OneOf, PositiveNumber
 from myhdl_fsa.config import DATAFLOWS, RECIPROCALS, Config
 from myhdl_fsa.fpga import tools
@@ -72,23 +72,6 @@ class Options(DesignOptions):
     frequency: float | None
 
 
-class _Announcements:
-    """What is under way, a line each on standard error, with the time that is left where that is known."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet, self._start = quiet, time.monotonic()
-
-    def say(self, text: str) -> None:
-        """A stage begins."""
-        if not self._quiet:
-            click.echo(f"fsa-fpga: {time.monotonic() - self._start:.0f} s: {text}", err=True)
-
-    def module(self, name: str, done: int, whole: int) -> None:
-        """A module's synthesis begins; ``done`` of ``whole`` is behind it."""
-        left = (time.monotonic() - self._start) * (whole - done) / done if done else None
-        self.say(f"synthesis of {name}" + ("" if left is None else f", about {left:.0f} s left"))
-
-
 def _report(**given: object) -> int:
     """What the machine takes of a part, module by module, and with --route the clock that it reaches."""
     options = Options(**given)  # type: ignore[arg-type]
@@ -98,7 +81,7 @@ def _report(**given: object) -> int:
     if options.json is not None:
         check_output("--json", options.json)
         options.check_not_config(said("--json"))
-    announcements = _Announcements(options.quiet)
+    announcements = Announcements(options.quiet)
     try:
         tools.synthesizer()
         if options.route and device.nextpnr is not None:
@@ -114,7 +97,7 @@ report = GroupedCommand("report", callback=_report, help=_report.__doc__, groups
                         context_settings=CONTEXT)
 
 
-def _run(options: Options, config: Config, device: Device, announcements: _Announcements) -> int:
+def _run(options: Options, config: Config, device: Device, announcements: Announcements) -> int:
     from myhdl_fsa.fpga.synthesis import synthesize
     from myhdl_fsa.fpga.table import area_lines, excess, path_lines, path_text
 
@@ -147,7 +130,7 @@ def _converted(options: Options, config: Config) -> tuple[Hierarchy, str]:
 
 
 def _routed(
-    hierarchy: Hierarchy, top: str, options: Options, device: Device, announcements: _Announcements
+    hierarchy: Hierarchy, top: str, options: Options, device: Device, announcements: Announcements
 ) -> Routed:
     from myhdl_fsa.fpga.netlist import netlist
     from myhdl_fsa.fpga.route import route
