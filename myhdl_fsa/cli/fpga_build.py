@@ -12,7 +12,7 @@ import click
 from myhdl_fsa.cli.command import GroupedCommand, Groups, option, said
 from myhdl_fsa.cli.common import CONTEXT, DEFAULT_CONFIG, FILE, check_output, write_output
 from myhdl_fsa.cli.design_options import DesignOptions
-from myhdl_fsa.cli.fpga_progress import Announcements
+from myhdl_fsa.cli.fpga_progress import SynthesisAnnouncements
 from myhdl_fsa.cli.types import Integer, OneOf, PositiveNumber
 from myhdl_fsa.config import DATAFLOWS, RECIPROCALS, Config
 from myhdl_fsa.fpga import tools
@@ -93,7 +93,7 @@ def _build(**given: object) -> int:
     options.check_top(config, "")
     _check_clocks(options, board)
     _check_outputs(options)
-    announcements = Announcements(options.quiet)
+    announcements = SynthesisAnnouncements(options.quiet)
     try:
         _require(board)
         return _run(options, config, board, announcements)
@@ -134,7 +134,7 @@ def _require(board: Board) -> None:
     tools.packer()
 
 
-def _run(options: Options, config: Config, board: Board, announcements: Announcements) -> int:
+def _run(options: Options, config: Config, board: Board, announcements: SynthesisAnnouncements) -> int:
     from myhdl_fsa.fpga.bitstream import implement, pack, synthesize_system
     from myhdl_fsa.fpga.system.request import Request, generate
     from myhdl_fsa.fpga.table import area_lines, clock_lines, excess, missed

@@ -17,7 +17,7 @@ from myhdl_fsa.cli.common import (
 )
 from myhdl_fsa.cli.constraints import Constraint, Lacks, Needs
 from myhdl_fsa.cli.design_options import DesignOptions
-from myhdl_fsa.cli.fpga_progress import Announcements
+from myhdl_fsa.cli.fpga_progress import SynthesisAnnouncements
 from myhdl_fsa.cli.types import OneOf, PositiveNumber
 from myhdl_fsa.config import DATAFLOWS, RECIPROCALS, Config
 from myhdl_fsa.fpga import tools
@@ -81,7 +81,7 @@ def _report(**given: object) -> int:
     if options.json is not None:
         check_output("--json", options.json)
         options.check_not_config(said("--json"))
-    announcements = Announcements(options.quiet)
+    announcements = SynthesisAnnouncements(options.quiet)
     try:
         tools.synthesizer()
         if options.route and device.nextpnr is not None:
@@ -97,7 +97,7 @@ report = GroupedCommand("report", callback=_report, help=_report.__doc__, groups
                         context_settings=CONTEXT)
 
 
-def _run(options: Options, config: Config, device: Device, announcements: Announcements) -> int:
+def _run(options: Options, config: Config, device: Device, announcements: SynthesisAnnouncements) -> int:
     from myhdl_fsa.fpga.synthesis import synthesize
     from myhdl_fsa.fpga.table import area_lines, excess, path_lines, path_text
 
@@ -130,7 +130,7 @@ def _converted(options: Options, config: Config) -> tuple[Hierarchy, str]:
 
 
 def _routed(
-    hierarchy: Hierarchy, top: str, options: Options, device: Device, announcements: Announcements
+    hierarchy: Hierarchy, top: str, options: Options, device: Device, announcements: SynthesisAnnouncements
 ) -> Routed:
     from myhdl_fsa.fpga.netlist import netlist
     from myhdl_fsa.fpga.route import route
