@@ -17,8 +17,8 @@ from myhdl_fsa.cli.types import Integer, OneOf, PositiveNumber
 from myhdl_fsa.config import DATAFLOWS, RECIPROCALS, Config
 from myhdl_fsa.fpga import tools
 from myhdl_fsa.fpga.boards import ACCELERATOR, BOARDS, Board
-from myhdl_fsa.workbench.files import OutputError
 from myhdl_fsa.workbench.file_set import check_folder, write_set
+from myhdl_fsa.workbench.files import OutputError
 
 __all__ = ["GROUPS", "Options", "build"]
 
@@ -149,7 +149,7 @@ def _run(options: Options, config: Config, board: Board, announcements: Synthesi
         _finish(options, generated, _document(options, board, generated, synthesized, None), lines, {})
         raise click.ClickException(f"{said('--config')}: the system is too big for {said('--board')}, "
                                    f"{board.device.part}: {over}")
-    announcements.say(f"place and route: minutes")
+    announcements.say("place and route: minutes")
     implemented = implement(synthesized, board, generated.constraints, options.seed, announcements.say)
     told = list(clock_lines(implemented.clocks))
     _say(options, told)

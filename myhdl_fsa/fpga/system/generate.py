@@ -11,8 +11,11 @@ from litex.soc.integration.builder import Builder
 from migen import ClockDomain
 
 from myhdl_fsa.config import Config, ConfigError
+from myhdl_fsa.engine.request import RunError
 from myhdl_fsa.fpga.system.request import ANSWER, ERROR, REQUEST, TOP, Request
 from myhdl_fsa.fpga.system.soc import BoardSoC
+from myhdl_fsa.fpga.system.software import BoardBuilder
+from myhdl_fsa.kernel.errors import KernelError
 
 __all__ = ["main"]
 
@@ -26,11 +29,11 @@ def main() -> int:
     try:
         config = None if request.config is None else Config.from_dict(dict(request.config))
         soc = BoardSoC(request.board, request.system, request.accelerator, config)
-    except (ConfigError, ValueError) as error:
+        builder = BoardBuilder(soc, folder) if config else Builder(soc, output_dir=str(folder), compile_gateware=False)
+        builder.build(build_name=TOP)
+    except (ConfigError, ValueError, RunError, KernelError) as error:
         (folder / ERROR).write_text(str(error))
         return 1
-    builder = Builder(soc, output_dir=str(folder), compile_gateware=False, csr_json=str(folder / "csr.json"))
-    builder.build(build_name=TOP)
     files = [folder / "csr.json", Path(builder.generated_dir) / "csr.h"]
     if soc.fsa is not None:
         files.append(folder / "config.json")

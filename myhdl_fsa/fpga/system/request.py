@@ -17,6 +17,7 @@ from typing import Any
 
 from myhdl_fsa.fpga.hierarchy import Hierarchy
 from myhdl_fsa.fpga.tools import MissingTool, ToolError
+from myhdl_fsa.litex.requirements import COMPILERS, INSTALL
 from myhdl_fsa.workbench import tools
 from myhdl_fsa.workbench.temporary import temporary_folder
 
@@ -26,7 +27,6 @@ REQUEST, ANSWER, ERROR = "request.json", "answer.json", "error.txt"
 """files in the folder that both processes see"""
 TOP = "top"
 """the module of the whole"""
-_COMPILERS = ("riscv64-unknown-elf-gcc", "riscv32-unknown-elf-gcc", "riscv64-elf-gcc", "riscv-none-elf-gcc")
 
 
 class GenerationError(ToolError):
@@ -67,9 +67,11 @@ class Generated:
 def require() -> None:
     """Raises MissingTool where LiteX, or the compiler that it needs, is not installed."""
     if any(importlib.util.find_spec(name) is None for name in ("litex", "litex_boards", "litedram")):
-        raise MissingTool("LiteX is not installed: run `pip install 'myhdl-fsa[soc]'`")
-    if not any(shutil.which(name) for name in _COMPILERS):
+        raise MissingTool(f"LiteX is not installed: run `{INSTALL}`")
+    if not any(shutil.which(f"{prefix}-gcc") for prefix in COMPILERS):
         raise MissingTool("a C compiler for RISC-V is not installed: run `apt-get install gcc-riscv64-unknown-elf`")
+    if shutil.which("make") is None:
+        raise MissingTool("make is not installed: run `apt-get install make`")
 
 
 def generate(request: Request) -> Generated:

@@ -15,11 +15,14 @@ from myhdl_fsa.fpga.system.clocks import CLOCKS
 from myhdl_fsa.fpga.system.line import Line
 from myhdl_fsa.litex.fsa import FSA
 
-__all__ = ["BAUD_RATE", "BoardSoC"]
+__all__ = ["BAUD_RATE", "DEMO", "BoardSoC"]
 
 BAUD_RATE = 115200
-_ROM = 0x10000
-"""bytes for LiteX's BIOS"""
+_ROM, _SRAM = 0x10000, 0x8000
+"""bytes for LiteX's BIOS, and for the data of it and the demo"""
+DEMO = "demo"
+"""the ROM of the program that the BIOS begins when nothing comes on the serial line"""
+_DEMO_ORIGIN, _DEMO_BYTES = 0x00040000, 0x40000
 
 
 class BoardSoC(SoCCore):
@@ -35,7 +38,7 @@ class BoardSoC(SoCCore):
         self.crg = CLOCKS[board](platform, frequency, accelerator * 1e6)
         self.line = Line(platform.request(about.serial), frequency, BAUD_RATE)
         super().__init__(platform, frequency, ident=f"FlashAttention on {about.title}", cpu_type="vexriscv",
-                         integrated_rom_size=_ROM, with_uart=False)
+                         integrated_rom_size=_ROM, integrated_sram_size=_SRAM, with_uart=False)
         self.add_uart("uart", "serial", uart_pads=self.line.console, baudrate=BAUD_RATE)
         self.bus.add_master(name="bridge", master=self.line.bridge.wishbone)
         _MEMORIES[board](self, getattr(litedram.modules, about.memory))
@@ -43,6 +46,8 @@ class BoardSoC(SoCCore):
         if config is not None:
             self.fsa = FSA(platform, config, clock_domain=ACCELERATOR)
             self.fsa.connect(self)
+            self.add_rom(DEMO, _DEMO_ORIGIN, _DEMO_BYTES)
+            self.add_constant("ROM_BOOT_ADDRESS", _DEMO_ORIGIN)
 
 
 def _sdram(soc: Any, chip: Any) -> None:
