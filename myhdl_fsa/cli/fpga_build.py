@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from myhdl_fsa.fpga.bitstream import Implemented, Synthesized
     from myhdl_fsa.fpga.system.request import Generated
 
+def _given(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
+    if value is None and not context.resilient_parsing:
+        raise click.UsageError(f"--board: must be given: {' or '.join(BOARDS)}", context)
+    return value or ""
+
+
 GROUPS: Groups = {
     "Machine": (
         option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json",
@@ -34,8 +40,8 @@ GROUPS: Groups = {
         option("--dataflow", type=OneOf(DATAFLOWS), help="Instead of the configuration's own."),
     ),
     "Board": (
-        option("--board", type=OneOf(tuple(BOARDS)), required=True, show_default=False,
-               help="The board: ULX3S with an LFE5U-85F, or ECPIX-5 with an LFE5UM5G-85F."),
+        option("--board", type=OneOf(tuple(BOARDS)), callback=_given,
+               help="The board: ULX3S with an LFE5U-85F, or ECPIX-5 with an LFE5UM5G-85F; must be given."),
         option("--clock", type=PositiveNumber(), metavar="MHZ", help="The accelerator's.  "
                "[default: " + ", ".join(f"{board.accelerator:g} on {name}" for name, board in BOARDS.items()) + "]"),
         option("--system-clock", type=PositiveNumber(), metavar="MHZ", help="That of CPU, bus and memory.  "

@@ -67,7 +67,7 @@ def synthesize_system(generated: Generated, family: Family, announce: Announce) 
     hierarchy = generated.accelerator
     announce(SYSTEM, 0, 0)
     outer, cells = _mapped(generated, family)
-    parts = (Part(SYSTEM, 1, family.resources(cells)),)
+    parts = [Part(SYSTEM, 1, family.resources(cells))]
     if hierarchy is not None:
         parts += synthesize(hierarchy, _ACCELERATOR, family, announce).parts
     # aliases of each clock's net: nextpnr calls it by any of them
@@ -76,7 +76,7 @@ def synthesize_system(generated: Generated, family: Family, announce: Announce) 
     netlist, *aliases = linked(outer, TOP, hierarchy, _ACCELERATOR, family, further, *files)
     nets = {line.removeprefix(f"{TOP}/").replace("\\", ""): domain
             for domain, text in zip(generated.domains, aliases, strict=True) for line in text.splitlines()}
-    return Synthesized(Area(parts), netlist, nets, _instances(hierarchy))
+    return Synthesized(Area(tuple(parts)), netlist, nets, _instances(hierarchy))
 
 
 def _mapped(generated: Generated, family: Family) -> tuple[str, Mapping[str, int]]:
@@ -88,7 +88,7 @@ def _mapped(generated: Generated, family: Family) -> tuple[str, Mapping[str, int
         script = ["read_verilog -lib stub.v", *script]
     script += [f"{family.flow} -flatten -top {TOP}", "tee -q -o stat.json stat -json",
                f"select {TOP}", "write_rtlil -selected mapped.il"]
-    stat, netlist, _ = yosys.run(files | generated.memories, script, "stat.json", "mapped.il")
+    stat, netlist, _ = yosys.run({**files, **generated.memories}, script, "stat.json", "mapped.il")
     return netlist, json.loads(stat)["design"]["num_cells_by_type"]
 
 

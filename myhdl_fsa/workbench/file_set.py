@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from myhdl_fsa.workbench.files import OutputError, check_writable
+from myhdl_fsa.workbench.files import OutputError, check_writable, is_device
 from myhdl_fsa.workbench.temporary import temporary_folder
 
 __all__ = ["check_folder", "write_set"]
@@ -15,6 +15,8 @@ _STAGING = ".fsa-files-"
 
 def check_folder(folder: Path) -> None:
     """Raises OutputError when files cannot be written to ``folder``, which may have to be made. Leaves nothing."""
+    if is_device(folder.absolute() / _STAGING):
+        raise OutputError("is not a folder for files")
     for place in (folder, *folder.absolute().parents):
         if place.is_dir():
             return check_writable(place / _STAGING)
