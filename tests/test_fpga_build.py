@@ -28,8 +28,8 @@ from myhdl_fsa.fpga.system import request
 from myhdl_fsa.fpga.system.line import Line
 from myhdl_fsa.fpga.system.request import Generated, Request, generate
 from myhdl_fsa.fpga.system.soc import BoardSoC
-from myhdl_fsa.workbench.files import OutputError
 from myhdl_fsa.workbench.file_set import write_set
+from myhdl_fsa.workbench.files import OutputError
 
 NAME = "FSA4X4Fp16Config"
 ACCELERATOR = {
@@ -141,7 +141,7 @@ def test_every_pin_has_a_place_and_every_oscillator_its_frequency(name, tmp_path
     assert {port for port, _ in placed} == bits
     assert len({site for _, site in placed}) == len(placed)
     assert re.search(r'^FREQUENCY PORT "clk(25|100)" \1\.0 MHz;$', constraints, re.M)
-    assert {port for port in re.findall(r'^IOBUF PORT "(\S+)" IO_TYPE', constraints, re.M)} == bits
+    assert set(re.findall(r'^IOBUF PORT "(\S+)" IO_TYPE', constraints, re.M)) == bits
 
 
 def test_the_line_is_handed_over_when_the_console_is_silent():
