@@ -323,3 +323,18 @@ def test_a_bitstream_for_the_boards_part(tmp_path):
     registers = json.loads(generated.files["csr.json"])
     assert {"line", "uart", "sdram"} <= registers["csr_bases"].keys()
     assert registers["memories"]["main_ram"]["size"] == 32 << 20
+
+
+@pytest.mark.slow
+def test_the_system_has_the_machine_and_its_demo():
+    generated = generate(Request("ecpix5", 75, 20, preset(NAME).to_dict()))
+    registers = json.loads(generated.files["csr.json"])
+    ram = registers["memories"]["main_ram"]
+    assert registers["csr_bases"]["fsa"] > registers["csr_bases"]["line"] and ram["size"] == 512 << 20
+    machine = json.loads(generated.files["config.json"])
+    assert (machine["mem_base"], machine["mem_size"]) == (ram["base"], ram["size"]) == (
+        generated.config["mem_base"], generated.config["mem_size"])
+    assert registers["constants"]["rom_boot_address"] == registers["memories"]["demo"]["base"]
+    assert set(generated.domains) >= {"sys", "fsa"}
+    assert len(generated.memories["top_demo.init"].split()) > 4000  # words of the program
+    assert generated.accelerator.source("accelerator").top == "fsa_accelerator"

@@ -78,9 +78,10 @@ class DemoBuilder(Builder):
         run_tool(make(sources["libbase"]), software / "libbase")
         return build_demo(software, self._demo, memory)
 
-    def _init_memory(self, name: str, binary: Path) -> None:
+    def _init_memory(self, name: str, binary: Path, auto_size: bool = False) -> None:
+        """``auto_size``: the memory is no larger than the binary, whatever its region's size is."""
         self.soc.init_rom(name, get_mem_data(str(binary), data_width=self.soc.bus.data_width,
-                                             endianness=self.soc.cpu.endianness), auto_size=False)
+                                             endianness=self.soc.cpu.endianness), auto_size=auto_size)
 
     def _libraries(self, sources: dict[str, Path], place: Path) -> None:
         for name, files in _SLOW.items():

@@ -13,16 +13,18 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.fpga.boards import ACCELERATOR, BOARDS
 from myhdl_fsa.fpga.system.clocks import CLOCKS
 from myhdl_fsa.fpga.system.line import Line
+from myhdl_fsa.litex.demo_data import Demo
 from myhdl_fsa.litex.fsa import FSA
+from myhdl_fsa.workbench.workload import default_seq
 
-__all__ = ["BAUD_RATE", "DEMO", "BoardSoC"]
+__all__ = ["BAUD_RATE", "DEMO", "BoardSoC", "demo_of"]
 
 BAUD_RATE = 115200
-_ROM, _SRAM = 0x10000, 0x8000
-"""bytes for LiteX's BIOS, and for the data of it and the demo"""
+_ROM, _SRAM = 0x10000, 0x2000
+"""bytes for LiteX's BIOS, and for its variables"""
 DEMO = "demo"
 """the ROM of the program that the BIOS begins when nothing comes on the serial line"""
-_DEMO_ORIGIN, _DEMO_BYTES = 0x00040000, 0x40000
+_DEMO_ORIGIN = 0x00400000
 
 
 class BoardSoC(SoCCore):
@@ -37,8 +39,10 @@ class BoardSoC(SoCCore):
         platform = import_module(f"litex_boards.platforms.{about.platform}").Platform(**about.arguments)
         self.crg = CLOCKS[board](platform, frequency, accelerator * 1e6)
         self.line = Line(platform.request(about.serial), frequency, BAUD_RATE)
+        variables = 0 if config is None else demo_of(config).sram_bytes
         super().__init__(platform, frequency, ident=f"FlashAttention on {about.title}", cpu_type="vexriscv",
-                         integrated_rom_size=_ROM, integrated_sram_size=_SRAM, with_uart=False)
+                         integrated_rom_size=_ROM, integrated_sram_size=max(_SRAM, _power_of_two(variables)),
+                         with_uart=False)
         self.add_uart("uart", "serial", uart_pads=self.line.console, baudrate=BAUD_RATE)
         self.bus.add_master(name="bridge", master=self.line.bridge.wishbone)
         _MEMORIES[board](self, getattr(litedram.modules, about.memory))
@@ -46,8 +50,17 @@ class BoardSoC(SoCCore):
         if config is not None:
             self.fsa = FSA(platform, config, clock_domain=ACCELERATOR)
             self.fsa.connect(self)
-            self.add_rom(DEMO, _DEMO_ORIGIN, _DEMO_BYTES)
+            self.add_rom(DEMO, _DEMO_ORIGIN, _power_of_two(demo_of(config).rom_bytes))
             self.add_constant("ROM_BOOT_ADDRESS", _DEMO_ORIGIN)
+
+
+def demo_of(config: Config) -> Demo:
+    """The demo of a machine: as many queries and keys as make a tile."""
+    return Demo(config, default_seq(config), default_seq(config))
+
+
+def _power_of_two(size: int) -> int:
+    return 1 << max(size - 1, 0).bit_length()
 
 
 def _sdram(soc: Any, chip: Any) -> None:

@@ -7,11 +7,9 @@ from typing import Any
 
 from litex.soc.integration.builder import soc_software_packages
 
-from myhdl_fsa.fpga.system.soc import DEMO
-from myhdl_fsa.litex.demo_data import Demo
+from myhdl_fsa.fpga.system.soc import DEMO, demo_of
 from myhdl_fsa.litex.software import DemoBuilder, make
 from myhdl_fsa.sims.build_cache import run_tool
-from myhdl_fsa.workbench.workload import default_seq
 
 __all__ = ["BoardBuilder"]
 
@@ -20,8 +18,7 @@ class BoardBuilder(DemoBuilder):
     """LiteX's builder with its BIOS in the ROM, and the demo, attention on tiles of one size, in a ROM of its own."""
 
     def __init__(self, soc: Any, folder: Path) -> None:
-        config = soc.fsa.config
-        super().__init__(soc, Demo(config, default_seq(config), default_seq(config)), folder)
+        super().__init__(soc, demo_of(soc.fsa.config), folder)
         self._packages = {name for name, _ in self.software_packages}
         for name in soc_software_packages:
             if name not in self._packages:
@@ -29,7 +26,7 @@ class BoardBuilder(DemoBuilder):
         self.software_libraries = list(soc_software_packages)
 
     def _generate_rom_software(self, compile_bios: bool = True) -> None:
-        self._init_memory(DEMO, self._compile_demo(DEMO))
+        self._init_memory(DEMO, self._compile_demo(DEMO), auto_size=True)
         # the BIOS is the last of them
         for name, folder in self.software_packages:
             if name not in self._packages:
