@@ -14,7 +14,7 @@ SOURCES := myhdl_fsa convert sims tests docs $(wildcard benchmarks examples)
 PYTEST := $(BIN)/python -m pytest -n 2
 
 .PHONY: help install sim test test-slow convert-check lint docs docs-tables docs-pictures docs-links bench clean hdl-tools \
-  soc-sim soc-tools
+  soc-sim soc-tools fpga
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -127,6 +127,15 @@ soc-tools: $(SOC_INSTALLED)
 
 soc-sim: soc-tools ## a LiteX SoC with the 4x4 array in Verilator, and attention on its CPU (CPU=rocket: another)
 	$(BIN)/fsa-fpga simulate --cpu $(CPU) --seq-q 4 --seq-kv 4
+
+FPGA_INSTALLED := $(VENV)/.installed-for-fpga
+$(FPGA_INSTALLED): $(INSTALLED)
+	$(PIP_INSTALL) -e '.[fpga,soc]'
+	@touch $@
+
+BOARD ?= ulx3s
+fpga: $(FPGA_INSTALLED) soc-tools ## a bitstream of a SoC with the 4x4 array for ULX3S, in build/fpga; half an hour (BOARD=ecpix5: another)
+	$(BIN)/fsa-fpga build --board $(BOARD) --out build/fpga
 
 clean: ## remove what the other commands made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

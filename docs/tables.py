@@ -16,10 +16,11 @@ import click
 from inner_loop import N, rows
 from sphinx.pycode import ModuleAnalyzer
 
-from myhdl_fsa.cli import convert, fpga_report, fpga_simulate, sim
+from myhdl_fsa.cli import convert, fpga_build, fpga_report, fpga_simulate, sim
 from myhdl_fsa.cli.command import GroupedCommand
 from myhdl_fsa.config import PRESETS
 from myhdl_fsa.config_schema import table as configuration
+from myhdl_fsa.fpga.boards import BOARDS
 from myhdl_fsa.frontend.registers import Register
 from myhdl_fsa.isa import KIND, KINDS, WORD_WIDTH, Field, Function, Kind, Transfer
 from myhdl_fsa.program import ErrorCode
@@ -102,6 +103,13 @@ def inner_loop() -> str:
     return _table(["cycle", "comparator", *(f"PE row {row}" for row in range(N)), "accumulator"], rows())
 
 
+def boards() -> str:
+    """What fsa-fpga builds for."""
+    rows = [[f"`{name}`", board.title, board.device.part, board.memory, f"{board.system:g} MHz",
+             f"{board.accelerator:g} MHz"] for name, board in BOARDS.items()]
+    return _table(["`--board`", "board", "part", "memory, driven as", "CPU, bus and memory", "accelerator"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "configuration": configuration,
     "presets": presets,
@@ -109,6 +117,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "options of fsa-convert": lambda: options(convert.main),
     "options of fsa-fpga": lambda: options(fpga_report.report),
     "options of fsa-fpga simulate": lambda: options(fpga_simulate.simulate),
+    "options of fsa-fpga build": lambda: options(fpga_build.build),
+    "boards": boards,
     "registers": lambda: members(Register, "offset", "register", "0x{:02X}"),
     "errors": lambda: members(ErrorCode, "code", "error"),
     "inner loop": inner_loop,

@@ -13,13 +13,14 @@ from click.testing import CliRunner
 from myhdl_fsa.cli.fpga import main
 from myhdl_fsa.config import preset
 from myhdl_fsa.convert.design import modules
-from myhdl_fsa.fpga import route as routing
+from myhdl_fsa.fpga import nextpnr as routing
 from myhdl_fsa.fpga import synthesis, tools, yosys
 from myhdl_fsa.fpga.devices import DEVICES
 from myhdl_fsa.fpga.hierarchy import Hierarchy, Port
 from myhdl_fsa.fpga.netlist import harness, netlist
+from myhdl_fsa.fpga.nextpnr import RouteError
 from myhdl_fsa.fpga.resources import ECP5, XCUP, Resources
-from myhdl_fsa.fpga.route import RouteError, place, route
+from myhdl_fsa.fpga.route import place, route
 from myhdl_fsa.fpga.synthesis import Area, Part, mapped, synthesize
 
 NAME = "FSA4X4Fp16Config"
@@ -157,8 +158,8 @@ def test_too_big(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(("args", "message"), [
-    ([], "a command must follow: report or simulate"),
-    (["build"], "build: unknown: must be report or simulate"),
+    ([], "a command must follow: build or report or simulate"),
+    (["burn"], "burn: unknown: must be build or report or simulate"),
     (["report", "--device", "ice40"], "--device ice40: must be one of 'ecp5-25k', "),
     (["report", "--config", "No"], "--config No: "),
     (["report", "--top", "nothing"], "--top nothing: unknown: known are accelerator, core, "),

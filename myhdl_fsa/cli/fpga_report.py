@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from myhdl_fsa.cli.announcements import Announcements
 from myhdl_fsa.cli.command import GroupedCommand, Groups, option, said
 from myhdl_fsa.cli.common import (
     CONTEXT,
@@ -18,6 +17,7 @@ from myhdl_fsa.cli.common import (
 )
 from myhdl_fsa.cli.constraints import Constraint, Lacks, Needs
 from myhdl_fsa.cli.design_options import DesignOptions
+from myhdl_fsa.cli.fpga_progress import SynthesisAnnouncements
 from myhdl_fsa.cli.types import OneOf, PositiveNumber
 from myhdl_fsa.config import DATAFLOWS, RECIPROCALS, Config
 from myhdl_fsa.fpga import tools
@@ -72,15 +72,6 @@ class Options(DesignOptions):
     frequency: float | None
 
 
-class _Announcements(Announcements):
-    """Also of the time that is left, where that is known."""
-
-    def module(self, name: str, done: int, whole: int) -> None:
-        """A module's synthesis begins; ``done`` of ``whole`` is behind it."""
-        left = self.seconds * (whole - done) / done if done else None
-        self.say(f"synthesis of {name}" + ("" if left is None else f", about {left:.0f} s left"))
-
-
 def _report(**given: object) -> int:
     """What the machine takes of a part, module by module, and with --route the clock that it reaches."""
     options = Options(**given)  # type: ignore[arg-type]
@@ -90,7 +81,7 @@ def _report(**given: object) -> int:
     if options.json is not None:
         check_output("--json", options.json)
         options.check_not_config(said("--json"))
-    announcements = _Announcements("fsa-fpga", options.quiet)
+    announcements = SynthesisAnnouncements(options.quiet)
     try:
         tools.synthesizer()
         if options.route and device.nextpnr is not None:
@@ -106,7 +97,7 @@ report = GroupedCommand("report", callback=_report, help=_report.__doc__, groups
                         context_settings=CONTEXT)
 
 
-def _run(options: Options, config: Config, device: Device, announcements: _Announcements) -> int:
+def _run(options: Options, config: Config, device: Device, announcements: SynthesisAnnouncements) -> int:
     from myhdl_fsa.fpga.synthesis import synthesize
     from myhdl_fsa.fpga.table import area_lines, excess, path_lines, path_text
 
@@ -139,7 +130,7 @@ def _converted(options: Options, config: Config) -> tuple[Hierarchy, str]:
 
 
 def _routed(
-    hierarchy: Hierarchy, top: str, options: Options, device: Device, announcements: _Announcements
+    hierarchy: Hierarchy, top: str, options: Options, device: Device, announcements: SynthesisAnnouncements
 ) -> Routed:
     from myhdl_fsa.fpga.netlist import netlist
     from myhdl_fsa.fpga.route import route

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from myhdl_fsa.fpga import yosys
 from myhdl_fsa.fpga.hierarchy import Hierarchy, Port, Source
 from myhdl_fsa.fpga.resources import Family
 from myhdl_fsa.fpga.synthesis import mapped
 
-__all__ = ["CLOCK", "DESIGN", "HARNESS", "harness", "netlist"]
+__all__ = ["CLOCK", "DESIGN", "HARNESS", "harness", "linked", "netlist"]
 
 HARNESS = "fsa_fpga_harness"
 CLOCK = "clock"
@@ -23,20 +23,32 @@ def netlist(hierarchy: Hierarchy, top: str, family: Family) -> str:
 
     Raises YosysError, MissingTool and OSError.
     """
-    names = list(hierarchy.parts(top))
     text = harness(hierarchy.source(top).top, hierarchy.ports(top))
     outer = Source(HARNESS, (text,), (hierarchy.part(top).texts[0],))
-    files = {"harness.il": mapped(outer, family).netlist}
-    files |= {f"{name}.il": mapped(hierarchy.part(name), family).netlist for name in names}
-    script = [f"read_verilog -lib {file}" for file in family.library] + ["read_rtlil harness.il"]
-    for name in names:
-        script += [f"read_rtlil {name}.il", f"rename {hierarchy.source(name).top} {name}"]
-    for name in names:
-        script += _instances(hierarchy.source(name), name)
-    script += [f"hierarchy -check -top {HARNESS}", "flatten", "opt_clean", f"select {HARNESS}",
+    return linked(mapped(outer, family).netlist, HARNESS, hierarchy, top, family)[0]
+
+
+def linked(
+    outer: str, name: str, hierarchy: Hierarchy | None, top: str, family: Family, further: Sequence[str] = (),
+    *results: str,
+) -> tuple[str, ...]:
+    """The module ``name`` of ``outer``, mapped RTLIL, with the instances of ``top`` in it, flat, as JSON for nextpnr.
+
+    Without a hierarchy it has none. ``further`` are commands of yosys on the result, and ``results`` the files that
+    these write, whose texts follow. Raises YosysError, MissingTool and OSError.
+    """
+    names = [] if hierarchy is None else list(hierarchy.parts(top))
+    files = {"outer.il": outer}
+    script = [f"read_verilog -lib {file}" for file in family.library] + ["read_rtlil outer.il"]
+    if hierarchy is not None:
+        files |= {f"{part}.il": mapped(hierarchy.part(part), family).netlist for part in names}
+        for part in names:
+            script += [f"read_rtlil {part}.il", f"rename {hierarchy.source(part).top} {part}"]
+        for part in names:
+            script += _instances(hierarchy.source(part), part)
+    script += [f"hierarchy -check -top {name}", "flatten", "opt_clean", *further, f"select {name}",
                "write_json -selected netlist.json"]
-    made, _ = yosys.run(files, script, "netlist.json")
-    return made
+    return yosys.run(files, script, "netlist.json", *results)[:-1]
 
 
 def _instances(source: Source, name: str) -> Iterator[str]:

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from subprocess import DEVNULL, PIPE
 from typing import Any
 
 from myhdl_fsa.fpga.devices import Nextpnr
 from myhdl_fsa.fpga.netlist import DESIGN, HARNESS
-from myhdl_fsa.fpga.tools import ToolError, router
-from myhdl_fsa.workbench import tools
-from myhdl_fsa.workbench.temporary import temporary_folder
+from myhdl_fsa.fpga.nextpnr import place_and_route
 
-__all__ = ["RouteError", "Routed", "Step", "place", "route"]
+__all__ = [
+    "Clock",
+    "Path",
+    "Routed",
+    "Step",
+    "innermost",
+    "length",
+    "place",
+    "register_paths",
+    "route",
+    "steps",
+    "used",
+]
 
-_STAGES = {"Info: Packing": "packing", "Info: Creating initial analytic placement": "placing",
-           "Info: Running simulated annealing": "placing, refined", "Info: Routing": "routing"}
-"""what is announced, by how the line of its log begins"""
 _INSERTED = "$nextpnr"
 """what the names of cells begin with that nextpnr puts in"""
-
-
-class RouteError(ToolError):
-    """The design does not fit, cannot be routed, or the tool failed; the message is its first error."""
+Path = Sequence[Mapping[str, Any]]
+"""a path as nextpnr's report has it"""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Step:
     """ns in wires, those that lead to it among them"""
     cells: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; ns."""
+        return {"instance": self.place, "module": self.module, "logic": round(self.logic, 3),
+                "routing": round(self.routing, 3), "cells": self.cells}
+
 
 @dataclass(frozen=True)
 class Routed:
@@ -58,13 +65,34 @@ class Routed:
     @property
     def nanoseconds(self) -> float:
         """The length of the path."""
-        return sum(step.logic + step.routing for step in self.path)
+        return length(self.path)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; lengths in ns, the frequency in MHz."""
-        return {"frequency": self.frequency, "path": [
-            {"instance": step.place, "module": step.module, "logic": round(step.logic, 3),
-             "routing": round(step.routing, 3), "cells": step.cells} for step in self.path], "used": dict(self.used)}
+        return {"frequency": self.frequency, "path": [step.to_dict() for step in self.path], "used": dict(self.used)}
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A clock as it was asked for, and what was reached."""
+
+    domain: str
+    wanted: float
+    """MHz"""
+    reached: float
+    """MHz"""
+    path: tuple[Step, ...]
+    """the slowest, from register to register"""
+
+    @property
+    def met(self) -> bool:
+        """Whether it may run so fast."""
+        return self.reached >= self.wanted
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"wanted": round(self.wanted, 3), "reached": round(self.reached, 3), "met": self.met,
+                "path": [step.to_dict() for step in self.path]}
 
 
 def route(
@@ -74,56 +102,48 @@ def route(
 
     ``instances`` are those of the hierarchy; ``announce`` is told each stage that begins.
     """
-    tool = router(nextpnr.tool)
-    with temporary_folder() as folder:
-        (folder / "netlist.json").write_text(netlist)
-        # of its routers only this one ends in minutes; which stage it is in, its log alone says
-        command = [tool, *nextpnr.options, "--json", "netlist.json", "--freq", f"{frequency:g}", "--router", "router2",
-                   "--timing-allow-fail", "--lpf-allow-unconstrained", "--report", "report.json"]
-        errors = []
-        with tools.started(command, folder, scratch=folder, stdout=DEVNULL, stderr=PIPE) as process:
-            assert process.stderr is not None
-            told = ""
-            for line in process.stderr:
-                stage = next((stage for begin, stage in _STAGES.items() if line.startswith(begin)), told)
-                if stage != told:
-                    announce(stage)
-                    told = stage
-                if line.startswith(("ERROR:", "terminate", "Traceback")):
-                    errors.append(line.removeprefix("ERROR: ").strip())
-        if process.returncode or not (folder / "report.json").exists():
-            raise RouteError(f"{Path(tool).name}: {errors[0] if errors else f'ended with status {process.returncode}'}")
-        return _read(json.loads((folder / "report.json").read_text()), instances)
+    # of pins it has none but a clock and two more, wherever they stand
+    options = ["--freq", f"{frequency:g}", "--lpf-allow-unconstrained"]
+    report = place_and_route(nextpnr, {"netlist.json": netlist}, options, announce).report
+    reached = min((float(clock["achieved"]) for clock in report["fmax"].values()), default=math.inf)
+    paths = [steps(path, lambda cell: place(cell, instances), instances) for path in register_paths(report).values()]
+    return Routed(reached, max(paths, key=length, default=()), used(report))
 
 
-def _read(report: Mapping[str, Any], instances: Mapping[str, str]) -> Routed:
-    frequency = min((float(clock["achieved"]) for clock in report["fmax"].values()), default=math.inf)
-    paths: list[list[Mapping[str, Any]]] = [
-        path["path"] for path in report["critical_paths"]
-        if path["from"].startswith("posedge") and path["from"] == path["to"]
-    ]
-    slowest = max(paths, key=lambda path: sum(float(step["delay"]) for step in path), default=[])
-    used = {kind: int(found["used"]) for kind, found in report["utilization"].items() if found["used"]}
-    return Routed(frequency, tuple(_steps(slowest, instances)), used)
+def used(report: Mapping[str, Any]) -> dict[str, int]:
+    """The cells that are used, by nextpnr's types."""
+    return {kind: int(found["used"]) for kind, found in report["utilization"].items() if found["used"]}
 
 
-def _steps(path: Sequence[Mapping[str, Any]], instances: Mapping[str, str]) -> list[Step]:
-    """A path by the instances that it passes; those in a row that are the same are one."""
-    steps: list[Step] = []
+def register_paths(report: Mapping[str, Any]) -> dict[str, Path]:
+    """The slowest path from register to register of each clock, by nextpnr's name of its net."""
+    found = (path for path in report["critical_paths"] if path["from"] == path["to"])
+    return {path["from"].removeprefix("posedge "): path["path"] for path in found
+            if path["from"].startswith("posedge ")}
+
+
+def length(path: Sequence[Step]) -> float:
+    """Of a path, in ns."""
+    return sum(step.logic + step.routing for step in path)
+
+
+def steps(path: Path, locate: Callable[[str], str], instances: Mapping[str, str]) -> tuple[Step, ...]:
+    """A path by the instances that it passes; those in a row that are the same are one.
+
+    ``locate`` gives the path of the instance that a cell stands in, ``instances`` the modules by these.
+    """
+    found: list[Step] = []
     for piece in path:
         delay, wire, cell = float(piece["delay"]), piece["type"] == "routing", piece["to"]["cell"]
-        if cell.startswith(_INSERTED) and steps:
-            # it is in a chain of carries
-            here = steps[-1].place
-        else:
-            here = place(cell, instances)
+        # one that was put in is in a chain of carries
+        here = found[-1].place if cell.startswith(_INSERTED) and found else locate(cell)
         step = Step(here, instances.get(here, ""), 0 if wire else delay, delay if wire else 0, int(not wire))
-        if steps and steps[-1].place == here:
-            last = steps.pop()
+        if found and found[-1].place == here:
+            last = found.pop()
             step = replace(last, logic=last.logic + step.logic, routing=last.routing + step.routing,
                            cells=last.cells + step.cells)
-        steps.append(step)
-    return steps
+        found.append(step)
+    return tuple(found)
 
 
 def place(cell: str, instances: Mapping[str, str]) -> str:
@@ -132,10 +152,19 @@ def place(cell: str, instances: Mapping[str, str]) -> str:
     Yosys writes ``$flatten\\design.\\array.$abc$...`` for a cell without a name of its own, and
     ``design.array.register_TRELLIS_FF_Q`` for one that has the name of what it drives.
     """
-    own = cell.removeprefix("$flatten").replace("\\", "")
+    own = _plain(cell)
     if not own.startswith(f"{DESIGN}."):
         return HARNESS
-    found = own.removeprefix(f"{DESIGN}.")
+    return innermost(own.removeprefix(f"{DESIGN}."), instances)
+
+
+def innermost(cell: str, instances: Mapping[str, str]) -> str:
+    """The longest of the instances' paths that a cell's name begins with; empty for the top itself."""
+    found = _plain(cell)
     while found and found not in instances:
         found = found.rpartition(".")[0]
     return found
+
+
+def _plain(cell: str) -> str:
+    return cell.removeprefix("$flatten").replace("\\", "")

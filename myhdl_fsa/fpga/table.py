@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from myhdl_fsa.fpga.devices import Device
 from myhdl_fsa.fpga.resources import Resources
-from myhdl_fsa.fpga.route import Routed, Step
+from myhdl_fsa.fpga.route import Clock, Routed, Step, length
 from myhdl_fsa.fpga.synthesis import Area
 
-__all__ = ["area_lines", "excess", "path_lines", "path_text"]
+__all__ = ["area_lines", "clock_lines", "excess", "missed", "path_lines", "path_text"]
 
 
 def area_lines(area: Area, device: Device) -> list[str]:
@@ -45,15 +45,40 @@ def excess(area: Area, device: Device) -> str:
 def path_lines(routed: Routed) -> Iterator[str]:
     """The clock reached, and a line an instance on the slowest path, from register to register."""
     yield f"Clock: {routed.frequency:.2f} MHz; slowest path, {routed.nanoseconds:.1f} ns:"
-    for step in routed.path:
-        yield (f"  {step.logic + step.routing:6.1f} ns in {_named(step)}: {step.logic:.1f} logic, "
-               f"{step.routing:.1f} wires, {step.cells} cells")
+    yield from _step_lines(routed.path)
+
+
+def clock_lines(clocks: Sequence[Clock]) -> Iterator[str]:
+    """A line a clock, with what was asked for and what was reached, then the slowest path of each."""
+    width = max((len(clock.domain) for clock in clocks), default=0)
+    for clock in clocks:
+        yield (f"Clock {clock.domain.ljust(width)}  {clock.wanted:7.2f} MHz wanted, {clock.reached:7.2f} MHz reached"
+               f"{'' if clock.met else ': not met'}")
+    for clock in clocks:
+        if clock.path:
+            yield f"Slowest path of {clock.domain}, {length(clock.path):.1f} ns:"
+            yield from _step_lines(clock.path)
+
+
+def missed(clock: Clock) -> str:
+    """In one line, that a clock is not met, and the path: ``fsa: 12.10 MHz of 20.00 MHz; slowest path ...``."""
+    return f"{clock.domain}: {clock.reached:.2f} MHz of {clock.wanted:.2f} MHz; {_path_text(clock.path)}"
 
 
 def path_text(routed: Routed) -> str:
-    """The same in one line, without what is logic and what wires."""
-    steps = ", ".join(f"{step.logic + step.routing:.1f} in {_named(step)}" for step in routed.path)
-    return f"{routed.frequency:.2f} MHz; slowest path {routed.nanoseconds:.1f} ns: {steps}"
+    """The clock reached and its slowest path in one line, without what is logic and what wires."""
+    return f"{routed.frequency:.2f} MHz; {_path_text(routed.path)}"
+
+
+def _path_text(path: Sequence[Step]) -> str:
+    steps = ", ".join(f"{step.logic + step.routing:.1f} in {_named(step)}" for step in path)
+    return f"slowest path {length(path):.1f} ns: {steps}"
+
+
+def _step_lines(path: Sequence[Step]) -> Iterator[str]:
+    for step in path:
+        yield (f"  {step.logic + step.routing:6.1f} ns in {_named(step)}: {step.logic:.1f} logic, "
+               f"{step.routing:.1f} wires, {step.cells} cells")
 
 
 def _named(step: Step) -> str:

@@ -6,7 +6,7 @@ import importlib.util
 import shutil
 import sys
 
-__all__ = ["INSTALL", "MissingTool", "ToolError", "router", "synthesizer"]
+__all__ = ["INSTALL", "MissingTool", "ToolError", "packer", "router", "synthesizer"]
 
 INSTALL = "pip install 'myhdl-fsa[fpga]'"
 """what installs all of them"""
@@ -43,11 +43,16 @@ def synthesizer() -> tuple[str, ...]:
 
 
 def router(name: str) -> str:
-    """The path of ``nextpnr-ecp5`` or the like. Raises MissingTool."""
+    """The path of ``nextpnr-ecp5`` or another tool beside it. Raises MissingTool."""
     found = _installed(name) or _installed(f"yowasp-{name}")
     if found is None:
         raise MissingTool(f"{name} is not installed: run `{INSTALL}`")
     return found
+
+
+def packer() -> str:
+    """The path of ``ecppack``. Raises MissingTool."""
+    return router("ecppack")
 
 
 def _installed(name: str) -> str | None:

@@ -19,7 +19,7 @@ from myhdl_fsa.sims.build_cache import BuildCache, digest, run_tool
 from myhdl_fsa.workbench import tools
 from myhdl_fsa.workbench.c_header.text import header_name, header_text
 
-__all__ = ["DemoBuilder", "SOURCES", "build_demo"]
+__all__ = ["DemoBuilder", "SOURCES", "build_demo", "make"]
 
 SOURCES = Path(__file__).with_name("software")
 """the driver and the demo, and their makefile"""
@@ -41,7 +41,7 @@ def build_demo(software: Path, demo: Demo, memory: str = "rom") -> Path:
     (folder / "demo_data.h").write_text(demo.header())
     (folder / header_name(_PREFIX)).write_text(header_text(demo.config, _PREFIX, installed_version()))
     (folder / "memory.ld").write_text(f'REGION_ALIAS("program", {memory})\n')
-    run_tool(_make(SOURCES / "Makefile", f"DEMO_SOURCES={SOURCES}"), folder)
+    run_tool(make(SOURCES / "Makefile", f"DEMO_SOURCES={SOURCES}"), folder)
     return folder / "demo.bin"
 
 
@@ -63,6 +63,10 @@ class DemoBuilder(Builder):
 
     def _generate_rom_software(self, compile_bios: bool = True) -> None:
         # named by LiteX, which calls it when its headers are written and before the SoC's Verilog is
+        self._init_memory("rom", self._compile_demo())
+
+    def _compile_demo(self, memory: str = "rom") -> Path:
+        """The demo's binary, for a region of the SoC."""
         software = Path(self.software_dir)
         sources = {name: Path(folder) / "Makefile" for name, folder in self.software_packages}
         kept = self._cache.get(self._libraries_key(), lambda place: self._libraries(sources, place),
@@ -71,16 +75,19 @@ class DemoBuilder(Builder):
             for file in files:
                 shutil.copy(kept / file, software / name / file)
         self._say("compiling the demo")
-        run_tool(_make(sources["libbase"]), software / "libbase")
-        binary = build_demo(software, self._demo)
-        self.soc.init_rom("rom", get_mem_data(str(binary), data_width=self.soc.bus.data_width,
-                                              endianness=self.soc.cpu.endianness), auto_size=False)
+        run_tool(make(sources["libbase"]), software / "libbase")
+        return build_demo(software, self._demo, memory)
+
+    def _init_memory(self, name: str, binary: Path, auto_size: bool = False) -> None:
+        """``auto_size``: the memory is no larger than the binary, whatever its region's size is."""
+        self.soc.init_rom(name, get_mem_data(str(binary), data_width=self.soc.bus.data_width,
+                                             endianness=self.soc.cpu.endianness), auto_size=auto_size)
 
     def _libraries(self, sources: dict[str, Path], place: Path) -> None:
         for name, files in _SLOW.items():
             folder = Path(self.software_dir) / name
             # ninja, which makes the C library, takes no orders from this make and starts jobs of its own
-            run_tool(_make(sources[name], jobs=1), folder)
+            run_tool(make(sources[name], jobs=1), folder)
             for file in files:
                 shutil.copy(folder / file, place / file)
 
@@ -93,7 +100,7 @@ class DemoBuilder(Builder):
         return digest([*flags, *compiler, *(version(package) for package in _PACKAGES)])
 
 
-def _make(makefile: Path, *variables: str, jobs: int | None = None) -> Sequence[str]:
+def make(makefile: Path, *variables: str, jobs: int | None = None) -> Sequence[str]:
     """A command; meson and ninja are beside the interpreter, whether or not its environment is on the path."""
     path = os.pathsep.join((f"{sys.prefix}/bin", os.environ.get("PATH", "")))
     return ["make", f"-j{jobs or len(os.sched_getaffinity(0))}", "-f", str(makefile), f"PATH={path}", *variables]

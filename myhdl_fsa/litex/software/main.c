@@ -145,6 +145,9 @@ int main(void)
 #ifdef CSR_SIMULATION_EXIT_ADDR
     simulation_exit_write(status);
 #endif
+#ifdef CSR_LINE_OWNER_ADDR
+    line_owner_write(1); /* on a board: from here on the serial line leads the PC to the bus */
+#endif
     for (;;)
         continue;
 }
