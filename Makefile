@@ -39,10 +39,10 @@ sim: $(INSTALLED) ## the 4x4 array on 4 queries and 4 keys
 	$(BIN)/fsa-sim --seq-q 4 --seq-kv 4
 	@echo "fsa-sim and fsa-convert are in $(BIN): . $(BIN)/activate puts them on the path" >&2
 
-test: $(TESTING) hdl-tools lint ## lint, then every test that is not slow
+test: $(TESTING) hdl-tools soc-tools lint ## lint, then every test that is not slow
 	$(PYTEST) -m "not slow"
 
-test-slow: $(TESTING) hdl-tools ## the slow tests alone
+test-slow: $(TESTING) hdl-tools soc-tools ## the slow tests alone
 	$(PYTEST) -m slow
 
 # The testbench needs no Python: the commands are those of docs/verilog.md.
