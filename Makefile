@@ -90,14 +90,15 @@ docs-links: $(DOCUMENTING) ## ask the network whether the links that lead out of
 
 # Icarus and Verilator simulate the converted Verilog; a C++ compiler and make build what Verilator writes.
 # cocotb loads Python's shared library into Icarus, which Debian packages apart from the interpreter. Chromium opens
-# the HTML pages that are written; playwright drives it and downloads no browser of its own.
+# the HTML pages that are written; playwright drives it and downloads no browser of its own. tclsh runs the scripts that
+# are written for Vivado, with its commands stubbed.
 LIBPYTHON = libpython$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 HAS_LIBPYTHON = $(BIN)/python -c 'import find_libpython, sys; sys.exit(find_libpython.find_libpython() is None)'
-HDL_PACKAGES = iverilog verilator g++ make chromium $(LIBPYTHON)
+HDL_PACKAGES = iverilog verilator g++ make chromium tcl $(LIBPYTHON)
 hdl-tools: $(TESTING)
 	@if command -v iverilog >/dev/null && command -v verilator >/dev/null && command -v chromium >/dev/null \
-	  && $(HAS_LIBPYTHON); then exit 0; fi; \
-	$(call DEBIAN_INSTALL,iverilog$(COMMA) verilator$(COMMA) chromium or libpython,$(HDL_PACKAGES))
+	  && command -v tclsh >/dev/null && $(HAS_LIBPYTHON); then exit 0; fi; \
+	$(call DEBIAN_INSTALL,iverilog$(COMMA) verilator$(COMMA) chromium$(COMMA) tclsh or libpython,$(HDL_PACKAGES))
 
 # what is missing, and the packages that bring it
 COMMA := ,

@@ -11,6 +11,7 @@ from myhdl_fsa.axi import AxiLite, MemoryPorts
 from myhdl_fsa.config import Config
 from myhdl_fsa.convert.distinct import distinct_blocks
 from myhdl_fsa.convert.hierarchy import PREFIX, Design, Module, find
+from myhdl_fsa.convert.memories import RAM_STYLES, ram_styles
 from myhdl_fsa.core import AccumulatorReadPort, ScalePort, ScratchpadWrite, core_block
 from myhdl_fsa.elaboration import shared_analysis
 from myhdl_fsa.instruction import MatrixInstruction, SemaphoreRelease
@@ -70,8 +71,12 @@ def build_accelerator(config: Config) -> Any:
         return accelerator(unsigned(1), unsigned(1), AxiLite(), MemoryPorts(config), unsigned(1), config)
 
 
-def design(config: Config, top: str = DEFAULT_TOP, prefix: str = PREFIX) -> Design:
+def design(
+    config: Config, top: str = DEFAULT_TOP, prefix: str = PREFIX, style: str = RAM_STYLES[0]
+) -> Design:
     """The design of ``top``, a key of ``TOPS``, not converted yet; ``prefix`` is that of the modules' names.
+
+    ``style``, of ``RAM_STYLES``, says what synthesis is to make the scratchpad and the accumulator RAM of.
 
     Raises ValueError for an unknown top, or one of the other dataflow's, and ConfigError for one that the configuration
     cannot have.
@@ -81,7 +86,7 @@ def design(config: Config, top: str = DEFAULT_TOP, prefix: str = PREFIX) -> Desi
     if top not in tops(config):
         raise ValueError(f"top {top!r} is a block of the dataflow {ONLY_IN[top]} only")
     built = build_core(config) if top in IN_CORE else build_accelerator(config)
-    return Design(built, find(built, TOPS[top]), TOPS[top], prefix)
+    return Design(built, find(built, TOPS[top]), TOPS[top], prefix, ram_styles=ram_styles(style))
 
 
 def modules(config: Config, top: str = DEFAULT_TOP, prefix: str = PREFIX) -> dict[str, Module]:

@@ -6,7 +6,7 @@ Nothing here knows this design.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from myhdl_fsa.convert.blocks import (
 )
 from myhdl_fsa.convert.instances import Group, groups, loop_connections
 from myhdl_fsa.convert.layout import convert_block
+from myhdl_fsa.convert.memories import RamStyle
 from myhdl_fsa.convert.module import Module
 from myhdl_fsa.convert.nets import Nets
 
@@ -58,6 +59,8 @@ class Design:
     """of the top module, without the prefix"""
     prefix: str = ""
     """of every module"""
+    ram_styles: Mapping[str, RamStyle] = field(default_factory=dict)
+    """what the memories of blocks of a name are to be made of; those of others are left to synthesis"""
     modules: dict[str, Module] = field(default_factory=dict)
     """by name without the prefix, those inside before those around them"""
     _names: dict[tuple[Any, ...], str] = field(default_factory=dict)
@@ -151,7 +154,8 @@ class Design:
         block = twin_of(block)
         parts = {id(child): self._convert(child) for child in children(block)}
         self._check_starts(block)
-        self.modules[name] = module = convert_block(block, self.prefix + name, parts, self._lanes.get(name))
+        self.modules[name] = module = convert_block(block, self.prefix + name, parts, self._lanes.get(name),
+                                                    self.ram_styles.get(block.func.__name__))
         self._converted[name] = block
         return module
 

@@ -12,6 +12,7 @@ from myhdl_fsa.convert.constants import Constants, Usage, literal
 from myhdl_fsa.convert.expressions import Expressions
 from myhdl_fsa.convert.instances import Connection, Group
 from myhdl_fsa.convert.keywords import CPP_WORDS
+from myhdl_fsa.convert.memories import RamStyle
 from myhdl_fsa.convert.module import Module, Port
 from myhdl_fsa.convert.nets import Net, minus_one
 from myhdl_fsa.convert.reference import Reference
@@ -23,17 +24,25 @@ from myhdl_fsa.convert.wiring import Process, Wiring, accesses
 __all__ = ["convert_block"]
 
 
-def convert_block(block: Any, name: str, parts: dict[int, Module], shared: set[str] | None = None) -> Module:
+def convert_block(
+    block: Any, name: str, parts: dict[int, Module], shared: set[str] | None = None, ram_style: RamStyle | None = None
+) -> Module:
     """The module ``name`` of a block whose blocks are modules already, ``parts`` by the block's identity.
 
     With ``shared`` the module stands for several such blocks side by side, all ports but those having a lane for each.
-    Raises HierarchyError, ReadError and InferenceError.
+    ``ram_style`` says what its memories are to be made of. Raises HierarchyError, ReadError and InferenceError.
     """
-    return _Layout(block, name, parts, shared).convert()
+    return _Layout(block, name, parts, shared, ram_style).convert()
 
 
 class _Layout(Wiring):
     """Writes what the wiring found."""
+
+    def __init__(
+        self, block: Any, name: str, parts: dict[int, Module], shared: set[str] | None, ram_style: RamStyle | None
+    ) -> None:
+        super().__init__(block, name, parts, shared)
+        self.ram_style = ram_style
 
     def convert(self) -> Module:
         for process in processes(self.block):
@@ -155,7 +164,10 @@ class _Layout(Wiring):
             extent = f" [0:{len(net.signals) - 1}]" if net.memory else (
                 f" [0:{minus_one(self.nets.count(net))}]" if net.array else "")
             signed = "signed " if net.signed else ""
-            lines.append((f"{kind} {signed}{self.nets.range(net)}{net.name}{extent};", self._waiver(net, shared)))
+            style = self.ram_style(len(net.signals), net.width) if net.memory and self.ram_style else ""
+            attribute = f'(* ram_style = "{style}" *) ' if style else ""
+            lines.append((f"{attribute}{kind} {signed}{self.nets.range(net)}{net.name}{extent};",
+                          self._waiver(net, shared)))
         return _waived(lines)
 
     def _links(self) -> list[str]:

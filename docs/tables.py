@@ -16,7 +16,7 @@ import click
 from inner_loop import N, rows
 from sphinx.pycode import ModuleAnalyzer
 
-from myhdl_fsa.cli import convert, fpga_build, fpga_report, sim
+from myhdl_fsa.cli import convert, fpga_build, fpga_report, fpga_simulate, sim
 from myhdl_fsa.cli.command import GroupedCommand
 from myhdl_fsa.config import PRESETS
 from myhdl_fsa.config_schema import table as configuration
@@ -116,6 +116,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "options of fsa-sim": lambda: options(sim.main),
     "options of fsa-convert": lambda: options(convert.main),
     "options of fsa-fpga": lambda: options(fpga_report.report),
+    "options of fsa-fpga simulate": lambda: options(fpga_simulate.simulate),
     "options of fsa-fpga build": lambda: options(fpga_build.build),
     "boards": boards,
     "registers": lambda: members(Register, "offset", "register", "0x{:02X}"),

@@ -220,8 +220,8 @@ class Config:
         for field, least in (("mac_stages", 0), ("adder_stages", 1)):
             yield field, self.dataflow == "stream" or getattr(self, field) == least, (
                 f"must be {least} with dataflow = {self.dataflow}: only stream has a pipelined multiply-adder")
-        # a row of O^T is written a latency after its wave, and normalised N waves after it
-        yield "rows", latency == 1 or self.rows > latency, f"must be at least {latency + 1} with {shown}"
+        # a row of O^T is written a latency after its wave, and normalised a cycle more than N waves after it at most
+        yield "rows", latency == 1 or self.rows >= latency, f"must be at least {latency} with {shown}"
         yield "reciprocal", latency == 1 or self.reciprocal == "division", (
             f"must be division with {shown}: a Newton step takes one cycle")
 

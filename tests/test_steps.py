@@ -18,8 +18,8 @@ PAIRS = [(FP16, FP32), (BF16, FP32), (FP32, FP32), (FP16, FP16), (FloatFormat(4,
 
 
 def in_steps(mul, add, pieces=0):
-    multiply, add_product, normalise = multiplier(mul, pieces), adder(mul, add, pieces), normaliser(mul, add)
-    widths = product_width(mul, pieces), sum_width(mul, add)
+    multiply, add_product, normalise = multiplier(mul, add, pieces), adder(mul, add, pieces), normaliser(mul, add)
+    widths = product_width(mul, add, pieces), sum_width(mul, add)
 
     def both(x, y, z, exp2):
         product = multiply(x, y, exp2)

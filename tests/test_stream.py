@@ -185,7 +185,7 @@ def test_two_tiles_of_k_and_v_loaded_in_turn_keep_up(n, tiles_q, tiles_kv):
 
 STAGES = [(0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
 """pipelines of the multiply-adder: stages before the addend, and from there"""
-SIZES = [(stages, n) for stages in STAGES for n in (4, 5, 8) if n > sum(stages)]
+SIZES = [(stages, n) for stages in STAGES for n in (4, 5, 8) if n >= sum(stages)]
 
 
 def staged(n: int, stages: tuple[int, int], kv_tiles: int = 2, **fields) -> Config:
@@ -193,7 +193,8 @@ def staged(n: int, stages: tuple[int, int], kv_tiles: int = 2, **fields) -> Conf
 
 
 @pytest.mark.parametrize(("n", "fields"), [
-    (2, {}), (3, {}), (4, {}), (4, {"mac_stages": 1}), (5, {"adder_stages": 2}), (5, {"elem": BF16}), (8, {}),
+    (2, {}), (3, {}), (4, {}), (4, {"mac_stages": 1}), (4, {"mac_stages": 2, "adder_stages": 2}),
+    (5, {"adder_stages": 2}), (5, {"elem": BF16}), (8, {}),
 ])
 def test_late_tiles_cost_at_most_their_lateness(n, fields):
     rng = random.Random(n)
@@ -321,12 +322,13 @@ def test_what_cannot_be_built_is_said():
         ({"mac_stages": 3}, "mac_stages = 3: must be an integer from 0 to 2"),
         ({"adder_stages": 0}, "adder_stages = 0: must be an integer from 1 to 2"),
         ({"adder_stages": 3}, "adder_stages = 3: must be an integer from 1 to 2"),
-        ({"mac_stages": 2, "adder_stages": 2}, "rows = 4: must be at least 5 with mac_stages = 2 and adder_stages = 2"),
+        ({"rows": 3, "cols": 3, "mac_stages": 2, "adder_stages": 2},
+         "rows = 3: must be at least 4 with mac_stages = 2 and adder_stages = 2"),
         ({"mac_stages": 1, "reciprocal": "newton"}, "reciprocal = 'newton': must be division with mac_stages = 1"),
         ({"adder_stages": 2, "reciprocal": "newton"}, "reciprocal = 'newton': must be division with mac_stages = 0"),
     ):
         with pytest.raises(ConfigError, match=f"^configuration: {said}"):
-            machine(4, **fields)
+            machine(4).replace(**fields)
     for field, value in (("mac_stages", 1), ("adder_stages", 2)):
         with pytest.raises(ConfigError, match=f"^configuration: {field} = {value}: must be {value - 1} with dataflow"):
             Config(reciprocal="division", **{field: value})

@@ -5,9 +5,9 @@ sum of two operands has two steps, and is that of ``scalar.adder(fmt)``. A unit 
 simulate faster. Source: docs/specification.md section 1.
 
 A product travels as one int, from bit 0 up: sign (1), kind (2: ``FINITE`` ...), with exp2 the power of two that scales
-the sum (E + 1, offset 2**E, for E exponent bits of the multiplier's format), exponent (E + 1: the sum of both exponent
-fields), significand (2 (m + 1), not normalised; 0 says that the product is zero). A sum travels as one int too: the
-sign that it has if it is zero (1), sign (1), kind (2), the magnitude that is not normalised yet
+the sum (E + 1, offset 2**E, for E exponent bits of the multiplier's format), exponent (as the addend's format has it,
+in two's complement), significand (2 (m + 1), not normalised; 0 says that the product is zero). A sum travels as one
+int too: the sign that it has if it is zero (1), sign (1), kind (2), the magnitude that is not normalised yet
 (``RawFormat.magnitude_bits``), and the exponent that it had if its top bit were set (``RawFormat.exponent_bits``).
 """
 
@@ -50,10 +50,16 @@ _FLAGS = 4
 """bits of a sum's word below its magnitude"""
 
 
-def product_width(mul: FloatFormat, pieces: int = 0) -> int:
+def product_width(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> int:
     """Bits of a product's word."""
     power = mul.exponent_bits + 1 if pieces else 0
-    return 3 + power + mul.exponent_bits + 1 + 2 * (mul.mantissa_bits + 1)
+    return 3 + power + _exponent_bits(mul, add) + 2 * (mul.mantissa_bits + 1)
+
+
+def _exponent_bits(mul: FloatFormat, add: FloatFormat) -> int:
+    """Bits of a product's exponent, and of its difference to an addend's, as signed numbers."""
+    lowest, highest = add.bias - 2 * mul.bias, 2 * mul.exponent_max + add.bias - 2 * mul.bias
+    return max(highest, add.exponent_max - lowest).bit_length() + 1
 
 
 def sum_width(mul: FloatFormat, add: FloatFormat) -> int:
@@ -70,8 +76,8 @@ def _sum_width(raw_format: RawFormat) -> int:
     return _FLAGS + raw_format.magnitude_bits + raw_format.exponent_bits
 
 
-def multiplier(mul: FloatFormat, pieces: int = 0) -> Callable[[int, int, int], int]:
-    """The function ``multiply(x, y, exp2)``: the word of the exact product x * y.
+def multiplier(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Callable[[int, int, int], int]:
+    """The function ``multiply(x, y, exp2)``: the word of the exact product x * y, to which one of ``add`` is added.
 
     With ``exp2`` 1 it is that of Xf * y and the power Xi instead, where x = Xi + Xf and y is the slope of the piece
     that Xf lies in; what has to be added then is that piece's intercept. ``pieces`` 0 leaves exp2 out.
@@ -82,7 +88,8 @@ def multiplier(mul: FloatFormat, pieces: int = 0) -> Callable[[int, int, int], i
     interpolates = int(pieces > 0)
     power_offset = 1 << exponent_bits
     exponent_at = 3 + interpolates * (exponent_bits + 1)
-    significand_at = exponent_at + exponent_bits + 1
+    significand_at = exponent_at + _exponent_bits(mul, add)
+    exponent_offset, exponent_mask = add.bias - 2 * bias, (1 << _exponent_bits(mul, add)) - 1
     finite, infinite, nan, nothing = FINITE, INFINITE, NAN, NOTHING
 
     def multiply(x: int, y: int, exp2: int) -> int:
@@ -120,12 +127,13 @@ def multiplier(mul: FloatFormat, pieces: int = 0) -> Callable[[int, int, int], i
         significand = 0
         if ex != 0 and ey != 0:
             significand = mx * ((y & fraction) | hidden)
-        product = (significand << significand_at) | ((ex + ey) << exponent_at) | (kind << 1) | ((x ^ y) >> sign_bit)
+        exponent = (ex + ey + exponent_offset) & exponent_mask
+        product = (significand << significand_at) | (exponent << exponent_at) | (kind << 1) | ((x ^ y) >> sign_bit)
         if interpolates:
             product = product | ((power + power_offset) << 3)
         return product
 
-    multiply.__name__ = f"multiply{'_exp2' if pieces else ''}_{mul}"  # its name in Verilog
+    multiply.__name__ = f"multiply{'_exp2' if pieces else ''}_{mul}_{add}"  # its name in Verilog
     return multiply
 
 
@@ -136,17 +144,20 @@ def adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Callable[[int,
     fraction_c, hidden_c = add.mantissa_mask, 1 << mc
     interpolates = int(pieces > 0)
     power_mask, power_offset = (1 << (exponent_bits + 1)) - 1, 1 << exponent_bits
-    exponent_at, exponent_mask = 3 + interpolates * (exponent_bits + 1), (1 << (exponent_bits + 1)) - 1
-    significand_at = exponent_at + exponent_bits + 1
+    signed_bits = _exponent_bits(mul, add)
+    exponent_at, exponent_sign = 3 + interpolates * (exponent_bits + 1), signed_bits - 1
+    exponent_mask = (1 << signed_bits) - 1
+    significand_at = exponent_at + signed_bits
     finite, infinite, nan, nothing = FINITE, INFINITE, NAN, NOTHING
 
     # as in scalar.multiply_adder: the leading one of an aligned addend stands at bit k
     k = fraction_bits(mul, add)
     raw_format = raw_of_product(mul, add)
     product_shift, addend_shift = k - 2 * m, k - mc
-    farthest, ones = shift_limit(k + 2), (1 << (k + 2)) - 1
-    exponent_offset = add.bias - 2 * mul.bias
-    sum_offset = raw_format.offset + 2
+    shift_bits = shift_limit(k + 2).bit_length()
+    # with its sign turned round a two's complement number is itself plus this
+    turned = 1 << exponent_sign
+    sum_offset = raw_format.offset + 2 - turned
     sum_exponent_at = 4 + raw_format.magnitude_bits
 
     def add_product(product: int, z: int) -> int:
@@ -171,42 +182,47 @@ def adder(mul: FloatFormat, add: FloatFormat, pieces: int = 0) -> Callable[[int,
             total = (kind << 2) | (sign << 1)
         else:
             addend = (z & fraction_c) | hidden_c
-            exponent = ((product >> exponent_at) & exponent_mask) + exponent_offset
-            distance = exponent - ec
             if ec == 0:
                 addend = 0
-                distance = 0
-            # one shifter: the operand of the smaller exponent goes into it
+            exponent = (product >> exponent_at) & exponent_mask
+            # differences both ways at once, and sums below: one behind the other would be the longest path
+            distance = (exponent - ec) & exponent_mask
+            reverse = (ec - exponent) & exponent_mask
+            # one shifter: the operand of the smaller exponent goes into it; a zero always does, however far
+            swap = significand == 0 or ((distance >> exponent_sign) != 0 and ec != 0)
             sign = sp
             greater = significand << product_shift
             lesser = addend << addend_shift
-            if significand == 0:
-                greater = lesser
-                lesser = 0
-                distance = 0
+            if swap:
+                greater = addend << addend_shift
+                lesser = significand << product_shift
+                distance = reverse
                 exponent = ec
                 sign = sc
-            elif distance < 0:
-                swapped = greater
-                greater = lesser
-                lesser = swapped
-                distance = -distance
-                exponent = ec
-                sign = sc
-            if distance > farthest:
-                distance = farthest
-            aligned = lesser >> distance
-            if (lesser & (ones << distance)) != lesser:
+            # the shifter, its longest way first; what falls out leaves the sticky bit
+            aligned = lesser
+            sticky = (distance >> shift_bits) != 0
+            if sticky:
+                sticky = lesser != 0
+                aligned = 0
+            for i in range(shift_bits):
+                way = 1 << (shift_bits - 1 - i)
+                if ((distance >> (shift_bits - 1 - i)) & 1) != 0:
+                    if (aligned & ((1 << way) - 1)) != 0:
+                        sticky = True
+                    aligned = aligned >> way
+            if sticky:
                 aligned = aligned | 1
             # one adder: minus is the complement plus 1
+            difference = aligned - greater
             differ = sp ^ sc
             if differ != 0:
                 aligned = ~aligned
             magnitude = greater + aligned + differ
             if magnitude < 0:
-                magnitude = -magnitude
+                magnitude = difference
                 sign = sign ^ 1
-            exponent = exponent + sum_offset
+            exponent = (exponent ^ turned) + sum_offset
             if interpolates:
                 exponent = exponent + ((product >> 3) & power_mask) - power_offset
             total = (exponent << sum_exponent_at) | (magnitude << 4) | (sign << 1) | (sp & sc)
@@ -286,9 +302,7 @@ def sum_normaliser(fmt: FloatFormat) -> Callable[[int], int]:
 
 def _normaliser(raw_format: RawFormat) -> Callable[[int], int]:
     width = raw_format.magnitude_bits
-    below_16, below_8, below_4, below_2, below_1 = (1 << max(0, width - s) for s in (16, 8, 4, 2, 1))
-    wide = int(width > 32)
-    below_32 = 1 << (width - 32) if wide else 1
+    wide, top, top_bit = int(width > 32), width - 1, 1 << (width - 1)
     magnitude_mask, sum_exponent_at = (1 << width) - 1, 4 + width
     cut = width - 1 - raw_format.fraction_bits
     cuts, cut_off = int(cut > 0), (1 << cut) - 1
@@ -299,27 +313,43 @@ def _normaliser(raw_format: RawFormat) -> Callable[[int], int]:
         raw = total & 14
         if (total & 12) == 0:
             magnitude = (total >> 4) & magnitude_mask
+            # whether a one is among the 2, 4, 8, 16 bits from each bit down; shifted with the magnitude, so that no
+            # step has to look through its bits again
+            in_2 = (magnitude | (magnitude << 1)) & magnitude_mask
+            in_4 = (in_2 | (in_2 << 2)) & magnitude_mask
+            in_8 = (in_4 | (in_4 << 4)) & magnitude_mask
+            in_16 = (in_8 | (in_8 << 8)) & magnitude_mask
             leading = 0
             if wide:
-                if magnitude < below_32:
-                    magnitude = magnitude << 32
+                if ((in_16 | (in_16 << 16)) & top_bit) == 0:
+                    magnitude = (magnitude << 32) & magnitude_mask
+                    in_2 = (in_2 << 32) & magnitude_mask
+                    in_4 = (in_4 << 32) & magnitude_mask
+                    in_8 = (in_8 << 32) & magnitude_mask
+                    in_16 = (in_16 << 32) & magnitude_mask
                     leading = 32
-            if magnitude < below_16:
-                magnitude = magnitude << 16
+            if (in_16 >> top) == 0:
+                magnitude = (magnitude << 16) & magnitude_mask
+                in_2 = (in_2 << 16) & magnitude_mask
+                in_4 = (in_4 << 16) & magnitude_mask
+                in_8 = (in_8 << 16) & magnitude_mask
                 leading = leading | 16
-            if magnitude < below_8:
-                magnitude = magnitude << 8
+            if (in_8 >> top) == 0:
+                magnitude = (magnitude << 8) & magnitude_mask
+                in_2 = (in_2 << 8) & magnitude_mask
+                in_4 = (in_4 << 8) & magnitude_mask
                 leading = leading | 8
-            if magnitude < below_4:
-                magnitude = magnitude << 4
+            if (in_4 >> top) == 0:
+                magnitude = (magnitude << 4) & magnitude_mask
+                in_2 = (in_2 << 4) & magnitude_mask
                 leading = leading | 4
-            if magnitude < below_2:
-                magnitude = magnitude << 2
+            if (in_2 >> top) == 0:
+                magnitude = (magnitude << 2) & magnitude_mask
                 leading = leading | 2
-            if magnitude < below_1:
-                magnitude = magnitude << 1
+            if (magnitude >> top) == 0:
+                magnitude = (magnitude << 1) & magnitude_mask
                 leading = leading | 1
-            if magnitude < below_1:
+            if (magnitude >> top) == 0:
                 raw = (zero << 2) | ((total & 1) << 1)
             else:
                 fraction = magnitude & fraction_mask

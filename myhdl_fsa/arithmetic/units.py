@@ -105,12 +105,12 @@ def pipelined_multiply_adder(
     addition and normalisation with two ``adder_stages``. There is at least one.
     Source: docs/specification.md section 1 (FMA, EXP2).
     """
-    multiply, add_product = multiplier(fmt, pieces), adder(fmt, fmt, pieces)
+    multiply, add_product = multiplier(fmt, fmt, pieces), adder(fmt, fmt, pieces)
     normalise, round_result = normaliser(fmt, fmt), rounder(fmt, fmt, fmt)
     before, twice_before, after = int(mac_stages > 0), int(mac_stages > 1), int(adder_stages > 1)
     factor, other, taken_addend, later_addend = (unsigned(fmt.width) for _ in range(4))
     raised, taken, multiplied = unsigned(1), unsigned(1), unsigned(1)
-    held_product, held_total = unsigned(product_width(fmt, pieces)), unsigned(sum_width(fmt, fmt))
+    held_product, held_total = unsigned(product_width(fmt, fmt, pieces)), unsigned(sum_width(fmt, fmt))
 
     @always(clock.posedge)
     def operands() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -20,29 +19,17 @@ from myhdl_fsa.cli.common import (
     is_config_file,
     write_output,
 )
-from myhdl_fsa.cli.design_options import DesignOptions, same_file
+from myhdl_fsa.cli.convert_beside import BOARDS, Options, beside
+from myhdl_fsa.cli.design_options import same_file
+from myhdl_fsa.cli.types import PositiveNumber
 from myhdl_fsa.config import DATAFLOWS, PRESETS, RECIPROCALS, Config
+from myhdl_fsa.convert.memories import RAM_STYLES
 from myhdl_fsa.workbench.files import OutputError
 
-__all__ = ["Conversion", "Options", "instance_counts", "main"]
+__all__ = ["Conversion", "instance_counts", "main"]
 
 if TYPE_CHECKING:
     from myhdl_fsa.convert.hierarchy import Module
-
-
-_PREFIX = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)?")
-
-
-@dataclass(frozen=True)
-class Options(DesignOptions):
-    """The command line, as given; folder and file are None when they are not."""
-
-    prefix: str
-    out: Path | None
-    testbench: bool
-    header: bool
-    fusesoc: bool
-    check: bool
 
 
 @dataclass(frozen=True)
@@ -55,7 +42,7 @@ class Conversion:
     bench: str | None
     """the testbench's file"""
     beside: tuple[str, ...] = ()
-    """the files of --header and --fusesoc"""
+    """the files of --header, --fusesoc and --vivado"""
 
     @property
     def top(self) -> str:
@@ -101,6 +88,9 @@ def _schema(context: click.Context, parameter: click.Parameter, wanted: bool) ->
 @click.option("--prefix", default="fsa_", show_default=True, metavar="TEXT",
               help="What the names of modules and of their files begin with: the beginning of a Verilog name, "
               "or nothing.")
+@click.option("--ram-style", type=click.Choice(RAM_STYLES), default="none", show_default=True,
+              help="What synthesis is to make scratchpad and accumulator RAM of, as an attribute that Vivado and yosys "
+              "read: auto is by rows and width for the U55C, distributed LUTs, ultra UltraRAM.")
 @click.option("--out", type=FILE, metavar="DIR", help="The folder to write to.  [default: build/<configuration>]")
 @click.option("--json", type=FILE, metavar="FILE",
               help="Write the configuration there too, as a file for --config (-: standard output).")
@@ -111,6 +101,13 @@ def _schema(context: click.Context, parameter: click.Parameter, wanted: bool) ->
               help="Write the device's registers, instructions and sizes as a C header too, <prefix>registers.h.")
 @click.option("--fusesoc", is_flag=True,
               help="Write a FuseSoC core file too, <module>.core, with the targets lint and, with --testbench, sim.")
+@click.option("--vivado", is_flag=True,
+              help="Write the device as an IP for Vivado too: component.xml (IP-XACT), and constraints.")
+@click.option("--board", type=click.Choice(BOARDS),
+              help="With --vivado: a Tcl script that makes a project of the IP with PCIe and HBM for the card too, "
+              "<board>.tcl and .xdc.")
+@click.option("--frequency", type=PositiveNumber(), metavar="MHZ",
+              help="With --vivado: the device's clock in constraints and project, 10 to 500.  [default: 50]")
 @click.option("--check", is_flag=True,
               help="verilator --lint-only -Wall and iverilog -g2005 -Wall on what was written, the testbench "
               "too, with no flag that waives a warning.")
@@ -153,13 +150,8 @@ def _require_tools() -> None:
 
 
 def _check_options(options: Options, config: Config, folder: Path) -> None:
-    from myhdl_fsa.convert.design import DEFAULT_TOP
-
     options.check_top(config, f"--top {options.top}")
-    if not _PREFIX.fullmatch(options.prefix):
-        raise click.UsageError(f"--prefix {options.prefix}: must be letters, digits and underscores, no digit first")
-    if options.header and options.top != DEFAULT_TOP:
-        raise click.UsageError(f"--header: --top {options.top} is not the whole device: must be --top {DEFAULT_TOP}")
+    options.check_beside(config)
     if options.json is not None:
         if folder.exists() or not same_file(options.json.parent, folder):  # it may be in the folder that this run makes
             check_output("--json", options.json)
@@ -173,13 +165,16 @@ def _convert(options: Options, config: Config, name: str) -> Conversion:
     from myhdl_fsa.convert.testbench_data import TestbenchError
 
     try:
-        converting = design(config, options.top, options.prefix)
+        converting = design(config, options.top, options.prefix, options.ram_style)
         modules = {module.name: module for module in converting.convert().values()}
         bench = testbench(config, converting) if options.testbench else {}
     except TestbenchError as error:
         raise click.ClickException(f"--testbench: {error}") from None
     except ValueError as error:
         raise click.ClickException(f"cannot convert {options.top} of {name}: {error}") from None
+    if options.ram_style != "none" and not any("ram_style" in module.text for module in modules.values()):
+        raise click.UsageError(f"--ram-style {options.ram_style}: --top {options.top} holds none of the RAMs: "
+                               "must be --top accelerator, core or ram")
     for module in modules.keys() & VERILOG_KEYWORDS:
         raise click.UsageError(f"--prefix {options.prefix}: makes a module {module}, which is a keyword of Verilog")
     head = header(config)
@@ -188,23 +183,8 @@ def _convert(options: Options, config: Config, name: str) -> Conversion:
     files[f"{top}.f"] = "".join(f"{module}.v\n" for module in modules)
     files[f"{name}.json"] = config.to_json()
     files.update({file: head + text if file.endswith(".v") else text for file, text in bench.items()})
-    beside = _beside(options, config, name, list(modules), list(bench))
-    return Conversion(modules, {**files, **beside}, f"tb_{top}.v" if bench else None, tuple(beside))
-
-
-def _beside(options: Options, config: Config, name: str, modules: list[str], bench: list[str]) -> dict[str, str]:
-    """The files of --header and --fusesoc."""
-    from myhdl_fsa.convert.design import installed_version
-    from myhdl_fsa.convert.fusesoc import core_file, core_name
-    from myhdl_fsa.workbench.c_header.text import header_name, header_text
-
-    files, top, version = {}, modules[-1], installed_version()
-    if options.header:
-        files[header_name(options.prefix)] = header_text(config, options.prefix, version)
-    if options.fusesoc:
-        sources = [f"{module}.v" for module in modules]
-        files[f"{top}.core"] = core_file(core_name(name, top, version), sources, bench)
-    return files
+    others = beside(options, config, name, modules, list(bench))
+    return Conversion(modules, {**files, **others}, f"tb_{top}.v" if bench else None, tuple(others))
 
 
 def _check_json(options: Options, folder: Path, name: str, conversion: Conversion) -> bool:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from myhdl_fsa.fpga.route import Routed
     from myhdl_fsa.fpga.synthesis import Area
 
-_AIM = 12.0
+_AIM = 50.0
 """MHz, where none are asked for"""
 
 GROUPS: Groups = {

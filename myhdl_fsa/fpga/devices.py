@@ -1,4 +1,10 @@
-"""The FPGAs that ``fsa-fpga`` knows by name, with what they have."""
+"""The FPGAs that ``fsa-fpga`` knows by name, with what they have.
+
+The makers' documents are the ECP5 family data sheet (FPGA-DS-02012), the product table of Zynq UltraScale+ (XMP104) and
+the data sheets of the Kria K26 (DS987) and the Alveo U55C (DS978). They give thousands of LUTs; to the last one the
+figures are those of nextpnr's and Lattice Diamond's reports and, of UltraScale+, 8 LUTs and 16 flip-flops in each of
+8820, 14640 and 162960 CLBs, as public tables of the dice count them: an XCU55C is an XCVU47P, an XCK26 an XCZU5EV.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +40,6 @@ def _ecp5(size: str, package: str, capacity: Resources) -> Device:
                   Nextpnr("nextpnr-ecp5", (f"--{size}", "--package", package, "--speed", "6")))
 
 
-# As the makers' tables of parts list them; LUTs of the ECP5 to the last one, as nextpnr counts them.
 DEVICES = {
     "ecp5-25k": _ecp5("25k", "CABGA381", Resources(24288, 24288, 28, 56)),
     "ecp5-45k": _ecp5("45k", "CABGA381", Resources(43848, 43848, 72, 108)),

@@ -55,7 +55,8 @@ class Family:
 
 
 ECP5 = Family(
-    "ECP5", "synth_ecp5", ("+/ecp5/cells_sim.v", "+/ecp5/cells_bb.v"),
+    # a wider LUT is made of LUT4s, more of them than a tree of LUT4s has
+    "ECP5", "synth_ecp5 -nowidelut -cmp2softlogic", ("+/ecp5/cells_sim.v", "+/ecp5/cells_bb.v"),
     {"lut": "LUT4", "ff": "FF", "dsp": "MULT18", "bram": "EBR"},
     {
         # two bits of carry stand in the two LUTs of a slice; a 16 x 4 RAM in those of two, and a third writes it

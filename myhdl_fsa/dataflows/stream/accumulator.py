@@ -169,12 +169,15 @@ def accumulator(
         for c in range(cols)
     ]
 
+    # with a register in front of the multiplier this one keeps what an idle unit does not want
+    holds = int(config.mac_stages > 1)
+
     @always_comb
     def enter() -> None:
         # nothing reaches an idle unit, so that it does not toggle
         inflow = 0
         old = 0
-        if command != 0:
+        if holds != 0 or command != 0:
             inflow = int(from_array)
             old = int(ram_row)
         for c in range(cols):

@@ -104,7 +104,7 @@ def pe(
         return registers
 
     # the same in steps, with registers between them
-    multiply, add_product = multiplier(elem, config.exp2_pieces), adder(elem, acc, config.exp2_pieces)
+    multiply, add_product = multiplier(elem, acc, config.exp2_pieces), adder(elem, acc, config.exp2_pieces)
     normalise = normaliser(elem, acc)
     pass_on, minus_zero = Operation.PASS, elem.sign_mask
     before, twice_before, after = int(config.mac_stages > 0), int(config.mac_stages > 1), int(config.adder_stages > 1)
@@ -112,7 +112,7 @@ def pe(
     to_addend, to_result = addend_at(config), result_at(config)
     # operands that two stages multiply, of what operation
     factor, other, raised, taken = unsigned(elem.width), unsigned(elem.width), unsigned(1), unsigned(1)
-    held_product, held_total = unsigned(product_width(elem, config.exp2_pieces)), unsigned(sum_width(elem, acc))
+    held_product, held_total = unsigned(product_width(elem, acc, config.exp2_pieces)), unsigned(sum_width(elem, acc))
     factor_piece, product_piece = (unsigned(max(2, (config.exp2_pieces - 1).bit_length())) for _ in range(2))
 
     @always(clock.posedge)

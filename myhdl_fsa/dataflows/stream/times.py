@@ -59,6 +59,11 @@ class Times:
         return int(self.hop > 1)
 
     @property
+    def settles(self) -> int:
+        """1 if a row of O^T that is written would be read, N waves later, a cycle too early."""
+        return int(self.latency == self.rows)
+
+    @property
     def ring(self) -> int:
         """Phases of the return lane: each stream on it sends a word every so many cycles."""
         return self.hop + 1

@@ -60,6 +60,7 @@ def accumulator_queue(
     last_start = times.lead + times.latency
     # a store that starts at the release reads no row before it is written: all have started, one a cycle at least
     release_cycles = times.to_comparator + times.latency
+    settles = times.settles
     queue0, queue1, queue2, queue3 = (unsigned(layout.width) for _ in range(4))
     dividing, rows_done = counter(latency), counter(times.rows)
     norm_row = unsigned(address_width(config.accumulator_rows))
@@ -85,6 +86,10 @@ def accumulator_queue(
             if head.norm:
                 if after_rows < tag_half and dividing == 0 and wave.accumulate == 0:
                     takes = 1
+                    if settles:
+                        # nor right behind another NORM, of the same rows perhaps
+                        if norm_wait == release_cycles:
+                            takes = 0
             elif newton:
                 if after_rows < tag_half and not value_state.leading and not start_value:
                     begins = 1

@@ -83,6 +83,7 @@ def value_player(
 
     since_value, lead_left = unsigned(max(2, period.bit_length()), period), counter(lead)
     playing, index = unsigned(1), counter(len(waves))
+    settles, settled = times.settles, unsigned(1)
     summed_now, valued_now, releases_now, last_now = (unsigned(1) for _ in range(4))
     # of the one that leads
     lead_row, lead_stride, lead_out, lead_out_stride, lead_sums = (
@@ -103,6 +104,7 @@ def value_player(
         sums = int(sums_row)
         old_zero = int(zero)
         is_first = int(first)
+        valued = 0
         if plays != 0:
             number = number + 1
             if wave.left == from_row:
@@ -114,9 +116,14 @@ def value_player(
             if summed_now:
                 state.summed.next = (int(state.summed) + 1) & tag_mask
             if valued_now:
-                state.valued.next = (int(state.valued) + 1) & tag_mask
+                valued = 1
             if releases_now:
                 ended.releases.next = releases
+        if settles:
+            settled.next = valued
+            valued = int(settled)
+        if valued != 0:
+            state.valued.next = (int(state.valued) + 1) & tag_mask
         ended.due.next = releases_now
         latch_p.next = remaining == 1
         if remaining == 1:
@@ -156,6 +163,8 @@ def value_player(
             state.started.next = 0
             state.summed.next = 0
             state.valued.next = 0
+            if settles:
+                settled.next = 0
             ended.due.next = 0
             latch_p.next = 0
         lead_left.next = remaining

@@ -1,0 +1,15 @@
+# Pins and clocks of the Alveo U55C for the project of u55c.tcl. Made by fsa-convert; Vivado has not read it.
+# The 16 lanes of PCIe have the pins of the block and quad that XDMA is set to.
+set_property PACKAGE_PIN AR15 [get_ports pcie_refclk_clk_p*]
+set_property PACKAGE_PIN AR14 [get_ports pcie_refclk_clk_n*]
+create_clock -name pcie_refclk -period 10.000 [get_ports pcie_refclk_clk_p*]
+set_property -dict {PACKAGE_PIN BF41 IOSTANDARD LVCMOS18 PULLUP true} [get_ports pcie_perstn]
+set_property -dict {PACKAGE_PIN BK10 IOSTANDARD LVDS} [get_ports hbm_refclk_clk_p*]
+set_property -dict {PACKAGE_PIN BL10 IOSTANDARD LVDS} [get_ports hbm_refclk_clk_n*]
+create_clock -name hbm_refclk -period 10.000 [get_ports hbm_refclk_clk_p*]
+set_property -dict {PACKAGE_PIN BE45 IOSTANDARD LVCMOS18} [get_ports hbm_cattrip]
+set_property CONFIG_VOLTAGE 1.8 [current_design]
+set_property BITSTREAM.GENERAL.COMPRESS TRUE [current_design]
+set_property CONFIG_MODE SPIx4 [current_design]
+set_property BITSTREAM.CONFIG.SPI_BUSWIDTH 4 [current_design]
+set_property BITSTREAM.CONFIG.SPI_32BIT_ADDR Yes [current_design]
