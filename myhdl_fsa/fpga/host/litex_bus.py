@@ -1,0 +1,197 @@
+"""LiteX's bridges as a ``Bus``: a UARTBone on a serial port, and LiteX's server, with any other bridge behind it.
+
+The protocols are LiteX's own classes. What is added here is that no wait is without end, and that a line that fails is
+an error: LiteX's client takes zeros for an answer that does not come.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+import termios
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from litex.tools.litex_client import RemoteClient
+from litex.tools.remote.comm_uart import CommUART
+
+from myhdl_fsa.fpga.host.bus import Bus, BusError
+
+__all__ = ["CannotOpen", "MOST_READ", "PATIENCE", "SETTLE", "SerialBus", "ServerBus"]
+
+PATIENCE = 2.0
+"""seconds without an answer after which a line is given up"""
+SETTLE = 0.15
+"""seconds of silence after which a UARTBone forgets a command that was cut short; it says 0.1"""
+MOST_READ = 255
+"""words of a read: UARTBone and Etherbone count them in a byte"""
+
+
+class CannotOpen(BusError):
+    """A port or a server that is not there, or is not ours to use."""
+
+
+class _NoAnswer(Exception):
+    """Nothing came for as long as ``PATIENCE``."""
+
+
+class _Uart(CommUART):
+    """LiteX's UARTBone host, which waits no longer than the port's timeout."""
+
+    def _read(self, length: int) -> bytes:
+        found: bytes = self.port.read(length)
+        if len(found) < length:
+            raise _NoAnswer
+        return found
+
+
+class SerialBus(Bus):
+    """A UARTBone at the other end of a serial port, or of what pyserial knows by URL, as ``socket://host:port``."""
+
+    read_burst = MOST_READ
+    # CommUART cuts longer ones into such commands, and counts the address on where it must not
+    write_burst = push_burst = 8
+
+    def __init__(self, port: str, baud: int) -> None:
+        """Raises CannotOpen."""
+        self.name = port
+        self._line = port if "://" in port else f"{port} at {baud} baud"
+        try:
+            self._uart = _Uart(port, baud)
+            self._uart.port.exclusive = True
+            self._uart.port.timeout = self._uart.port.write_timeout = PATIENCE
+        except (OSError, ValueError, termios.error) as error:
+            raise CannotOpen(f"{port}: cannot open: {_reason(error)}") from None
+        time.sleep(SETTLE)
+
+    def read_one(self, address: int, count: int) -> list[int]:
+        """As Bus."""
+        with self._named():
+            found: list[int] = self._uart.read(address, count)
+            return found
+
+    def write_one(self, address: int, words: Sequence[int]) -> None:
+        """As Bus."""
+        with self._named():
+            self._uart.write(address, list(words))
+
+    def push_one(self, address: int, words: Sequence[int]) -> None:
+        """As Bus."""
+        with self._named():
+            self._uart.write(address, list(words), burst="fixed")
+
+    def close(self) -> None:
+        """As Bus."""
+        with suppress(OSError, termios.error):
+            # closing would wait for what a board that is gone does not take
+            self._uart.port.reset_output_buffer()
+        with suppress(OSError, termios.error):
+            self._uart.close()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except _NoAnswer:
+            raise BusError(f"{self._line}: no answer in {PATIENCE:.0f} s") from None
+        except (OSError, termios.error) as error:
+            raise BusError(f"{self.name}: the line is lost: {_reason(error)}") from None
+
+
+class _Client(RemoteClient):
+    """LiteX's client, for which no answer is an error."""
+
+    # RemoteClient's own constructor reads any csr.csv that lies in the current folder
+    def __init__(self, host: str, port: int) -> None:
+        self.host, self.port = host, port
+        self.csr_data_width = self.csr_bus_address_width = 32
+        self.base_address, self.debug, self.binded = 0, False, True
+        self.socket = socket.create_connection((host, port), PATIENCE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def receive_packet(self, connection: Any, addr_size: int) -> bytes:
+        """As RemoteClient. Raises _NoAnswer."""
+        found = super().receive_packet(connection, addr_size)
+        if not isinstance(found, bytes):
+            raise _NoAnswer
+        return found
+
+
+class ServerBus(Bus):
+    """A board behind LiteX's server, ``litex_server``, whatever bridge that uses."""
+
+    read_burst = write_burst = MOST_READ
+    # Etherbone writes to addresses one after the other, so that a word to the queue is a packet
+    push_burst = 1
+
+    def __init__(self, host: str, port: int) -> None:
+        """Raises CannotOpen."""
+        self.name = f"{host}:{port}"
+        try:
+            self._client = _Client(host, port)
+        except (OSError, ValueError) as error:
+            raise CannotOpen(f"{self.name}: cannot connect: {_reason(error)}") from None
+        try:
+            self._greet()
+        except BaseException:
+            self.close()
+            raise
+
+    def _greet(self) -> None:
+        """Reads who the server says it is: its bridge, address and port."""
+        try:
+            said = self._client.socket.recv(128).decode(errors="replace")
+        except TimeoutError:
+            said = ""
+        except OSError as error:
+            raise CannotOpen(f"{self.name}: cannot connect: {_reason(error)}") from None
+        found = re.fullmatch(r"(\w+):.*:\d+", said)
+        if found is None:
+            raise CannotOpen(f"{self.name}: does not greet as LiteX's server, litex_server, does")
+        if found[1] == "CommPCIe":
+            raise CannotOpen(f"{self.name}: is a bridge over PCIe, which does not reach the SoC's memory")
+
+    def read_one(self, address: int, count: int) -> list[int]:
+        """As Bus."""
+        with self._named():
+            found: list[int] = self._client.read(address, count)
+        if len(found) != count:
+            raise BusError(f"{self.name}: {len(found)} words came where {count} were asked for")
+        return found
+
+    def write_one(self, address: int, words: Sequence[int]) -> None:
+        """As Bus."""
+        with self._named():
+            self._client.write(address, list(words))
+
+    def push_one(self, address: int, words: Sequence[int]) -> None:
+        """As Bus."""
+        self.write_one(address, words)
+
+    def close(self) -> None:
+        """As Bus."""
+        with suppress(OSError):
+            self._client.close()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except _NoAnswer:
+            raise BusError(f"{self.name}: no answer: the server, or the board behind it, is gone") from None
+        except OSError as error:
+            raise BusError(f"{self.name}: the line is lost: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the name and the number that come before it."""
+    number = error.args[0] if isinstance(error, termios.error) else getattr(error, "errno", None)
+    if number == errno.EACCES:
+        return f"{os.strerror(number)}: only root and the port's group may use it, which is dialout in most systems"
+    if number == errno.EAGAIN:
+        return "another program uses it"
+    return os.strerror(number) if isinstance(number, int) else " ".join(str(error).split()) or type(error).__name__
