@@ -7,11 +7,12 @@ import click
 from myhdl_fsa.cli.base import OneLineGroup
 from myhdl_fsa.cli.common import CONTEXT
 from myhdl_fsa.cli.fpga_report import report
+from myhdl_fsa.cli.fpga_run import run
 
 __all__ = ["main"]
 
 
-@click.group("fsa-fpga", cls=OneLineGroup, context_settings=CONTEXT, commands=[report])
+@click.group("fsa-fpga", cls=OneLineGroup, context_settings=CONTEXT, commands=[report, run])
 @click.version_option(package_name="myhdl-fsa")
 def main() -> None:
     """The machine on an FPGA, with open tools."""
