@@ -78,6 +78,8 @@ class Board:
         self.access()
         if address == SCRATCH:
             return self.scratch
+        if address == DEVICE + Register.STATE and self.registers[Register.STATE] == State.ACTIVE:
+            self._finish()
         if RAM <= address < RAM + RAM_SIZE:
             return int.from_bytes(self.memory[address - RAM:][:4], "little")
         return self.registers.get(address - DEVICE, 0xFFFFFFFF)
@@ -123,11 +125,15 @@ class Board:
             registers[register] = word & ((1 << fmt.width) - 1)
 
     def _take(self):
-        """The device takes a word; behind a fence with stop it has done everything."""
+        """The device takes a word."""
         registers = self.registers
         registers[Register.DEQUEUED] += 1
         registers[Register.RAW] += 1
-        if registers[Register.DEQUEUED] == registers[Register.ENQUEUED] and not self.stuck:
+
+    def _finish(self):
+        """Does everything, if the device is at a fence with stop."""
+        registers = self.registers
+        if registers[Register.DEQUEUED] == registers[Register.ENQUEUED] > 0 and not self.stuck:
             items = list(parse(self.words))
             if self.error or (isinstance(items[-1], Fence) and items[-1].stop):
                 self._execute()

@@ -41,6 +41,7 @@ from myhdl_fsa.workbench.workload import generate
 def quick(monkeypatch):
     """Lines that need not settle, and that are given up at once."""
     monkeypatch.setattr(litex_bus, "SETTLE", 0)
+    monkeypatch.setattr(litex_bus, "UNDER_WAY", 0)
     monkeypatch.setattr(litex_bus, "PATIENCE", 0.5)
 
 
@@ -265,7 +266,7 @@ def line_that(answers):
 def test_no_answer_and_one_at_another_rate(board, monkeypatch):
     with line_that(lambda came: b"") as port:
         monkeypatch.setattr(litex_bus, "PATIENCE", 0.1)
-        assert failed(1, "--port", port, "--baud", 9600) == f"{port} at 9600 baud: no answer in 0 s"
+        assert failed(1, "--port", port, "--baud", 9600) == f"{port} at 9600 baud: no answer in 0.1 s"
     with line_that(lambda came: b"\xc3" * len(came)) as port:
         message = failed(1, "--port", port)
     assert message == (f"{port}: LiteX's scratch register at 0xf0000004 holds 0xc3c3c3c3, not the 0x12345678 that it "

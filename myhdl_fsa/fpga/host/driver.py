@@ -24,7 +24,7 @@ __all__ = ["CHUNK", "Driver", "LIMIT", "Status"]
 
 LIMIT = 10.0
 """seconds without progress after which a device is given up"""
-CHUNK = 256
+CHUNK = 192
 """words that are written before one is read back, so that no more are under way than a bridge has room for"""
 _READ = tuple(register for register in Register if Register.STATE <= register <= Register.INTERRUPT)
 _TRIALS = 0x5A3CF00F, 0xA5C30FF0

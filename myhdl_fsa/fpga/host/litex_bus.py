@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import socket
+import struct
 import termios
 import time
 from collections.abc import Iterator, Sequence
@@ -21,14 +22,33 @@ from litex.tools.remote.comm_uart import CommUART
 
 from myhdl_fsa.fpga.host.bus import Bus, BusError
 
-__all__ = ["CannotOpen", "MOST_READ", "PATIENCE", "SETTLE", "SerialBus", "ServerBus"]
+__all__ = [
+    "CannotOpen",
+    "MOST_READ",
+    "PATIENCE",
+    "SETTLE",
+    "SLOWEST",
+    "SerialBus",
+    "ServerBus",
+    "UNDER_WAY",
+    "patience",
+]
 
 PATIENCE = 2.0
-"""seconds without an answer after which a line is given up"""
+"""seconds without an answer after which a line is given up, beside those that the line needs"""
+UNDER_WAY = 4096
+"""bytes that may be under way on a line before an answer is due; more than ``driver.CHUNK`` words and a burst back"""
+SLOWEST = 9600
+"""baud of a line behind a server, whose rate nobody says"""
 SETTLE = 0.15
 """seconds of silence after which a UARTBone forgets a command that was cut short; it says 0.1"""
 MOST_READ = 255
 """words of a read: UARTBone and Etherbone count them in a byte"""
+
+
+def patience(baud: int) -> float:
+    """Seconds until an answer must have come; a byte is ten bits on the line."""
+    return PATIENCE + 10 * UNDER_WAY / baud
 
 
 class CannotOpen(BusError):
@@ -36,7 +56,7 @@ class CannotOpen(BusError):
 
 
 class _NoAnswer(Exception):
-    """Nothing came for as long as ``PATIENCE``."""
+    """Nothing came for as long as ``patience``."""
 
 
 class _Uart(CommUART):
@@ -63,7 +83,7 @@ class SerialBus(Bus):
         try:
             self._uart = _Uart(port, baud)
             self._uart.port.exclusive = True
-            self._uart.port.timeout = self._uart.port.write_timeout = PATIENCE
+            self._uart.port.timeout = self._uart.port.write_timeout = patience(baud)
         except (OSError, ValueError, termios.error) as error:
             raise CannotOpen(f"{port}: cannot open: {_reason(error)}") from None
         time.sleep(SETTLE)
@@ -97,7 +117,7 @@ class SerialBus(Bus):
         try:
             yield
         except _NoAnswer:
-            raise BusError(f"{self._line}: no answer in {PATIENCE:.0f} s") from None
+            raise BusError(f"{self._line}: no answer in {self._uart.port.timeout:.1f} s") from None
         except (OSError, termios.error) as error:
             raise BusError(f"{self.name}: the line is lost: {_reason(error)}") from None
 
@@ -110,7 +130,7 @@ class _Client(RemoteClient):
         self.host, self.port = host, port
         self.csr_data_width = self.csr_bus_address_width = 32
         self.base_address, self.debug, self.binded = 0, False, True
-        self.socket = socket.create_connection((host, port), PATIENCE)
+        self.socket = socket.create_connection((host, port), patience(SLOWEST))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def receive_packet(self, connection: Any, addr_size: int) -> bytes:
@@ -158,9 +178,12 @@ class ServerBus(Bus):
     def read_one(self, address: int, count: int) -> list[int]:
         """As Bus."""
         with self._named():
-            found: list[int] = self._client.read(address, count)
+            try:
+                found: list[int] = self._client.read(address, count)
+            except (AttributeError, IndexError, struct.error):
+                found = []
         if len(found) != count:
-            raise BusError(f"{self.name}: {len(found)} words came where {count} were asked for")
+            raise BusError(f"{self.name}: what came is no answer of Etherbone to a read of {count} words")
         return found
 
     def write_one(self, address: int, words: Sequence[int]) -> None:
