@@ -275,7 +275,8 @@ def test_no_answer_and_one_at_another_rate(board, monkeypatch):
 
 def test_a_port_that_cannot_be_opened(board, monkeypatch):
     assert failed(2, "--port", "/dev/ttyNONE") == "--port /dev/ttyNONE: cannot open: No such file or directory"
-    assert failed(2, "--port", "csr.json").startswith("--port csr.json: cannot open: ")
+    assert failed(2, "--port", "csr.json") == "--port csr.json: cannot open: it is no serial port"
+    assert failed(2, "--port", "") == "--port '': cannot open: No such file or directory"
     assert failed(2, "--port", "wire://x").startswith("--port wire://x: cannot open: invalid URL")
     assert "Connection refused" in failed(2, "--port", "socket://localhost:1")
     with line_that(lambda came: b"") as port:

@@ -85,7 +85,7 @@ class SerialBus(Bus):
             self._uart.port.exclusive = True
             self._uart.port.timeout = self._uart.port.write_timeout = patience(baud)
         except (OSError, ValueError, termios.error) as error:
-            raise CannotOpen(f"{port}: cannot open: {_reason(error)}") from None
+            raise CannotOpen(f"{port or repr(port)}: cannot open: {_reason(error)}") from None
         time.sleep(SETTLE)
 
     def read_one(self, address: int, count: int) -> list[int]:
@@ -210,11 +210,19 @@ class ServerBus(Bus):
             raise BusError(f"{self.name}: the line is lost: {_reason(error)}") from None
 
 
+_SAID = {
+    errno.EACCES: "Permission denied: only root and the port's group may use it, which is dialout in most systems",
+    errno.EAGAIN: "another program uses it",
+    errno.ENOTTY: "it is no serial port",
+}
+
+
 def _reason(error: Exception) -> str:
     """What went wrong, without the name and the number that come before it."""
-    number = error.args[0] if isinstance(error, termios.error) else getattr(error, "errno", None)
-    if number == errno.EACCES:
-        return f"{os.strerror(number)}: only root and the port's group may use it, which is dialout in most systems"
-    if number == errno.EAGAIN:
-        return "another program uses it"
-    return os.strerror(number) if isinstance(number, int) else " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, socket.gaierror):
+        return str(error.strerror)
+    text = " ".join(str(error).split())
+    # pyserial writes the number of the error under its own into the text
+    found = re.search(r"\[Errno (\d+)\]|\((\d+), ", text)
+    number = getattr(error, "errno", None) or (found and int(found[1] or found[2]))
+    return _SAID.get(number, os.strerror(number)) if number else text or type(error).__name__
