@@ -13,7 +13,8 @@ LINT_TREE := build/lint/myhdl_fsa
 SOURCES := myhdl_fsa convert sims tests docs $(wildcard benchmarks examples)
 PYTEST := $(BIN)/python -m pytest -n 2
 
-.PHONY: help install sim test test-slow convert-check lint docs docs-tables docs-pictures docs-links bench clean hdl-tools
+.PHONY: help install sim test test-slow convert-check lint docs docs-tables docs-pictures docs-links bench clean hdl-tools \
+  soc-sim soc-tools
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -96,13 +97,35 @@ HDL_PACKAGES = iverilog verilator g++ make chromium $(LIBPYTHON)
 hdl-tools: $(TESTING)
 	@if command -v iverilog >/dev/null && command -v verilator >/dev/null && command -v chromium >/dev/null \
 	  && $(HAS_LIBPYTHON); then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ]; then as_root=; elif command -v sudo >/dev/null; then as_root=sudo; else as_root=none; fi; \
+	$(call DEBIAN_INSTALL,iverilog$(COMMA) verilator$(COMMA) chromium or libpython,$(HDL_PACKAGES))
+
+# what is missing, and the packages that bring it
+COMMA := ,
+define DEBIAN_INSTALL
+if [ "$$(id -u)" = 0 ]; then as_root=; elif command -v sudo >/dev/null; then as_root=sudo; else as_root=none; fi; \
 	if [ "$$as_root" = none ] || ! command -v apt-get >/dev/null; then \
-	  echo "make: error: iverilog, verilator, chromium or libpython is missing; run as root: apt-get install $(HDL_PACKAGES)" >&2; exit 1; fi; \
-	echo "Installing $(HDL_PACKAGES)"; \
+	  echo "make: error: $(1) is missing; run as root: apt-get install $(2)" >&2; exit 1; fi; \
+	echo "Installing $(2)"; \
 	{ $$as_root apt-get update -qq && \
-	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(HDL_PACKAGES); } >/dev/null \
-	  || { echo "make: error: could not install; run as root: apt-get install $(HDL_PACKAGES)" >&2; exit 1; }
+	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2); } >/dev/null \
+	  || { echo "make: error: could not install; run as root: apt-get install $(2)" >&2; exit 1; }
+endef
+
+# A processor's compiler, and what LiteX's simulation core is built with.
+CPU ?= vexriscv
+SOC_PACKAGES = gcc-riscv64-unknown-elf libevent-dev libjson-c-dev verilator g++ make
+SOC_INSTALLED := $(VENV)/.installed-for-soc
+$(SOC_INSTALLED): $(INSTALLED)
+	$(PIP_INSTALL) -e '.[soc]'
+	@touch $@
+
+soc-tools: $(SOC_INSTALLED)
+	@if command -v riscv64-unknown-elf-gcc >/dev/null && command -v verilator >/dev/null && command -v g++ >/dev/null \
+	  && test -e /usr/include/event2/event.h && test -e /usr/include/json-c/json.h; then exit 0; fi; \
+	$(call DEBIAN_INSTALL,riscv64-unknown-elf-gcc$(COMMA) verilator$(COMMA) g++$(COMMA) libevent or libjson-c,$(SOC_PACKAGES))
+
+soc-sim: soc-tools ## a LiteX SoC with the 4x4 array in Verilator, and attention on its CPU (CPU=rocket: another)
+	$(BIN)/fsa-fpga simulate --cpu $(CPU) --seq-q 4 --seq-kv 4
 
 clean: ## remove what the other commands made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -27,7 +27,7 @@ __all__ = [
     "shrink",
 ]
 
-KINDS = ("verilator", "icarus", "lockstep")
+KINDS = ("verilator", "icarus", "lockstep", "litex", "soc")
 """the cache's folders"""
 MARKER = "complete.json"
 BUILDING = ".building-"

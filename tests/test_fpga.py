@@ -157,8 +157,8 @@ def test_too_big(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(("args", "message"), [
-    ([], "a command must follow: report or run"),
-    (["bild"], "bild: unknown: must be report or run"),
+    ([], "a command must follow: report or run or simulate"),
+    (["bild"], "bild: unknown: must be report or run or simulate"),
     (["report", "--device", "ice40"], "--device ice40: must be one of 'ecp5-25k', "),
     (["report", "--config", "No"], "--config No: "),
     (["report", "--top", "nothing"], "--top nothing: unknown: known are accelerator, core, "),

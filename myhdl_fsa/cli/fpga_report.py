@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from myhdl_fsa.cli.announcements import Announcements
 from myhdl_fsa.cli.command import GroupedCommand, Groups, option, said
 from myhdl_fsa.cli.common import (
     CONTEXT,
@@ -72,20 +72,12 @@ class Options(DesignOptions):
     frequency: float | None
 
 
-class _Announcements:
-    """What is under way, a line each on standard error, with the time that is left where that is known."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet, self._start = quiet, time.monotonic()
-
-    def say(self, text: str) -> None:
-        """A stage begins."""
-        if not self._quiet:
-            click.echo(f"fsa-fpga: {time.monotonic() - self._start:.0f} s: {text}", err=True)
+class _Announcements(Announcements):
+    """Also of the time that is left, where that is known."""
 
     def module(self, name: str, done: int, whole: int) -> None:
         """A module's synthesis begins; ``done`` of ``whole`` is behind it."""
-        left = (time.monotonic() - self._start) * (whole - done) / done if done else None
+        left = self.seconds * (whole - done) / done if done else None
         self.say(f"synthesis of {name}" + ("" if left is None else f", about {left:.0f} s left"))
 
 
@@ -98,7 +90,7 @@ def _report(**given: object) -> int:
     if options.json is not None:
         check_output("--json", options.json)
         options.check_not_config(said("--json"))
-    announcements = _Announcements(options.quiet)
+    announcements = _Announcements("fsa-fpga", options.quiet)
     try:
         tools.synthesizer()
         if options.route and device.nextpnr is not None:

@@ -18,14 +18,12 @@ from myhdl_fsa.cli.types import Host, Integer, PositiveNumber
 from myhdl_fsa.config import Config
 from myhdl_fsa.program import Timing
 
-__all__ = ["CONSTRAINTS", "GROUPS", "INSTALL", "Options", "run"]
+__all__ = ["CONSTRAINTS", "GROUPS", "Options", "run"]
 
 if TYPE_CHECKING:
     from myhdl_fsa.fpga.host.bus import Bus
     from myhdl_fsa.fpga.host.soc import Soc
 
-INSTALL = "pip install 'myhdl-fsa[soc]'"
-"""what installs LiteX"""
 _SIM = {item.opts[0]: item for group in sim_options.GROUPS.values() for item in group}
 
 GROUPS: Groups = {
@@ -148,6 +146,8 @@ def _connected(options: Options) -> Iterator[Bus]:
     try:
         from myhdl_fsa.fpga.host.litex_bus import CannotOpen, SerialBus, ServerBus
     except ModuleNotFoundError as error:
+        from myhdl_fsa.litex.requirements import INSTALL
+
         raise click.ClickException(f"{error.name} is not installed: run `{INSTALL}`") from None
     try:
         bus: Bus

@@ -82,12 +82,13 @@ def cycle_lines(cycles: int, inner_iteration_cycles: float | None, utilisation: 
     return [*lines, f"Matmul utilisation: {100 * utilisation:.1f} %"]
 
 
-_PUBLISHED = {
+COUNTER_FORMS = {
     "execution_time": "Execution time: {} cycles", "matrix_bubble": "Max bubble cycles: {} cycles",
     "matrix_active": "Max active cycles: {} cycles", "dma_active": "DMA active cycles: {} cycles",
     "raw": "Raw instructions: {}", "matrix": "Max instructions: {}", "dma": "DMA instructions: {}",
     "fence": "Fence instructions: {}", "enqueued": "Enqueue instructions: {}", "dequeued": "Dequeue instructions: {}",
 }
+"""counter -> the published driver's line, with {} for the value"""
 
 
 def counter_lines(counters: Counters | None) -> list[str]:
@@ -95,7 +96,7 @@ def counter_lines(counters: Counters | None) -> list[str]:
     if counters is None:
         return []
     values = counters.to_dict()
-    return ["Performance counters:", *(form.format(values[name]) for name, form in _PUBLISHED.items())]
+    return ["Performance counters:", *(form.format(values[name]) for name, form in COUNTER_FORMS.items())]
 
 
 _TRANSFERS = {"memory": "To the board", "program": "Program, until it was done", "result": "From the board"}
@@ -108,7 +109,7 @@ def transfer_lines(transfers: Sequence[Transfer]) -> list[str]:
 
 def counter_title(name: str) -> str:
     """What ``counter_lines`` calls a counter."""
-    return _PUBLISHED[name].partition(":")[0]
+    return COUNTER_FORMS[name].partition(":")[0]
 
 
 def comparison_line(
