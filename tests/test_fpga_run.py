@@ -460,3 +460,57 @@ def test_no_more_is_under_way_than_a_bridge_has_room_for(board, monkeypatch):
     machine, work = BoardEngine(Direct(board), SOC), generate(CONFIG, 4, 4, 0)
     result = machine.device_attention(work.q, work.k, work.v, CONFIG)
     np.testing.assert_array_equal(result.output, golden.attention(work.q, work.k, work.v, CONFIG))
+
+
+@pytest.mark.parametrize(("args", "says"), [
+    (["--bridge", "0", "--out", "soc"], "--bridge 0: must be an integer from 1 to 65535"),
+    (["--bridge", "1111"], "--bridge 1111: needs --out"),
+    (["--bridge", "1111", "--out", "soc", "--cpu", "rocket"], "--cpu rocket: is about a SoC with a processor: "),
+])
+def test_a_bridge_that_cannot_be(args, says):
+    run = CliRunner().invoke(main, ["simulate", *args])
+    assert run.exit_code == 2 and run.stderr.startswith(f"fsa-fpga: error: {says}")
+
+
+def test_a_bridge_at_a_port_that_is_taken(tmp_path):
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = CliRunner().invoke(main, ["simulate", "--bridge", str(port), "--out", str(tmp_path / "soc")])
+    assert run.exit_code == 2
+    assert run.stderr == f"fsa-fpga: error: --bridge {port}: another program listens at that port\n"
+    assert not (tmp_path / "soc").exists()
+
+
+@pytest.mark.slow
+def test_attention_on_the_simulated_soc_over_its_bridge(tmp_path, monkeypatch):
+    monkeypatch.setattr(litex_bus, "PATIENCE", 10)
+    with socket.create_server(("localhost", 0)) as free, socket.create_server(("localhost", 0)) as other:
+        bridge, place = free.getsockname()[1], other.getsockname()[1]
+    port, csr = f"socket://localhost:{bridge}", ["--csr", tmp_path / "soc" / "csr.json"]
+    command = [sys.executable, "-c", "from myhdl_fsa.cli.entry import fsa_fpga; fsa_fpga()", "simulate", "--bridge",
+               str(bridge), "--out", str(tmp_path / "soc")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as simulation:
+        try:
+            said = next(line for line in simulation.stderr if "socket://" in line)
+            assert said.endswith(f" s: the bridge is at {port}\n")
+            # more words than the queue holds, and a device that waits for them longer than a reset's watchdog allows
+            run = fsa_fpga_run("--port", port, *csr, "--seq-q", 14, "--seq-kv", 51, "--json", "-")
+            assert run.exit_code == 0, run.output
+            found = json.loads(run.stdout)
+            assert found["bit_exact"] is True and found["transfers"]["program"]["bytes"] > 4 * 256
+            assert found["counters"]["execution_time"] > 1 << 16 and found["counters"]["matrix"] > 100
+            assert failed(2, "--port", port, *csr, "--dataflow", "stream").startswith("--config FSA4X4Fp16Config: ")
+            server_command = [sys.executable, "-m", "litex.tools.litex_server", "--uart", "--uart-port", port,
+                              "--bind-port", str(place)]
+            with subprocess.Popen(server_command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as serving:
+                try:
+                    wait_for(place)
+                    run = fsa_fpga_run("--connect", f"localhost:{place}", *csr, "--causal", "--head-dim", 3)
+                finally:
+                    serving.kill()
+            assert run.exit_code == 0, run.output
+            assert "FSA equals the golden model bit for bit (12 values)\n" in run.stdout
+            simulation.send_signal(signal.SIGINT)
+            assert simulation.wait(10) == 128 + signal.SIGINT
+        finally:
+            simulation.kill()
