@@ -48,6 +48,8 @@ class Board:
         """with which the device stops instead"""
         self.gone_after: int | None = None
         """accesses after which the board is pulled out"""
+        self.console = []
+        """what comes on the line before anybody asks, piece by piece"""
         self.lost = (0, 0)
         """an address, and which write to it is lost on its way, from 1 on"""
 
@@ -188,6 +190,10 @@ def _serve_uart(board, line, stop):
         return found
 
     with suppress(OSError):
+        for piece in board.console:
+            if stop.wait(0.01):
+                return
+            os.write(line, piece)
         while True:
             command, length = bytes_of(2)
             address = 4 * int.from_bytes(bytes_of(4), "big")

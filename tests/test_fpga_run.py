@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import json
 import os
 import signal
@@ -273,6 +274,24 @@ def test_no_answer_and_one_at_another_rate(board, monkeypatch):
                        "has after a reset: is the baud rate the SoC's, and csr.json this SoC's?")
 
 
+def test_a_console_that_talks_first(board, monkeypatch):
+    board.console = [b"FSA4X4Fp16Config on VexRiscv\r\n"] * 20
+    monkeypatch.setattr(litex_bus, "SETTLE", 0.1)
+    assert on_port(board).exit_code == 0
+    board.console = itertools.repeat(b"litex> ")
+    monkeypatch.setattr(litex_bus, "TALKS", 0.1)
+    assert " at 115200 baud: is never silent, as if a console had it: '" in failed_on_port(board)
+
+
+def test_the_machine_is_that_of_the_file_beside(tmp_path, board):
+    (tmp_path / "csr.json").write_text(board.csr(constants={}))
+    (tmp_path / "config.json").write_text(CONFIG.replace(elem="e4m3").to_json())
+    assert "the device's elem has 16 bits, and 8 in the configuration" in failed_on_port(board)
+    assert "the device's elem" not in on_port(board, "--config", CONFIG.name).stderr
+    (tmp_path / "config.json").write_text("{")
+    assert failed(2, "--port", "x").startswith(f"--config {tmp_path}/config.json: not JSON")
+
+
 def test_a_port_that_cannot_be_opened(board, monkeypatch):
     assert failed(2, "--port", "/dev/ttyNONE") == "--port /dev/ttyNONE: cannot open: No such file or directory"
     assert failed(2, "--port", "csr.json") == "--port csr.json: cannot open: it is no serial port"
@@ -494,12 +513,14 @@ def test_attention_on_the_simulated_soc_over_its_bridge(tmp_path, monkeypatch):
             said = next(line for line in simulation.stderr if "socket://" in line)
             assert said.endswith(f" s: the bridge is at {port}\n")
             # more words than the queue holds, and a device that waits for them longer than a reset's watchdog allows
+            assert json.loads((tmp_path / "soc" / "config.json").read_text())["name"] == CONFIG.name
             run = fsa_fpga_run("--port", port, *csr, "--seq-q", 14, "--seq-kv", 51, "--json", "-")
             assert run.exit_code == 0, run.output
             found = json.loads(run.stdout)
             assert found["bit_exact"] is True and found["transfers"]["program"]["bytes"] > 4 * 256
             assert found["counters"]["execution_time"] > 1 << 16 and found["counters"]["matrix"] > 100
-            assert failed(2, "--port", port, *csr, "--dataflow", "stream").startswith("--config FSA4X4Fp16Config: ")
+            assert ": dataflow is stream, and fsa in the SoC's device" in failed(
+                2, "--port", port, *csr, "--dataflow", "stream")
             server_command = [sys.executable, "-m", "litex.tools.litex_server", "--uart", "--uart-port", port,
                               "--bind-port", str(place)]
             with subprocess.Popen(server_command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as serving:

@@ -12,7 +12,7 @@ import click
 
 from myhdl_fsa.cli import sim_options
 from myhdl_fsa.cli.command import GroupedCommand, Groups, option, said
-from myhdl_fsa.cli.common import CONTEXT, FILE, check_accelerator, load_config, with_dataflow
+from myhdl_fsa.cli.common import CONTEXT, DEFAULT_CONFIG, FILE, check_accelerator, load_config, with_dataflow
 from myhdl_fsa.cli.constraints import Constraint, Excludes, Needs
 from myhdl_fsa.cli.types import Host, Integer, PositiveNumber
 from myhdl_fsa.config import Config
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from myhdl_fsa.fpga.host.bus import Bus
     from myhdl_fsa.fpga.host.soc import Soc
 
+_BESIDE = "config.json"
 _SIM = {item.opts[0]: item for group in sim_options.GROUPS.values() for item in group}
 
 GROUPS: Groups = {
@@ -44,7 +45,11 @@ GROUPS: Groups = {
                                                       "[default: 1/sqrt(d)]")
         for item in sim_options.GROUPS["Attention"]
     ),
-    "Machine": tuple(_SIM[name] for name in ("--config", "--reciprocal", "--dataflow")),
+    "Machine": (
+        option("--config", metavar="NAME|FILE.json", help="The machine in the SoC: a known configuration, or a file of "
+               f"its fields.  [default: {_BESIDE} beside the --csr file if there is one, or {DEFAULT_CONFIG}]"),
+        *(_SIM[name] for name in ("--reciprocal", "--dataflow")),
+    ),
     "Output (FILE may be -, standard output, which then holds nothing else)": tuple(
         _SIM[name] for name in ("--json", "--dump-asm", "--quiet")),
 }
@@ -101,6 +106,8 @@ def _run(**given: object) -> int:
     from myhdl_fsa.cli.attention import run_attention
     from myhdl_fsa.cli.outputs import Recorder, check_outputs
 
+    if given["config"] is None:
+        given["config"] = _default_config(Path(str(given["csr"])))
     options = Options(**given)  # type: ignore[arg-type]
     config = load_config(options.config, options.reciprocal)
     chooses = None if options.dataflow is None else said("--dataflow")
@@ -122,6 +129,12 @@ run = GroupedCommand("run", callback=_run, help=_run.__doc__, groups=GROUPS, con
                      context_settings=CONTEXT)
 
 
+def _default_config(csr: Path) -> str:
+    """What --config is when it is not given."""
+    beside = csr.absolute().with_name(_BESIDE)
+    return str(beside) if beside.exists() else DEFAULT_CONFIG
+
+
 def _soc(options: Options) -> Soc:
     from myhdl_fsa.fpga.host.soc import Soc, SocError
 
@@ -137,13 +150,18 @@ def _placed(options: Options, soc: Soc, config: Config) -> Config:
     try:
         return soc.place(config)
     except SocError as error:
-        raise click.UsageError(f"{said('--config')}: {error} ({said('--csr')})") from None
+        raise click.UsageError(f"--config {options.config}: {error} ({said('--csr')})") from None
 
 
 @contextmanager
 def _connected(options: Options) -> Iterator[Bus]:
-    """The line to the board. Raises click.UsageError where it cannot be opened, click.ClickException without LiteX."""
+    """The line to the board.
+
+    Raises click.UsageError where it cannot be opened, click.ClickException for one that is never silent, and without
+    LiteX.
+    """
     try:
+        from myhdl_fsa.fpga.host.bus import BusError
         from myhdl_fsa.fpga.host.litex_bus import CannotOpen, SerialBus, ServerBus
     except ModuleNotFoundError as error:
         from myhdl_fsa.litex.requirements import INSTALL
@@ -158,6 +176,8 @@ def _connected(options: Options) -> Iterator[Bus]:
             bus = SerialBus(options.port, options.baud)
     except CannotOpen as error:
         raise click.UsageError(f"{options.line} {error}") from None
+    except BusError as error:
+        raise click.ClickException(str(error)) from None
     try:
         yield bus
     finally:

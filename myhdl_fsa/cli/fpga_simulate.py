@@ -164,8 +164,7 @@ def _serve(options: Options, config: Config, port: int) -> int:
         raise click.UsageError(f"{said('--bridge')}: another program listens at that port")
     announcements = Announcements("fsa-fpga", options.quiet)
     gateware = bridged.build(config, port, _folder(options.out), options.build_dir, announcements.say)
-    announcements.say(f"the bridge is at socket://localhost:{port}")
-    bridged.serve(gateware)
+    bridged.serve(gateware, port, lambda: announcements.say(f"the bridge is at socket://localhost:{port}"))
     return 1
 
 

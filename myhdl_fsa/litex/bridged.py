@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,10 +70,10 @@ def is_free(port: int) -> bool:
 def build(
     config: Config, port: int, folder: Path, build_dir: Path | None = None, say: Callable[[str], None] | None = None
 ) -> Path:
-    """Builds the SoC in ``folder``, csr.json too, and gives the folder in which its simulation is to run.
+    """Builds the SoC in ``folder``, and gives the folder in which its simulation is to run.
 
-    The simulator is kept in the cache below ``build_dir``; another port needs no other one. ``say`` is told what is
-    under way. Raises RunError for what does not build.
+    csr.json and config.json are in ``folder``. The simulator is kept in the cache below ``build_dir``; another port
+    needs no other one. ``say`` is told what is under way. Raises RunError for what does not build.
     """
     say = say or (lambda text: None)
     say("the SoC with a bridge")
@@ -81,15 +82,23 @@ def build(
         soc.platform.toolchain = Toolchain()
         Builder(soc, output_dir=str(folder), csr_json=str(folder / "csr.json"), compile_software=False).build(
             sim_config=soc.sim_config)
+    (folder / "config.json").write_text(soc.fsa.config.to_json())
     return linked(soc, folder, build_dir, say)
 
 
-def serve(gateware: Path) -> None:
-    """Runs what ``build`` built, until this process is told to end. Raises RunError where the simulation ends."""
+def serve(gateware: Path, port: int, ready: Callable[[], None]) -> None:
+    """Runs what ``build`` built, until this process is told to end; ``ready`` is called once the port is listened at.
+
+    Raises RunError where the simulation ends.
+    """
     complaints = gateware / "simulation.log"
     with complaints.open("w") as errors, tools.started(
         [str(gateware / PROGRAM), str(_ENDLESS)], gateware, stdout=subprocess.DEVNULL, stderr=errors,
     ) as process:
+        while process.poll() is None and is_free(port):
+            time.sleep(0.05)
+        if process.poll() is None:
+            ready()
         process.wait()
     said = re.findall(r"\S.*", complaints.read_text(errors="replace"))
     raise RunError(f"the SoC's simulation ended: {said[-1] if said else f'exit status {process.returncode}'}")

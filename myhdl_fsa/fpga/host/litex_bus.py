@@ -30,6 +30,7 @@ __all__ = [
     "SLOWEST",
     "SerialBus",
     "ServerBus",
+    "TALKS",
     "UNDER_WAY",
     "patience",
 ]
@@ -38,10 +39,14 @@ PATIENCE = 2.0
 """seconds without an answer after which a line is given up, beside those that the line needs"""
 UNDER_WAY = 4096
 """bytes that may be under way on a line before an answer is due; more than ``driver.CHUNK`` words and a burst back"""
+_SHOWN = 40
+"""characters of what comes unasked"""
 SLOWEST = 9600
 """baud of a line behind a server, whose rate nobody says"""
 SETTLE = 0.15
 """seconds of silence after which a UARTBone forgets a command that was cut short; it says 0.1"""
+TALKS = 10.0
+"""seconds that a console may talk on a line before the bridge has it"""
 MOST_READ = 255
 """words of a read: UARTBone and Etherbone count them in a byte"""
 
@@ -77,16 +82,30 @@ class SerialBus(Bus):
     write_burst = push_burst = 8
 
     def __init__(self, port: str, baud: int) -> None:
-        """Raises CannotOpen."""
+        """Waits until the line is silent. Raises CannotOpen, and BusError for a line that never is."""
         self.name = port
         self._line = port if "://" in port else f"{port} at {baud} baud"
         try:
             self._uart = _Uart(port, baud)
             self._uart.port.exclusive = True
-            self._uart.port.timeout = self._uart.port.write_timeout = patience(baud)
+            self._uart.port.timeout, self._uart.port.write_timeout = SETTLE, patience(baud)
         except (OSError, ValueError, termios.error) as error:
             raise CannotOpen(f"{port or repr(port)}: cannot open: {_reason(error)}") from None
-        time.sleep(SETTLE)
+        try:
+            with self._named():
+                self._hush()
+                self._uart.port.timeout = patience(baud)
+        except BaseException:
+            self.close()
+            raise
+
+    def _hush(self) -> None:
+        """Drops what comes until nothing does: the rest of an earlier run, or a console that shares the line."""
+        due = time.monotonic() + TALKS
+        while came := self._uart.port.read(4096):
+            if time.monotonic() > due:
+                text = came[-_SHOWN:].decode("ascii", "replace")
+                raise BusError(f"{self._line}: is never silent, as if a console had it: {text!r}")
 
     def read_one(self, address: int, count: int) -> list[int]:
         """As Bus."""
