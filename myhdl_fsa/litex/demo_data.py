@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from myhdl_fsa.workbench.workload import Workload, generate
 
 __all__ = ["Demo"]
 
+_CODE, _STACK = 1 << 16, 1 << 14
+"""bytes, with some to spare"""
 _LINE = 100
 """characters of a line of a table, about"""
 
@@ -41,12 +44,12 @@ class Demo:
     keys: int
     seed: int = 0
 
-    @property
+    @cached_property
     def work(self) -> Workload:
         """The tensors. Raises WorkloadError for sizes that are not allowed."""
         return generate(self.config, self.queries, self.keys, self.seed)
 
-    @property
+    @cached_property
     def program(self) -> Program:
         """The kernel's words, what memory holds before, and where O^T comes.
 
@@ -54,6 +57,29 @@ class Demo:
         """
         work = self.work
         return attention_kernel(work.q, work.k, work.v, self.config).program()
+
+    @property
+    def values(self) -> int:
+        """Of the result."""
+        return self.queries * self.work.v.shape[-1]
+
+    @property
+    def ram_bytes(self) -> int:
+        """From ``config.memory_base`` to the end of the last tensor."""
+        ends = [address + len(data) for address, data in self.program.memory]
+        ends += [region.address + region.size for region in self.program.outputs]
+        return max(ends) - self.config.memory_base
+
+    @property
+    def rom_bytes(self) -> int:
+        """Of the program with its data, at most."""
+        sizes = [len(data) for _, data in self.program.memory] + [region.size for region in self.program.outputs]
+        return _CODE + 4 * len(self.program.words) + sum(sizes) + (4 + 8) * self.values
+
+    @property
+    def sram_bytes(self) -> int:
+        """Of the program's variables: the result, and three differences of each value in float and in double."""
+        return _STACK + (4 + 3 * (4 + 8)) * self.values
 
     def header(self) -> str:
         """``demo_data.h``. Raises WorkloadError and KernelError."""

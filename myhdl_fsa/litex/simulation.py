@@ -24,6 +24,8 @@ from myhdl_fsa.workbench import tools
 
 __all__ = ["Ended", "build", "linked", "run"]
 
+_MOST_BYTES = 1 << 24
+"""between the regions of a CPU's ROM and RAM"""
 _NOISE = re.compile(rf"\[({'|'.join(MODULES)})\] ")
 """what the simulation core says of itself"""
 _STYLE = re.compile("\x1b\\[[0-9;]*m")
@@ -52,12 +54,13 @@ def build(
     not build or fit, WorkloadError and KernelError.
     """
     say = say or (lambda text: None)
-    program = Demo(config, queries, keys, seed).program
-    ends = [address + len(data) for address, data in program.memory]
-    ends += [region.address + region.size for region in program.outputs]
+    sizes = Demo(config, queries, keys, seed)
+    for what, size in (("the program", sizes.rom_bytes), ("its variables", sizes.sram_bytes)):
+        if size > _MOST_BYTES:
+            raise RunError(f"{queries} queries and {keys} keys: {what} of {size} bytes: must be at most {_MOST_BYTES}")
     say(f"the SoC with {cpu}")
     with _litex():
-        soc = SimulatedSoC(config, cpu, max(ends) - config.memory_base, own_clock)
+        soc = SimulatedSoC(config, cpu, sizes.ram_bytes, sizes.rom_bytes, sizes.sram_bytes, own_clock)
         soc.platform.toolchain = Toolchain()
         demo = Demo(soc.fsa.config, queries, keys, seed)
         DemoBuilder(soc, demo, folder, build_dir, say).build(sim_config=soc.sim_config)

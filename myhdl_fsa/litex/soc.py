@@ -16,14 +16,14 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.litex.fsa import FSA
 from myhdl_fsa.litex.rocket import use_packaged_rocket
 
-__all__ = ["CLOCK_HZ", "CPUS", "ROM_BYTES", "SimulatedSoC", "Simulation"]
+__all__ = ["CLOCK_HZ", "CPUS", "SimulatedSoC", "Simulation"]
 
 CPUS = {"vexriscv": "standard", "rocket": "small"}
 """CPU -> its variant in the SoC"""
 CLOCK_HZ = 1_000_000
 """which LiteX's simulations have; time in them means nothing"""
-ROM_BYTES = 1 << 18
-_SRAM_BYTES = 1 << 15
+_LEAST_ROM, _LEAST_SRAM = 1 << 17, 1 << 15
+"""bytes"""
 _LEAST_RAM = {"vexriscv": 1 << 16, "rocket": 1 << 26}
 """bytes; LiteX takes a smaller main RAM of Rocket's for an I/O region"""
 _RESET_CYCLES = 16
@@ -32,9 +32,9 @@ _SERIAL = (("source_valid", 1), ("source_ready", 1), ("source_data", 8),
 _SIMULATION = (("exit", 1), ("status", 8), ("control_waits", 1), ("memory_waits", 1), ("interrupt", 1))
 
 
-def _least_ram(cpu: str, size: int) -> int:
-    """Bytes of a main RAM that holds ``size`` bytes: a power of two."""
-    return max(_LEAST_RAM[cpu], 1 << (size - 1).bit_length())
+def _memory(least: int, size: int) -> int:
+    """Bytes of a memory that holds ``size`` bytes: a power of two."""
+    return max(least, 1 << (size - 1).bit_length())
 
 
 class _Clocks(LiteXModule):
@@ -73,14 +73,15 @@ class Simulation(LiteXModule):
 
 
 class SimulatedSoC(SoCCore):
-    """The SoC of ``config`` with one of ``CPUS``, and at least ``ram_bytes`` of main RAM, which the two share.
+    """The SoC of ``config`` with one of ``CPUS``, and main RAM, which the two share.
 
-    With ``own_clock`` the device has a clock of its own, ``fsa_clk``, beside the CPU's ``sys_clk``. The program comes
-    into the ROM (``init_rom``); LiteX's BIOS is not used.
+    ``ram_bytes``, ``rom_bytes`` and ``sram_bytes`` are what the memories must hold at least. With ``own_clock`` the
+    device has a clock of its own, ``fsa_clk``, beside the CPU's ``sys_clk``. The program comes into the ROM
+    (``init_rom``); LiteX's BIOS is not used.
     """
 
-    def __init__(self, config: Config, cpu: str = "vexriscv", ram_bytes: int = 1,
-                 own_clock: bool = False) -> None:
+    def __init__(self, config: Config, cpu: str = "vexriscv", ram_bytes: int = 1, rom_bytes: int = 1,
+                 sram_bytes: int = 1, own_clock: bool = False) -> None:
         platform = SimPlatform("SIM", [
             ("sys_clk", 0, Pins(1)), ("fsa_clk", 0, Pins(1)),
             ("serial", 0, *(Subsignal(name, Pins(width)) for name, width in _SERIAL)),
@@ -90,8 +91,8 @@ class SimulatedSoC(SoCCore):
         self.crg = _Clocks(platform, own_clock)
         super().__init__(
             platform, CLOCK_HZ, cpu_type=cpu, cpu_variant=CPUS[cpu], uart_name="sim", ident="",
-            integrated_rom_size=ROM_BYTES, integrated_sram_size=_SRAM_BYTES,
-            integrated_main_ram_size=_least_ram(cpu, ram_bytes))
+            integrated_rom_size=_memory(_LEAST_ROM, rom_bytes), integrated_sram_size=_memory(_LEAST_SRAM, sram_bytes),
+            integrated_main_ram_size=_memory(_LEAST_RAM[cpu], ram_bytes))
         # the demo is the ROM's contents
         self.integrated_rom_initialized = True
         # LiteX connects a CPU's own memory bus to a LiteDRAM only
