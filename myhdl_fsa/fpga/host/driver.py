@@ -27,6 +27,8 @@ LIMIT = 10.0
 CHUNK = 192
 """words that are written before one is read back, so that no more are under way than a bridge has room for"""
 _READ = tuple(register for register in Register if Register.STATE <= register <= Register.INTERRUPT)
+_MOST = 0xFFFFFFFF
+"""what a register holds at most"""
 _TRIALS = 0x5A3CF00F, 0xA5C30FF0
 _SCRATCH = 0x12345678
 """LiteX's scratch register after a reset; nobody has a reason to write to it"""
@@ -79,7 +81,7 @@ class Driver:
             self._compare(soc.registers + Register.WATCHDOG, "the watchdog register", found, value, "was written")
         self._reset()
         for register, fmt, name in zip(SCALES, (config.elem, config.acc), ("elem", "acc"), strict=True):
-            self._write(register, 0xFFFFFFFF)
+            self._write(register, _MOST)
             (found,) = bus.read(soc.registers + register, 1)
             if found != (1 << fmt.width) - 1:
                 raise RunError(f"{bus.name}: the device's {name} has {found.bit_length()} bits, and "
@@ -145,8 +147,8 @@ class Driver:
         if watchdog is None:
             # words that do not fit the queue come at the line's pace, which the device must not take for standing still
             slow = len(program.words) > self._config.instruction_queue
-            watchdog = int(self._limit * (self._soc.clock or 0) / 2) if slow else WATCHDOG_CYCLES
-        values = [min(watchdog, 0xFFFFFFFF), *astuple(program.scale or Scale.of(self._config))]
+            watchdog = int(min(self._limit * (self._soc.clock or 0) / 2, _MOST)) if slow else WATCHDOG_CYCLES
+        values = [watchdog, *astuple(program.scale or Scale.of(self._config))]
         registers = (Register.WATCHDOG, *SCALES)
         for register, value in zip(registers, values, strict=True):
             self._write(register, value)

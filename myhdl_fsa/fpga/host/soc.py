@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from myhdl_fsa.config import Config, ConfigError
 from myhdl_fsa.program import Region
@@ -28,13 +28,18 @@ class SocError(ValueError):
     """A ``csr.json`` that cannot be used, or a Config that is not the SoC's; the message is one line."""
 
 
+_ADDRESSES = 1 << 32
+"""of a bridge's bus, in bytes"""
+_Address = Annotated[int, Field(ge=0, lt=_ADDRESSES)]
+
+
 class _Register(BaseModel):
-    addr: int
+    addr: _Address
 
 
 class _Memory(BaseModel):
-    base: int
-    size: int
+    base: _Address
+    size: Annotated[int, Field(gt=0)]
 
 
 class _CsrJson(BaseModel):
@@ -75,6 +80,8 @@ class Soc:
         for name, what in ((DEVICE, "the device's registers"), (MEMORY, "its memory")):
             if name not in found.memories:
                 raise SocError(f"has no {name} among its memories, {what}: is another SoC's")
+            if found.memories[name].base + found.memories[name].size > _ADDRESSES:
+                raise SocError(f"{name} reaches beyond the addresses of 32 bits that a bridge has")
         memory, scratch = found.memories[MEMORY], found.csr_registers.get("ctrl_scratch")
         clock = found.constants.get("config_clock_frequency")
         return cls(found.memories[DEVICE].base, Region(memory.base, memory.size),
