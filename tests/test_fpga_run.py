@@ -333,7 +333,7 @@ def greet(listening, text):
     ("{", "is not LiteX's csr.json: Invalid JSON: "),
     ("[]", "is not LiteX's csr.json: Input should be an object"),
     ('{"memories": {"fsa": {"base": "a"}}}', "is not LiteX's csr.json: memories.fsa.base: Input should be a valid int"),
-    ('{"memories": {"fsa": {"base": -4, "size": 256}}}', "is not LiteX's csr.json: memories.fsa.base: Input should be "),
+    ('{"memories": {"fsa": {"base": -4, "size": 256}}}', "is not LiteX's csr.json: memories.fsa.base: Input should "),
     ('{"memories": {"fsa": {"base": 0, "size": 0}}}', "is not LiteX's csr.json: memories.fsa.size: Input should be gr"),
     ('{"memories": {"fsa": {"base": 0, "size": 4294967297}}}', "fsa reaches beyond the addresses of 32 bits"),
     ("{}", "has no fsa among its memories, the device's registers: is another SoC's"),
