@@ -44,7 +44,7 @@ GROUPS: Groups = {
     ),
     "SoC": (
         option("--cpu", type=OneOf(_PROCESSORS), default="vexriscv", help="The processor; rocket is of 64 bits, and "
-               "takes many minutes to build."),
+               "takes minutes to build."),
         option("--own-clock", is_flag=True, help="The machine runs at twice the processor's clock, behind clock domain "
                "crossings, instead of at the same."),
         option("--out", type=FILE, metavar="DIR", help="Keep what is built there: csr.json, software and Verilog."),

@@ -19,7 +19,7 @@ from myhdl_fsa.sims.build_cache import BuildCache, digest, run_tool
 from myhdl_fsa.workbench import tools
 from myhdl_fsa.workbench.c_header.text import header_name, header_text
 
-__all__ = ["DemoBuilder", "build_demo"]
+__all__ = ["DemoBuilder", "SOURCES", "build_demo"]
 
 SOURCES = Path(__file__).with_name("software")
 """the driver and the demo, and their makefile"""

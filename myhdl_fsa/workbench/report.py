@@ -21,6 +21,7 @@ from myhdl_fsa.tiling import AttentionShape
 from myhdl_fsa.workbench.metrics import Errors, to_float32
 
 __all__ = [
+    "COUNTER_FORMS",
     "Comparison",
     "ELEM_TRACE",
     "compare",
