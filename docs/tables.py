@@ -16,7 +16,7 @@ import click
 from inner_loop import N, rows
 from sphinx.pycode import ModuleAnalyzer
 
-from myhdl_fsa.cli import convert, fpga_build, fpga_report, fpga_simulate, sim
+from myhdl_fsa.cli import convert, fpga_build, fpga_report, fpga_run, fpga_simulate, sim
 from myhdl_fsa.cli.command import GroupedCommand
 from myhdl_fsa.config import PRESETS
 from myhdl_fsa.config_schema import table as configuration
@@ -119,6 +119,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "options of fsa-fpga simulate": lambda: options(fpga_simulate.simulate),
     "options of fsa-fpga build": lambda: options(fpga_build.build),
     "boards": boards,
+    "options of fsa-fpga run": lambda: options(fpga_run.run),
     "registers": lambda: members(Register, "offset", "register", "0x{:02X}"),
     "errors": lambda: members(ErrorCode, "code", "error"),
     "inner loop": inner_loop,

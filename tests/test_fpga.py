@@ -158,8 +158,8 @@ def test_too_big(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(("args", "message"), [
-    ([], "a command must follow: build or report or simulate"),
-    (["burn"], "burn: unknown: must be build or report or simulate"),
+    ([], "a command must follow: build or report or run or simulate"),
+    (["burn"], "burn: unknown: must be build or report or run or simulate"),
     (["report", "--device", "ice40"], "--device ice40: must be one of 'ecp5-25k', "),
     (["report", "--config", "No"], "--config No: "),
     (["report", "--top", "nothing"], "--top nothing: unknown: known are accelerator, core, "),

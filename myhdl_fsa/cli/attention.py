@@ -21,7 +21,7 @@ from myhdl_fsa.cli.outputs import Recorder, messages, say, warn, waveform
 from myhdl_fsa.cli.recordings import write_recorded
 from myhdl_fsa.cli.sim_options import Options
 from myhdl_fsa.config import Config
-from myhdl_fsa.engine import AttentionRequest, EngineResult, RunError, Watch, engine
+from myhdl_fsa.engine import AttentionRequest, Engine, EngineResult, RunError, Watch, engine
 from myhdl_fsa.isa import Dma
 from myhdl_fsa.tiling import AttentionShape, tile_pairs, tiles
 from myhdl_fsa.workbench import metrics, report
@@ -71,15 +71,18 @@ class _Outcome:
         return outputs if self.golden is None else {**outputs, "golden": self.golden.output}
 
 
-def run_attention(options: Options, config: Config, recorder: Recorder) -> int:
-    """Runs attention as the options say. Gives the exit status; raises click.ClickException of one line."""
+def run_attention(options: Options, config: Config, recorder: Recorder, machine: Engine | None = None) -> int:
+    """Runs attention as the options say, on ``machine`` where that is none of the engines known by name.
+
+    Gives the exit status; raises click.ClickException of one line.
+    """
     work = workload(options, config)
     kernel = kernel_of(options, config, work)
     try:
         stepped = None if options.lockstep is None else _lockstep(options, config, work, kernel)
         if kernel is not None and options.dump_asm is not None:
             write_output(spelled("--dump-asm"), options.dump_asm, _assembly(options, kernel).encode())
-        result = simulated(options, config, work)
+        result = simulated(options, config, work, machine)
         golden = engine("golden").attention(
             work.q, work.k, work.v, config, causal=options.causal, scale=options.scale, trace=options.diff_verbose
         ) if options.compares else None
@@ -193,14 +196,15 @@ def _lockstep(options: Options, config: Config, work: Workload, kernel: Kernel |
                     build_dir=options.build_dir, max_cycles=options.max_cycles, message=messages(options))
 
 
-def simulated(options: Options, config: Config, work: Workload) -> EngineResult:
+def simulated(options: Options, config: Config, work: Workload, machine: Engine | None = None) -> EngineResult:
     """What the engine gives. Raises RunError, and click.ClickException for tensors that memory does not hold."""
     from myhdl_fsa.kernel.errors import KernelError
 
-    machine = engine(options.engine_used, options.build_dir)
+    if machine is None:
+        machine = engine(options.engine_used, options.build_dir)
     with ExitStack() as stack:
         vcd = waveform(options, config, options.top, stack)
-        progress = stack.enter_context(report.progress_bar(not options.quiet))
+        progress = stack.enter_context(report.progress_bar(not options.quiet, options.counted))
         request = AttentionRequest(work.q, work.k, work.v, config, options.causal, options.top, options.timing,
                                    options.scale)
         try:
@@ -238,6 +242,7 @@ def _report(options: Options, config: Config, work: Workload, recorder: Recorder
         if result.cycles is not None and utilisation is not None:
             say(options, report.cycle_lines(result.cycles, result.inner_iteration_cycles, utilisation))
         say(options, report.counter_lines(result.counters))
+        say(options, report.transfer_lines(result.transfers))
     write_recorded(options, [result.recorded])
     if options.out is not None:
         write_output(spelled("--out"), options.out, _npy(metrics.to_float32(result.output, config.acc)))
@@ -257,6 +262,7 @@ def _report(options: Options, config: Config, work: Workload, recorder: Recorder
             poor_reciprocals=poor,
             lockstep=None if stepped is None else asdict(stepped),
             counters=None if result.counters is None else result.counters.to_dict(),
+            transfers=result.transfers,
             errors=torch_errors,
             errors_float64=float64_errors,
             run=record,

@@ -14,7 +14,7 @@ import click
 from myhdl_fsa.cli.announcements import Announcements
 from myhdl_fsa.cli.command import GroupedCommand, Groups, option, said
 from myhdl_fsa.cli.common import CONTEXT, DEFAULT_CONFIG, FILE, check_output, write_output
-from myhdl_fsa.cli.constraints import Constraint
+from myhdl_fsa.cli.constraints import Constraint, Excludes, Needs
 from myhdl_fsa.cli.design_options import DesignOptions
 from myhdl_fsa.cli.types import Integer, OneOf
 from myhdl_fsa.config import DATAFLOWS, RECIPROCALS, Config
@@ -50,6 +50,8 @@ GROUPS: Groups = {
         option("--out", type=FILE, metavar="DIR", help="Keep what is built there: csr.json, software and Verilog."),
         option("--build-dir", type=FILE, metavar="DIR", help="Keep simulators and libraries there, for reuse.  "
                "[default: the user's cache folder]"),
+        option("--bridge", type=Integer(1, 65535), metavar="PORT", help="Instead of a processor a bridge, for fsa-fpga "
+               "run --port socket://localhost:PORT with the csr.json in --out; until Ctrl-C."),
         option("--max-cycles", type=Integer(1), default=100_000_000, metavar="CYCLES", help="Give up after that many "
                "of the processor's, and say where the run stood."),
     ),
@@ -59,7 +61,11 @@ GROUPS: Groups = {
         option("--quiet", is_flag=True, help="Print nothing but errors."),
     ),
 }
-CONSTRAINTS: tuple[Constraint, ...] = ()
+CONSTRAINTS: tuple[Constraint, ...] = (
+    Excludes("--seq-q, --seq-kv, --seed, --cpu, --own-clock, --max-cycles, --json", "a SoC with a processor",
+             "--bridge"),
+    Needs("--bridge", "--out"),
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class Options(DesignOptions):
     seed: int
     out: Path | None
     build_dir: Path | None
+    bridge: int | None
     max_cycles: int
 
 
@@ -96,7 +103,7 @@ def _simulate(**given: object) -> int:
 
     try:
         check_installed(options.cpu)
-        return _run(options, config)
+        return _run(options, config) if options.bridge is None else _serve(options, config, options.bridge)
     except (RunError, KernelError) as error:
         raise click.ClickException(str(error)) from None
 
@@ -127,9 +134,7 @@ def _run(options: Options, config: Config) -> int:
         if options.out is None:
             folder = stack.enter_context(temporary_folder())
         else:
-            folder = options.out.absolute()
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / _OURS).touch()
+            folder = _folder(options.out)
         gateware = simulation.build(config, options.cpu, queries, keys, options.seed, folder, options.build_dir,
                                     announcements.say, options.own_clock)
         announcements.say("simulation")
@@ -140,6 +145,27 @@ def _run(options: Options, config: Config) -> int:
     if ended.status and not options.prints:
         raise click.ClickException(_verdict(ended))
     return 1 if ended.status else 0
+
+
+def _folder(out: Path) -> Path:
+    """The folder of --out, made and marked as ours."""
+    folder = out.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _OURS).touch()
+    return folder
+
+
+def _serve(options: Options, config: Config, port: int) -> int:
+    """Runs the SoC with a bridge until a signal ends it."""
+    from myhdl_fsa.litex import bridged
+
+    assert options.out is not None
+    if not bridged.is_free(port):
+        raise click.UsageError(f"{said('--bridge')}: another program listens at that port")
+    announcements = Announcements("fsa-fpga", options.quiet)
+    gateware = bridged.build(config, port, _folder(options.out), options.build_dir, announcements.say)
+    bridged.serve(gateware, port, lambda: announcements.say(f"the bridge is at socket://localhost:{port}"))
+    return 1
 
 
 def _nothing(line: str) -> None:

@@ -104,7 +104,7 @@ def messages(options: Options) -> Callable[[str], None] | None:
 def warn(options: Options, message: str) -> None:
     """A warning, one line on standard error, unless --quiet."""
     if not options.quiet:
-        click.echo(f"{click.get_current_context().command.name}: warning: {message}", err=True)
+        click.echo(f"{click.get_current_context().find_root().command.name}: warning: {message}", err=True)
 
 
 class Recorder:
@@ -148,7 +148,7 @@ class Recorder:
             options=effective,
             inputs=self._inputs,
             tensors=tensors,
-            timing=record.timing_dict(options.timing) if options.runs_device else None,
+            timing=None if (timing := options.simulated_timing) is None else record.timing_dict(timing),
             program=program,
             wall_seconds=round(time.perf_counter() - self._start, 6),
         )

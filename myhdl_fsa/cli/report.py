@@ -54,7 +54,7 @@ def write_report(
     shape = work.shape(options.causal)
     found = intermediate_errors(work, config, options.causal, options.scale)
     traced = [bits.reshape(-1, *bits.shape[-2:])[0][: found.queries] for bits in outputs.values()]
-    timing = options.timing if options.runs_device else None
+    timing = options.simulated_timing
     write_output(spelled("--report"), options.report, html(RunReport(
         config_name=options.config,
         config=config,

@@ -31,7 +31,7 @@ from myhdl_fsa.engine import BUILDING_ENGINES, ENGINES, FST_ENGINES, RECORDING_E
 from myhdl_fsa.program import Timing
 from myhdl_fsa.workbench.workload import DISTRIBUTIONS, MAX_SEQ
 
-__all__ = ["CONSTRAINTS", "GROUPS", "Options", "TOPS"]
+__all__ = ["CONSTRAINTS", "GROUPS", "Options", "TENSOR_CONSTRAINTS", "TOPS"]
 
 TOPS = ("accelerator", "core")
 _SEED = Integer(0, 2**32 - 1)
@@ -146,6 +146,11 @@ _PACE = "--mem-latency, --mem-bandwidth, --mem-stall, --push-interval"
 _NOT_BUILDING = "|".join(name for name in ENGINES if name not in BUILDING_ENGINES)
 _NOT_FST = "|".join(name for name in ENGINES if name not in FST_ENGINES)
 
+TENSOR_CONSTRAINTS: tuple[Constraint, ...] = (
+    Excludes("--seed, --distribution", "generated tensors", "--q, --k, --v"),
+    Together("--q, --k, --v"),
+)
+"""of the options in the group Attention, for every command that has it"""
 CONSTRAINTS: tuple[Constraint, ...] = (
     Alone("--clear-cache", "--build-dir, --quiet"),
     Lacks("--top core", "has no instructions and no memory", f"{_PACE}, --dump-asm, --program"),
@@ -153,8 +158,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     Excludes("--seq-q, --seq-kv, --batch, --heads, --kv-heads, --head-dim, --seed, --distribution, --q, --k, "
              "--v, --causal, --out, --diff-verbose, --diff-only, --compare, --report, --trace, --animate", "attention",
              "--program"),
-    Excludes("--seed, --distribution", "generated tensors", "--q, --k, --v"),
-    Together("--q, --k, --v"),
+    *TENSOR_CONSTRAINTS,
     Excludes("--dataflow, --out, --diff-verbose, --lockstep, --dump-asm, --vcd, --trace", "one dataflow",
              "--compare"),
     Lacks("--diff-only", "runs the golden model alone", f"--engine {_NOT_GOLDEN}"),
@@ -174,9 +178,12 @@ CONSTRAINTS: tuple[Constraint, ...] = (
 """the first that a command line offends is the error; what two rows refuse is told by the row that explains it best"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
-    """The command line, as given; sizes, the scale and files are None when they are not."""
+    """The command line, as given; sizes, the scale and files are None when they are not.
+
+    What has a default here is what another command that runs attention may lack.
+    """
 
     seq_q: int | None
     seq_kv: int | None
@@ -195,30 +202,30 @@ class Options:
     reciprocal: str | None
     dataflow: str | None
     causal: bool
-    engine: str
-    build_dir: Path | None
-    compare: tuple[str, ...] | None
-    lockstep: str | None
-    diff: bool
-    diff_verbose: bool
-    diff_only: bool
-    vcd: Path | None
-    trace: Path | None
-    animate: Path | None
-    wave_from: int | None
-    wave_to: int | None
-    top: Literal["accelerator", "core"]
-    mem_latency: tuple[int, int] | None
-    mem_bandwidth: tuple[Fraction, Fraction] | None
-    mem_stall: int | None
-    push_interval: int | None
+    engine: str = "myhdl"
+    build_dir: Path | None = None
+    compare: tuple[str, ...] | None = None
+    lockstep: str | None = None
+    diff: bool = False
+    diff_verbose: bool = False
+    diff_only: bool = False
+    vcd: Path | None = None
+    trace: Path | None = None
+    animate: Path | None = None
+    wave_from: int | None = None
+    wave_to: int | None = None
+    top: Literal["accelerator", "core"] = "accelerator"
+    mem_latency: tuple[int, int] | None = None
+    mem_bandwidth: tuple[Fraction, Fraction] | None = None
+    mem_stall: int | None = None
+    push_interval: int | None = None
     dump_asm: Path | None
-    program: Path | None
-    load: tuple[Load, ...]
-    dump: tuple[Dump, ...]
-    max_cycles: int | None
+    program: Path | None = None
+    load: tuple[Load, ...] = ()
+    dump: tuple[Dump, ...] = ()
+    max_cycles: int | None = None
     json: Path | None
-    report: Path | None
+    report: Path | None = None
     quiet: bool
 
     @property
@@ -234,9 +241,19 @@ class Options:
         return Timing(reads, writes, read_bandwidth, write_bandwidth, self.mem_stall, self.push_interval or 1)
 
     @property
+    def simulated_timing(self) -> Timing | None:
+        """The same, None where neither is simulated."""
+        return self.timing if self.runs_device else None
+
+    @property
     def runs_device(self) -> bool:
-        """Whether the whole device is simulated."""
+        """Whether the whole device runs."""
         return self.top != "core" and (self.engine_used != "golden" or self.lockstep is not None)
+
+    @property
+    def counted(self) -> str:
+        """What the progress of a run is counted in."""
+        return "cycles"
 
     @property
     def compares(self) -> bool:

@@ -21,6 +21,7 @@ __all__ = [
     "Bandwidth",
     "Dump",
     "DumpType",
+    "Host",
     "Integer",
     "Latency",
     "Load",
@@ -58,6 +59,26 @@ class Integer(click.ParamType):
             bounds += "" if self.high is None else f" to {self.high}"
             self.fail(f"{shortened(text)}: must be an integer{bounds}", param, ctx)
         return number
+
+
+class Host(click.ParamType):
+    """A host's name or address, and a port of it."""
+
+    name = "HOST[:PORT]"
+
+    def __init__(self, port: int) -> None:
+        """``port`` is that of a host that is given without."""
+        self.port = port
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """The two."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^\s:\[\]]+)(?::([0-9]{1,5}))?", value)
+        port = self.port if found is None or found[2] is None else int(found[2])
+        if found is None or not 1 <= port <= 65535:
+            _refuse(self, value, "HOST or HOST:PORT, the port from 1 to 65535, as localhost:1234", param, ctx)
+        return found[1].strip("[]"), port
 
 
 class PositiveNumber(click.ParamType):

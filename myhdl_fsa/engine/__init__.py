@@ -14,6 +14,7 @@ from myhdl_fsa.engine.request import (
     ProgramRequest,
     Progress,
     RunError,
+    Transfer,
     Watch,
     WaveformError,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Progress",
     "RunError",
     "Stretch",
+    "Transfer",
     "Wait",
     "Watch",
     "WaveformError",

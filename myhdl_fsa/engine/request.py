@@ -19,6 +19,7 @@ __all__ = [
     "ProgramRequest",
     "Progress",
     "RunError",
+    "Transfer",
     "Watch",
     "WaveformError",
 ]
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from myhdl_fsa.trace.contents import CycleTrace
 
 Progress = Callable[[int, int | None], None]
-"""called now and then with (cycle, expected cycles); None where nobody knows how many there will be"""
+"""called now and then with (cycle, expected cycles); None where nobody knows how many there will be; of a board with
+bytes"""
 
 
 class RunError(Exception):
@@ -120,6 +122,18 @@ class Watch:
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """What was carried between the PC and a board, for a part of a run."""
+
+    name: str
+    """``memory``: tensors to the board, and zeros to where its result will be; ``program``: its words, until the device
+    was done; ``result``: back"""
+    size: int
+    """bytes"""
+    seconds: float
+
+
+@dataclass(frozen=True)
 class EngineResult:
     """What one attention run gave."""
 
@@ -141,3 +155,5 @@ class EngineResult:
     """what the matrix unit waited for; None unless asked for, or where the engine sees nothing inside"""
     stretches: tuple[Stretch, ...] | None = None
     """what every cycle of the run was used for, in their order; likewise"""
+    transfers: tuple[Transfer, ...] = ()
+    """what was carried, of a run on a board"""

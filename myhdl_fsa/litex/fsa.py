@@ -15,6 +15,7 @@ from migen.genlib.cdc import MultiReg
 from myhdl_fsa.axi import REGISTER_ADDRESS_WIDTH
 from myhdl_fsa.config import Config, as_config
 from myhdl_fsa.convert.module import Port
+from myhdl_fsa.fpga.host.soc import HARDWARE
 from myhdl_fsa.litex.crossing import AXIClockDomainCrossing
 from myhdl_fsa.litex.device import converted
 from myhdl_fsa.litex.registers import WORD_BYTES, csrs
@@ -115,6 +116,9 @@ class FSA(LiteXModule):
         soc.csr.add_region(name, SoCCSRRegion(origin=origin, busword=8 * WORD_BYTES, obj=csrs()))
         for number, port in enumerate(self.memory):
             bus.add_master(name=f"{name}_memory_{number}", master=port)
+        for field in HARDWARE:
+            value = getattr(self.config, field)
+            soc.add_constant(f"{name}_config_{field}", value if isinstance(value, int) else str(value))
         if soc.irq.enabled:
             # LiteX makes a function of the number's name, which is not to be that of the register of that name
             soc.add_module(name=f"{name}_irq", module=Interrupt(self.interrupt))

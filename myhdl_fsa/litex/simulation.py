@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from litex.soc.integration.soc import SoCError
 
@@ -21,7 +22,7 @@ from myhdl_fsa.litex.soc import SimulatedSoC
 from myhdl_fsa.litex.software import DemoBuilder
 from myhdl_fsa.workbench import tools
 
-__all__ = ["Ended", "build", "run"]
+__all__ = ["Ended", "build", "linked", "run"]
 
 _MOST_BYTES = 1 << 24
 """between the regions of a CPU's ROM and RAM"""
@@ -63,6 +64,14 @@ def build(
         soc.platform.toolchain = Toolchain()
         demo = Demo(soc.fsa.config, queries, keys, seed)
         DemoBuilder(soc, demo, folder, build_dir, say).build(sim_config=soc.sim_config)
+    return linked(soc, folder, build_dir, say)
+
+
+def linked(soc: Any, folder: Path, build_dir: Path | None, say: Callable[[str], None]) -> Path:
+    """The folder of a SoC's Verilog, which LiteX wrote below ``folder``, with links to its simulator from the cache.
+
+    Raises RunError for what does not build.
+    """
     gateware = folder / "gateware"
     sources = [gateware / name for name, *_ in soc.platform.sources]  # an absolute one stays
     built = simulator(gateware, sources, build_dir, say)

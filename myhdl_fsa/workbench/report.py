@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from myhdl_fsa.arithmetic.formats import Bits, FloatFormat
 from myhdl_fsa.config import Config
-from myhdl_fsa.engine import Progress
+from myhdl_fsa.engine import Progress, Transfer
 from myhdl_fsa.program import Counters, Execution
 from myhdl_fsa.tiling import AttentionShape
 from myhdl_fsa.workbench.metrics import Errors, to_float32
@@ -37,6 +37,7 @@ __all__ = [
     "progress_bar",
     "to_json",
     "say",
+    "transfer_lines",
 ]
 
 if TYPE_CHECKING:
@@ -97,6 +98,14 @@ def counter_lines(counters: Counters | None) -> list[str]:
         return []
     values = counters.to_dict()
     return ["Performance counters:", *(form.format(values[name]) for name, form in COUNTER_FORMS.items())]
+
+
+_TRANSFERS = {"memory": "To the board", "program": "Program, until it was done", "result": "From the board"}
+
+
+def transfer_lines(transfers: Sequence[Transfer]) -> list[str]:
+    """What was carried to a board and back, and how long that took; none where no board ran."""
+    return [f"{_TRANSFERS[one.name]}: {one.size} bytes, {one.seconds:.1f} s" for one in transfers]
 
 
 def counter_title(name: str) -> str:
@@ -165,11 +174,12 @@ def json_document(
     run: RunRecord,
     lockstep: Mapping[str, Any] | None = None,
     counters: Mapping[str, int] | None = None,
+    transfers: Sequence[Transfer] = (),
 ) -> bytes:
     """The JSON of a run, UTF-8. Errors carry the digits that are printed; one that is not finite is null.
 
     ``scale`` None is that of the head dimension. ``lockstep``, what a lockstep run found equal, is there when one was
-    made; ``counters``, when the device ran.
+    made; ``counters``, when the device ran; ``transfers``, when a board did.
     """
     document: dict[str, Any] = {
         "config": config.to_dict(),
@@ -186,6 +196,8 @@ def json_document(
     }
     if counters is not None:
         document["counters"] = dict(counters)
+    if transfers:
+        document["transfers"] = {one.name: {"bytes": one.size, "seconds": round(one.seconds, 6)} for one in transfers}
     if lockstep is not None:
         document["lockstep"] = dict(lockstep)
     return to_json({**document, "errors_float64": _numbers(errors_float64), "run": run.to_dict()})
@@ -252,8 +264,8 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def progress_bar(wanted: bool) -> Iterator[Progress | None]:
-    """A bar with cycles and time left on standard error, from the first cycle on.
+def progress_bar(wanted: bool, unit: str = "cycles") -> Iterator[Progress | None]:
+    """A bar with cycles, or another unit, and time left on standard error, from the first cycle on.
 
     Yields None where that is not a terminal or not ``wanted``.
     """
@@ -264,7 +276,7 @@ def progress_bar(wanted: bool) -> Iterator[Progress | None]:
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (BarColumn(), TextColumn("{task.fields[cycles]} cycles"), TimeRemainingColumn())
+    columns = (BarColumn(), TextColumn(f"{{task.fields[cycles]}} {unit}"), TimeRemainingColumn())
     bar = Bar(*columns, console=Console(stderr=True), transient=True)
     task = bar.add_task("", total=None, cycles="")
     due = 0.0
