@@ -48,9 +48,9 @@ _LARGE_5G = replace(_LARGE, part="LFE5UM5G-85F",
 BOARDS = {
     # its boards carry chips of 32 and 64 MiB; driven as this one, all of them have 32
     "ulx3s": Board("ULX3S 85F", _LARGE, 0x41113043, "radiona_ulx3s", {"device": "LFE5U-85F"}, "MT48LC16M16",
-                   system=40, system_range=(20, 100), loader="ulx3s"),
+                   system=30, system_range=(20, 100), loader="ulx3s"),
     # below, a DDR3 gets no usable delays from its clock
     "ecpix5": Board("ECPIX-5 85F", _LARGE_5G, 0x81113043, "lambdaconcept_ecpix5", {"device": "85F"}, "MT41K256M16",
-                    system=75, system_range=(50, 100), loader="ecpix5"),
+                    system=50, system_range=(48, 100), loader="ecpix5"),
 }
 """by the name that ``--board`` has for it"""
