@@ -133,9 +133,12 @@ $(FPGA_INSTALLED): $(INSTALLED)
 	$(PIP_INSTALL) -e '.[fpga,soc]'
 	@touch $@
 
+# The fastest 4x4 array, at a clock that it meets on the slowest part.
 BOARD ?= ulx3s
-fpga: $(FPGA_INSTALLED) soc-tools ## a bitstream of a SoC with the 4x4 array for ULX3S, in build/fpga; half an hour (BOARD=ecpix5: another)
-	$(BIN)/fsa-fpga build --board $(BOARD) --out build/fpga
+CONFIG ?= examples/board/stream4x4.json
+CLOCK ?= 36
+fpga: $(FPGA_INSTALLED) soc-tools ## a bitstream of a SoC with a 4x4 array for ULX3S, in build/fpga; half an hour (BOARD=ecpix5: another)
+	$(BIN)/fsa-fpga build --board $(BOARD) --config $(CONFIG) --clock $(CLOCK) --out build/fpga
 
 clean: ## remove what the other commands made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

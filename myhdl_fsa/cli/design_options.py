@@ -8,16 +8,29 @@ from pathlib import Path
 
 import click
 
+from myhdl_fsa.cli.command import option
 from myhdl_fsa.cli.common import (
+    DEFAULT_CONFIG,
     check_accelerator,
     is_config_file,
     is_standard_output,
     load_config,
     with_dataflow,
 )
-from myhdl_fsa.config import Config
+from myhdl_fsa.cli.types import OneOf
+from myhdl_fsa.config import DATAFLOWS, RECIPROCALS, Config
 
-__all__ = ["DesignOptions", "same_file"]
+__all__ = ["DesignOptions", "machine_options", "same_file"]
+
+
+def machine_options(also: str = "") -> tuple[click.Option, ...]:
+    """Those that say which machine; ``also`` is said of its configuration."""
+    return (
+        option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json",
+               help=f"The machine: a known configuration, or a file of its fields{also}."),
+        option("--reciprocal", type=OneOf(RECIPROCALS), help="1/x, instead of the configuration's own."),
+        option("--dataflow", type=OneOf(DATAFLOWS), help="Instead of the configuration's own."),
+    )
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from myhdl_fsa.cli.command import GroupedCommand, Groups, option, said
-from myhdl_fsa.cli.common import CONTEXT, DEFAULT_CONFIG, FILE, check_output, write_output
-from myhdl_fsa.cli.design_options import DesignOptions
+from myhdl_fsa.cli.common import CONTEXT, FILE, check_output, write_output
+from myhdl_fsa.cli.design_options import DesignOptions, machine_options
 from myhdl_fsa.cli.fpga_progress import SynthesisAnnouncements
 from myhdl_fsa.cli.types import Integer, OneOf, PositiveNumber
-from myhdl_fsa.config import DATAFLOWS, RECIPROCALS, Config
+from myhdl_fsa.config import Config
 from myhdl_fsa.fpga import tools
 from myhdl_fsa.fpga.boards import ACCELERATOR, BOARDS, Board
 from myhdl_fsa.workbench.file_set import check_folder, write_set
@@ -33,12 +33,7 @@ def _given(context: click.Context, parameter: click.Parameter, value: str | None
 
 
 GROUPS: Groups = {
-    "Machine": (
-        option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json",
-               help="The machine: a known configuration, or a file of its fields."),
-        option("--reciprocal", type=OneOf(RECIPROCALS), help="1/x, instead of the configuration's own."),
-        option("--dataflow", type=OneOf(DATAFLOWS), help="Instead of the configuration's own."),
-    ),
+    "Machine": machine_options(),
     "Board": (
         option("--board", type=OneOf(tuple(BOARDS)), callback=_given,
                help="The board: ULX3S with an LFE5U-85F, or ECPIX-5 with an LFE5UM5G-85F; must be given."),

@@ -10,16 +10,15 @@ import click
 from myhdl_fsa.cli.command import GroupedCommand, Groups, option, said
 from myhdl_fsa.cli.common import (
     CONTEXT,
-    DEFAULT_CONFIG,
     FILE,
     check_output,
     write_output,
 )
 from myhdl_fsa.cli.constraints import Constraint, Lacks, Needs
-from myhdl_fsa.cli.design_options import DesignOptions
+from myhdl_fsa.cli.design_options import DesignOptions, machine_options
 from myhdl_fsa.cli.fpga_progress import SynthesisAnnouncements
 from myhdl_fsa.cli.types import OneOf, PositiveNumber
-from myhdl_fsa.config import DATAFLOWS, RECIPROCALS, Config
+from myhdl_fsa.config import Config
 from myhdl_fsa.fpga import tools
 from myhdl_fsa.fpga.devices import DEVICES, Device
 
@@ -35,10 +34,7 @@ _AIM = 50.0
 
 GROUPS: Groups = {
     "Machine": (
-        option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json",
-               help="The machine: a known configuration, or a file of its fields."),
-        option("--reciprocal", type=OneOf(RECIPROCALS), help="1/x, instead of the configuration's own."),
-        option("--dataflow", type=OneOf(DATAFLOWS), help="Instead of the configuration's own."),
+        *machine_options(),
         option("--top", default="accelerator", metavar="NAME",
                help="The device, the bare core, or one block, with all it instantiates; fsa-convert --list has them."),
     ),

@@ -13,11 +13,11 @@ import click
 
 from myhdl_fsa.cli.announcements import Announcements
 from myhdl_fsa.cli.command import GroupedCommand, Groups, option, said
-from myhdl_fsa.cli.common import CONTEXT, DEFAULT_CONFIG, FILE, check_output, write_output
+from myhdl_fsa.cli.common import CONTEXT, FILE, check_output, write_output
 from myhdl_fsa.cli.constraints import Constraint, Excludes, Needs
-from myhdl_fsa.cli.design_options import DesignOptions
+from myhdl_fsa.cli.design_options import DesignOptions, machine_options
 from myhdl_fsa.cli.types import Integer, OneOf
-from myhdl_fsa.config import DATAFLOWS, RECIPROCALS, Config
+from myhdl_fsa.config import Config
 
 __all__ = ["CONSTRAINTS", "GROUPS", "Options", "simulate"]
 
@@ -36,12 +36,7 @@ GROUPS: Groups = {
         option("--seq-kv", type=Integer(1, _MOST_ROWS), help="Keys and values.  [default: 4, or one tile]"),
         option("--seed", type=Integer(0, (1 << 32) - 1), default=0, help="Seed of the generated tensors."),
     ),
-    "Machine": (
-        option("--config", default=DEFAULT_CONFIG, metavar="NAME|FILE.json",
-               help="The machine: a known configuration, or a file of its fields; its memory is the SoC's main RAM."),
-        option("--reciprocal", type=OneOf(RECIPROCALS), help="1/x, instead of the configuration's own."),
-        option("--dataflow", type=OneOf(DATAFLOWS), help="Instead of the configuration's own."),
-    ),
+    "Machine": machine_options("; its memory is the SoC's main RAM"),
     "SoC": (
         option("--cpu", type=OneOf(_PROCESSORS), default="vexriscv", help="The processor; rocket is of 64 bits, and "
                "takes minutes to build."),
