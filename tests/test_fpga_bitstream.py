@@ -35,6 +35,7 @@ def test_a_bitstream_for_the_boards_part(tmp_path):
     placed = implement(found, board, generated.constraints, 1, stages.append)
     assert stages[0] == "packing" and stages[-1] == "routing"
     system = {clock.domain: clock for clock in placed.clocks}["sys"]
+    assert {clock.domain for clock in placed.clocks} <= set(generated.domains)
     assert system.wanted == pytest.approx(board.system, rel=0.01) and system.met and system.path
     bit, svf = pack(placed.configuration)
     assert b"Part: LFE5U-85F-6CABGA381" in bit[:64]

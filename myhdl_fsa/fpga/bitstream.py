@@ -86,6 +86,8 @@ def _mapped(generated: Generated, family: Family) -> tuple[str, Mapping[str, int
     if generated.accelerator is not None:
         files["stub.v"] = generated.accelerator.part(_ACCELERATOR).texts[0]
         script = ["read_verilog -lib stub.v", *script]
+    # a clock's net would else keep any of its names
+    script += [f"setattr -set keep 1 {TOP}/w:{domain}_clk" for domain in generated.domains]
     script += [f"{family.flow} -flatten -top {TOP}", "tee -q -o stat.json stat -json",
                f"select {TOP}", "write_rtlil -selected mapped.il"]
     stat, netlist, _ = yosys.run({**files, **generated.memories}, script, "stat.json", "mapped.il")
