@@ -33,7 +33,7 @@ class Board:
     """MHz of the same that the memory can have"""
     loader: str
     """what openFPGALoader calls it"""
-    accelerator: float = 12
+    accelerator: float = 10
     """MHz, where none are asked for"""
     accelerator_range: tuple[float, float] = (3.125, 400)
     """MHz that a PLL of the part makes"""
