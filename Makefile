@@ -137,7 +137,7 @@ $(FPGA_INSTALLED): $(INSTALLED)
 BOARD ?= ulx3s
 CONFIG ?= examples/board/stream4x4.json
 CLOCK ?= 36
-fpga: $(FPGA_INSTALLED) soc-tools ## a bitstream of a SoC with a 4x4 array for ULX3S, in build/fpga; half an hour (BOARD=ecpix5: another)
+fpga: $(FPGA_INSTALLED) soc-tools ## a bitstream of a SoC with a 4x4 array for ULX3S, in build/fpga; a quarter of an hour (BOARD=ecpix5: another)
 	$(BIN)/fsa-fpga build --board $(BOARD) --config $(CONFIG) --clock $(CLOCK) --out build/fpga
 
 clean: ## remove what the other commands made

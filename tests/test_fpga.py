@@ -242,3 +242,21 @@ def test_place_and_route_of_a_row():
     assert found["total"]["ff"] < found["route"]["used"]["TRELLIS_FF"]
     assert found["route"]["used"]["MULT18X18D"] == found["total"]["dsp"] == 4
     assert mapped(hierarchy("pe_row").part("pe"), ECP5).cells["MULT18X18D"] == 1
+
+
+PIPELINED = Path(__file__).parents[1] / "examples" / "board" / "stream4x4.json"
+
+
+def test_the_pipelined_core_for_an_ecp5():
+    found = report("--config", str(PIPELINED), "--top", "core")
+    # a multiplier a PE, and four for each column's fp32
+    assert found["total"]["dsp"] == 32 and found["total"]["bram"] == 0
+    assert 25_000 < found["total"]["lut"] < 31_000
+    assert found["modules"]["pe"]["instances"] == 16
+
+
+@pytest.mark.slow
+def test_the_pipelined_device_meets_the_clock_of_make_fpga():
+    found = report("--config", str(PIPELINED), "--route", "--frequency", "36")
+    assert found["route"]["frequency"] >= 36
+    assert found["total"]["lut"] < 37_000
