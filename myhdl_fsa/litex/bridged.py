@@ -9,9 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from litex.build.generic_platform import Pins, Subsignal
 from litex.build.io import CRG
-from litex.build.sim import SimPlatform
 from litex.build.sim.config import SimConfig
 from litex.soc.cores.uart import RS232PHYModel, UARTBone
 from litex.soc.integration.builder import Builder
@@ -20,9 +18,9 @@ from litex.soc.integration.soc_core import SoCCore
 from myhdl_fsa.config import Config
 from myhdl_fsa.engine.request import RunError
 from myhdl_fsa.litex.fsa import FSA
-from myhdl_fsa.litex.simulation import _litex, linked
+from myhdl_fsa.litex.simulation import linked, within_litex
 from myhdl_fsa.litex.simulator import PROGRAM, Toolchain
-from myhdl_fsa.litex.soc import _SERIAL, _SIMULATION, CLOCK_HZ, Simulation
+from myhdl_fsa.litex.soc import CLOCK_HZ, Simulation, simulation_platform
 from myhdl_fsa.workbench import tools
 
 __all__ = ["RAM_BYTES", "BridgedSoC", "build", "is_free", "serve"]
@@ -36,11 +34,7 @@ class BridgedSoC(SoCCore):
     """The SoC of ``config``, with ``RAM_BYTES`` of main RAM; the bytes of its UARTBone come and go at a TCP port."""
 
     def __init__(self, config: Config, port: int) -> None:
-        platform = SimPlatform("SIM", [
-            ("sys_clk", 0, Pins(1)),
-            ("serial", 0, *(Subsignal(name, Pins(width)) for name, width in _SERIAL)),
-            ("simulation", 0, *(Subsignal(name, Pins(width)) for name, width in _SIMULATION)),
-        ])
+        platform = simulation_platform()
         self.crg = CRG(platform.request("sys_clk"))
         super().__init__(platform, CLOCK_HZ, cpu_type=None, with_uart=False, with_timer=False, ident="",
                          integrated_sram_size=0, integrated_main_ram_size=RAM_BYTES)
@@ -77,7 +71,7 @@ def build(
     """
     say = say or (lambda text: None)
     say("the SoC with a bridge")
-    with _litex():
+    with within_litex():
         soc = BridgedSoC(config, port)
         soc.platform.toolchain = Toolchain()
         Builder(soc, output_dir=str(folder), csr_json=str(folder / "csr.json"), compile_software=False).build(

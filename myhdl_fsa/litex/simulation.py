@@ -22,7 +22,7 @@ from myhdl_fsa.litex.soc import SimulatedSoC
 from myhdl_fsa.litex.software import DemoBuilder
 from myhdl_fsa.workbench import tools
 
-__all__ = ["Ended", "build", "linked", "run"]
+__all__ = ["Ended", "build", "linked", "run", "within_litex"]
 
 _MOST_BYTES = 1 << 24
 """between the regions of a CPU's ROM and RAM"""
@@ -59,7 +59,7 @@ def build(
         if size > _MOST_BYTES:
             raise RunError(f"{queries} queries and {keys} keys: {what} of {size} bytes: must be at most {_MOST_BYTES}")
     say(f"the SoC with {cpu}")
-    with _litex():
+    with within_litex():
         soc = SimulatedSoC(config, cpu, sizes.ram_bytes, sizes.rom_bytes, sizes.sram_bytes, own_clock)
         soc.platform.toolchain = Toolchain()
         demo = Demo(soc.fsa.config, queries, keys, seed)
@@ -110,7 +110,7 @@ def run(gateware: Path, max_cycles: int, show: Callable[[str], None]) -> Ended:
 
 
 @contextmanager
-def _litex() -> Iterator[None]:
+def within_litex() -> Iterator[None]:
     """LiteX says nothing; what it would have logged as an error becomes a RunError of one line."""
     errors: list[str] = []
     handler, stream = logging.Handler(logging.ERROR), sys.stderr

@@ -16,7 +16,7 @@ from myhdl_fsa.config import Config
 from myhdl_fsa.litex.fsa import FSA
 from myhdl_fsa.litex.rocket import use_packaged_rocket
 
-__all__ = ["CLOCK_HZ", "CPUS", "SimulatedSoC", "Simulation"]
+__all__ = ["CLOCK_HZ", "CPUS", "SimulatedSoC", "Simulation", "simulation_platform"]
 
 CPUS = {"vexriscv": "standard", "rocket": "small"}
 """CPU -> its variant in the SoC"""
@@ -35,6 +35,15 @@ _SIMULATION = (("exit", 1), ("status", 8), ("control_waits", 1), ("memory_waits"
 def _memory(least: int, size: int) -> int:
     """Bytes of a memory that holds ``size`` bytes: a power of two."""
     return max(least, 1 << (size - 1).bit_length())
+
+
+def simulation_platform() -> SimPlatform:
+    """LiteX's platform of a simulated SoC: two clocks, the bytes of a serial line, and what ``Simulation`` has."""
+    return SimPlatform("SIM", [
+        ("sys_clk", 0, Pins(1)), ("fsa_clk", 0, Pins(1)),
+        ("serial", 0, *(Subsignal(name, Pins(width)) for name, width in _SERIAL)),
+        ("simulation", 0, *(Subsignal(name, Pins(width)) for name, width in _SIMULATION)),
+    ])
 
 
 class _Clocks(LiteXModule):
@@ -82,11 +91,7 @@ class SimulatedSoC(SoCCore):
 
     def __init__(self, config: Config, cpu: str = "vexriscv", ram_bytes: int = 1, rom_bytes: int = 1,
                  sram_bytes: int = 1, own_clock: bool = False) -> None:
-        platform = SimPlatform("SIM", [
-            ("sys_clk", 0, Pins(1)), ("fsa_clk", 0, Pins(1)),
-            ("serial", 0, *(Subsignal(name, Pins(width)) for name, width in _SERIAL)),
-            ("simulation", 0, *(Subsignal(name, Pins(width)) for name, width in _SIMULATION)),
-        ])
+        platform = simulation_platform()
         use_packaged_rocket()
         self.crg = _Clocks(platform, own_clock)
         super().__init__(
